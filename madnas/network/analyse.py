@@ -1,0 +1,114 @@
+"""Structural scores of a network by the theory's formulas: entropy per stage, rho, width, objective."""
+
+from dataclasses import dataclass
+
+from madnas.network.expand import segments
+from madnas.network.spec import NetworkSpec
+from madnas.theory.effectiveness import average_width, effectiveness, log_effectiveness
+from madnas.theory.entropy import cnn_entropy, layer_entropy, mlp_entropy
+from madnas.theory.numerics import Number
+from madnas.theory.objective import DEPTH_PENALTY, default_stage_weights, objective
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: the layers between two stride-2 steps.
+
+    Attributes:
+        resolution: side of the output map, the root of its area (pixels).
+        out_chs: channels of the output map.
+        depth: layers on the main path in this stage.
+        log_widths: sum of ln w over this stage's main path.
+        entropy: entropy of the output map in nats, over all layers up to it (Eq. 4; Eq. 1 for an MLP).
+    """
+
+    resolution: Number
+    out_chs: Number
+    depth: Number
+    log_widths: Number
+    entropy: Number
+
+    @property
+    def rho(self) -> Number:
+        """Effectiveness of this stage alone."""
+        return effectiveness(self.depth, self.log_widths)
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The structural scores of a network, of a batch of candidates, or of a program's variables."""
+
+    stages: tuple[Stage, ...]
+    group_depths: tuple[Number, ...]
+
+    @property
+    def depth(self) -> Number:
+        """Layers on the main path, L."""
+        return sum(stage.depth for stage in self.stages)
+
+    @property
+    def log_widths(self) -> Number:
+        """Sum of ln w over the main path."""
+        return sum(stage.log_widths for stage in self.stages)
+
+    @property
+    def width(self) -> Number:
+        """Average width of the network (Eq. 3)."""
+        return average_width(self.depth, self.log_widths)
+
+    @property
+    def rho(self) -> Number:
+        """Effectiveness of the network (Eq. 2)."""
+        return effectiveness(self.depth, self.log_widths)
+
+    @property
+    def log_rho(self) -> Number:
+        """Logarithm of the effectiveness, the form that a program constrains."""
+        return log_effectiveness(self.depth, self.log_widths)
+
+    @property
+    def entropies(self) -> tuple[Number, ...]:
+        """Entropy of every stage's output, in nats."""
+        return tuple(stage.entropy for stage in self.stages)
+
+    def weighted_entropy(self, weights: tuple[float, ...] | None = None) -> Number:
+        """Stage entropies summed with alpha (default: 1, ..., 1, 8), in nats."""
+        weights = weights or default_stage_weights(len(self.stages))
+        return sum(a * h for a, h in zip(weights, self.entropies, strict=True))
+
+    def objective(self, weights: tuple[float, ...] | None = None, depth_penalty: float = DEPTH_PENALTY) -> Number:
+        """The objective of Eq. (5), in nats."""
+        weights = weights or default_stage_weights(len(self.stages))
+        return objective(self.entropies, weights, self.group_depths[1:], depth_penalty)
+
+
+def analyse(spec: NetworkSpec) -> Structure:
+    """Structural scores of a network from closed form; works on numbers, arrays and Pyomo expressions."""
+    stages: list[Stage] = []
+    before: Number = 0.0
+    for members in _by_stage(spec):
+        depth: Number = 0
+        log_widths: Number = 0.0
+        for layers, repeat in members:
+            depth += repeat * len(layers)
+            log_widths += repeat * sum(layer_entropy(layer.width) for layer in layers)
+        last = members[-1][0][-1]
+        before = before + log_widths
+        if spec.stem is None:
+            side: Number = 1.0
+            entropy = mlp_entropy(last.out_chs, before)
+        else:
+            side = (last.resolution[0] * last.resolution[1]) ** 0.5
+            entropy = cnn_entropy(side, last.out_chs, before)
+        stages.append(Stage(side, last.out_chs, depth, log_widths, entropy))
+    return Structure(tuple(stages), spec.depths)
+
+
+def _by_stage(spec: NetworkSpec) -> list[list]:
+    """Main-path layers with their repeats, stage by stage."""
+    stages: dict[int, list] = {}
+    for segment in segments(spec):
+        main = [layer for layer in segment.layers if layer.main]
+        if main:
+            stages.setdefault(segment.stage, []).append((main, segment.repeat))
+    return [stages[index] for index in sorted(stages)]

@@ -1,0 +1,43 @@
+"""Closed-form costs of a network: params, MACs, activations, layers.
+
+Conventions (``madnas/theory/README.md``): one multiply-add is 1; params are all trainable parameters, norm and
+classifier included; activations are the elements of every convolution's and linear layer's output for one image
+(RegNet's and fvcore's), which at 4 bytes each is the activation memory of float32; layers are those on the main path.
+"""
+
+from dataclasses import dataclass
+
+from madnas.network.expand import segments
+from madnas.network.spec import NetworkSpec
+from madnas.theory.numerics import Number
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Costs of one network, or of a batch of candidates as arrays.
+
+    Attributes:
+        params: trainable parameters.
+        macs: multiply-adds of convolutions and linear layers, one image.
+        activations: output elements of convolutions and linear layers, one image.
+        layers: layers on the main path (depth L of DeepMAD).
+    """
+
+    params: Number
+    macs: Number
+    activations: Number
+    layers: Number
+
+
+def count(spec: NetworkSpec) -> Counts:
+    """Count a network in closed form; symbolic where the spec is (for :mod:`madnas.program`)."""
+    params: Number = 0
+    macs: Number = 0
+    activations: Number = 0
+    layers: Number = 0
+    for segment in segments(spec):
+        params += segment.repeat * sum(layer.params for layer in segment.layers)
+        macs += segment.repeat * sum(layer.macs for layer in segment.layers)
+        activations += segment.repeat * sum(layer.outputs for layer in segment.layers)
+        layers += segment.repeat * sum(layer.main for layer in segment.layers)
+    return Counts(params, macs, activations, layers)
