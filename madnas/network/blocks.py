@@ -15,7 +15,10 @@ from madnas.theory.numerics import Number, floor_to_multiple, is_symbolic
 Layers = tuple[Layer, ...]
 
 SE_RATIO = 4
-"""Squeeze-excitation squeezes to a quarter."""
+"""Squeeze-excitation squeezes to a quarter, ..."""
+
+SE_MULTIPLE = 8
+"""... in DeepMAD's networks rounded down to a multiple of 8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,9 @@ def se_chs(group: Group, in_chs: Number) -> Number:
     """
     if group.se == "deepmad":
         hidden = group.hidden
-        quarter = hidden / SE_RATIO if is_symbolic(hidden) else hidden // SE_RATIO
-        return floor_to_multiple(quarter, 8)
+        if is_symbolic(hidden):  # a lower bound for every whole hidden width, so that a relaxation stays one
+            return (hidden - (SE_RATIO * SE_MULTIPLE - 1)) / SE_RATIO
+        return floor_to_multiple(hidden // SE_RATIO, SE_MULTIPLE)
     quarter = in_chs / SE_RATIO
     return quarter if is_symbolic(quarter) else max(1, round(quarter))
 

@@ -39,7 +39,8 @@ class Group:
         act: activation.
         se: squeeze-excitation: ``none``; ``deepmad`` (a quarter of ``hidden``, rounded down to a multiple of 8, batch
             norm); ``efficientnet`` (a quarter of the block's input, bias).
-        shortcut: how the residual link changes shape: ``conv``, ``pad``, ``pool`` (DeepMAD) or ``identity``; see the block.
+        shortcut: how the residual link changes shape: ``conv``, ``pad``, ``pool`` (DeepMAD) or ``identity``; see the
+            block.
     """
 
     block: str
@@ -56,7 +57,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What follows the last block: optionally a 1x1 convolution (conv-BN-act), then global pooling and a linear layer."""
+    """What follows the last block: a 1x1 convolution (conv-BN-act) if wanted, then global pooling and a linear layer."""
 
     classes: int
     conv: Number | None = None

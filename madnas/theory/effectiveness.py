@@ -4,7 +4,7 @@ from madnas.theory.numerics import Number, exp, log
 
 
 def average_width(depth: Number, log_widths: Number) -> Number:
-    r"""Average (geometric mean) width of a network.  :math:`\bar w = \exp(\frac1L \sum_i \ln w_i)`   Eq. (3), (21) of DeepMAD.
+    r"""Average (geometric mean) width.  :math:`\bar w = \exp(\frac1L \sum_i \ln w_i)`   Eq. (3), (21) of DeepMAD.
 
     The width of the uniform network of the same depth and the same entropy per output element (Eq. 19, 20).
 
@@ -20,7 +20,7 @@ def average_width(depth: Number, log_widths: Number) -> Number:
 
 
 def effectiveness(depth: Number, log_widths: Number) -> Number:
-    r"""Effectiveness of a network, dimensionless.  :math:`\rho = L / \bar w`   Eq. (2) of DeepMAD, with Eq. (3) for unequal widths.
+    r"""Effectiveness of a network, dimensionless.  :math:`\rho = L / \bar w`   Eq. (2) of DeepMAD, with Eq. (3).
 
     Small: a shallow, nearly linear network. Large: a chaotic one that does not train. DeepMAD uses 0.1 to 2.
 

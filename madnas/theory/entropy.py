@@ -60,7 +60,7 @@ def output_variance(widths: Iterable[Number]) -> Number:
 
 
 def mlp_entropy(out_features: Number, log_widths: Number) -> Number:
-    r"""Normalised Gaussian entropy bound of an MLP, in nats.  :math:`H = w_{L+1} \sum_i \ln w_i`   Eq. (1), (18) of DeepMAD.
+    r"""Gaussian entropy bound of an MLP, in nats.  :math:`H = w_{L+1} \sum_i \ln w_i`   Eq. (1), (18) of DeepMAD.
 
     Args:
         out_features: :math:`w_{L+1}`, features of the last layer's output.

@@ -60,8 +60,9 @@ def sqrt(x: Number) -> Number:
 def floor_to_multiple(x: Number, multiple: int) -> Number:
     """Largest multiple of ``multiple`` that is at most ``x``, but at least ``multiple`` itself.
 
-    For an expression this is the smooth lower bound ``x - multiple + 1``: a program that counts with it never
-    overestimates a cost, so that its relaxation stays a relaxation.
+    For an expression this is the linear lower bound ``x - multiple + 1``, tight for whole ``x``: a program that counts
+    with it never overestimates a cost, so that its relaxation stays a relaxation. It is none for an ``x`` between whole
+    numbers (15.75 to a multiple of 8 is 8, the expression 8.75).
     """
     if is_symbolic(x):
         return x - (multiple - 1)

@@ -1,0 +1,135 @@
+"""Costs of any module, counted operator by operator on its trace by fvcore and, as an audit, by torch's own counter.
+
+Conventions: one image, eval mode. ``macs`` are the multiply-adds of convolutions and linear layers, one multiply-add
+being 1 (fvcore's "flop"); ``activations`` the elements of their outputs. What fvcore counts besides (norm, pooling)
+stands apart in ``other``, and what it has no rule for in ``uncounted``: nothing is left out in silence.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+with warnings.catch_warnings():
+    # fvcore scripts a loss function on import, and torch deprecates scripting.
+    warnings.simplefilter("ignore")
+    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+    from fvcore.nn.jit_handles import conv_flop_count, generic_activation_jit, get_shape
+
+WEIGHTED = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "einsum")
+"""fvcore's names of the operators that make a convolution, a linear layer or a matrix product."""
+
+SAME_CONV = "aten::_convolution_mode"
+"""Convolution with ``padding="same"`` or ``"valid"``, for which fvcore has no rule of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleCounts:
+    """Costs of one module at one input size.
+
+    Attributes:
+        params: trainable parameters, shared ones once.
+        macs: multiply-adds of convolutions and linear layers, one image.
+        activations: output elements of convolutions and linear layers, one image.
+        by_operator: the MACs by fvcore's name of the operator.
+        other: what fvcore counts besides (norm, pooling), in its own operations per element.
+        uncounted: operators that fvcore has no rule for, and how often each occurs.
+    """
+
+    params: int
+    macs: int
+    activations: int
+    by_operator: Mapping[str, int]
+    other: Mapping[str, int]
+    uncounted: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One module counted by two programs.
+
+    Attributes:
+        macs: fvcore's count of convolutions and linear layers, one multiply-add being 1.
+        flops: the count of ``torch.utils.flop_counter``, one multiply-add being 2.
+    """
+
+    macs: int
+    flops: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both saw the same multiply-adds."""
+        return self.flops == 2 * self.macs
+
+
+def count_module(module: nn.Module, input_shape: tuple[int, ...]) -> ModuleCounts:
+    """Count a module that takes one tensor.
+
+    Args:
+        module: any module; it is left in the mode that it came in.
+        input_shape: shape of one input without the batch, ``(C, H, W)`` for images.
+
+    >>> counts = count_module(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()), (3, 4, 4))
+    >>> counts.params, counts.macs, counts.activations
+    (224, 3456, 128)
+    """
+    with _inference(module, input_shape) as x:
+        flops = _quiet(FlopCountAnalysis(module, x)).set_op_handle(SAME_CONV, _same_conv)
+        operators = {name: int(value) for name, value in flops.by_operator().items()}
+        uncounted = dict(flops.unsupported_ops())
+        outputs = _quiet(ActivationCountAnalysis(module, x)).set_op_handle(SAME_CONV, generic_activation_jit("conv"))
+        activations = int(outputs.total())
+    macs = {name: value for name, value in operators.items() if name in WEIGHTED}
+    other = {name: value for name, value in operators.items() if name not in WEIGHTED}
+    return ModuleCounts(count_params(module), sum(macs.values()), activations, macs, other, uncounted)
+
+
+def count_params(module: nn.Module) -> int:
+    """Trainable parameters of a module, shared ones once."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def audit(module: nn.Module, input_shape: tuple[int, ...]) -> Audit:
+    """Count a module's multiply-adds with fvcore and with torch's own counter.
+
+    Args:
+        module: any module; it is left in the mode that it came in.
+        input_shape: shape of one input without the batch.
+
+    >>> audit(nn.Conv2d(3, 8, 3, padding=1), (3, 4, 4))
+    Audit(macs=3456, flops=6912)
+    """
+    counter = FlopCounterMode(display=False)
+    with _inference(module, input_shape) as x, counter:
+        module(x)
+    return Audit(count_module(module, input_shape).macs, counter.get_total_flops())
+
+
+@contextmanager
+def _inference(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[Tensor]:
+    """Eval mode without gradients, and one input of zeros on the module's device and in its precision."""
+    modes = {part: part.training for part in module.modules()}
+    reference = next(module.parameters(), torch.empty(0))
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield torch.zeros(1, *input_shape, device=reference.device, dtype=reference.dtype)
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def _same_conv(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """fvcore's rule for :data:`SAME_CONV`: that of any convolution."""
+    return Counter(conv=conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
+
+
+def _quiet(analysis: Any) -> Any:
+    """One of fvcore's analyses without its log lines: what they would say is in ``uncounted``."""
+    return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")

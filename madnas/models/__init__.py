@@ -1,0 +1,8 @@
+"""From a description to an ``nn.Module``, in timm's form: :func:`build`, or ``timm.create_model("madnas", spec=...)``.
+
+Importing this package registers ``madnas`` with timm.
+"""
+
+from madnas.models.registry import build
+
+__all__ = ["build"]

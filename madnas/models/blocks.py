@@ -1,0 +1,193 @@
+"""The block catalogue as modules: one ``nn.Module`` per kind of :mod:`madnas.network.blocks`.
+
+A block asks the catalogue for its layers and gives every one of them a submodule of the same name; what is left to say
+here is how they are wired. Every block has the same signature ``(group, in_chs, first, drop_path)``. A block with a
+residual link holds it in ``shortcut``, a module that maps the input to the shape of the output; ``None`` means that
+there is no link, so that whoever wants a network without links (Zen-Score does) sets it so.
+"""
+
+from collections import OrderedDict
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from madnas.models.layers import ConvNormAct, PadShortcut, SqueezeExcite, activation, average_pool, join
+from madnas.network.blocks import CATALOGUE, block_stride, projects, shortcut_of
+from madnas.network.layer import Layer
+from madnas.network.spec import Group
+
+
+class ConvBlock(nn.Module):
+    """Plain k x k convolution, batch norm, activation."""
+
+    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.conv = ConvNormAct(block_layers(group, in_chs, first)["conv"], group.act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        return self.conv(x)
+
+
+class BasicBlock(nn.Module):
+    """ResNet's basic block [He et al. 2015]: two k x k convolutions; activation between them and after the sum."""
+
+    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+        super().__init__()
+        layers = block_layers(group, in_chs, first)
+        self.conv1 = ConvNormAct(layers["conv1"], group.act)
+        self.conv2 = ConvNormAct(layers["conv2"], act=None)
+        self.shortcut: nn.Module | None = residual_shortcut(group, in_chs, first, layers)
+        self.drop_path = DropPath(drop_path)
+        self.act = activation(group.act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        branch = self.conv2(self.conv1(x))
+        return self.act(join(branch, x, self.shortcut, self.drop_path))
+
+    def zero_init_last(self) -> None:
+        """Start as the shortcut alone."""
+        zero_scale(self.conv2)
+
+
+class BottleneckBlock(nn.Module):
+    """ResNet's bottleneck [He et al. 2015]: 1x1, k x k, 1x1; activations between them and after the sum.
+
+    The stride sits on the k x k convolution (torchvision's and everyone's "v1.5"; the paper has it on the first 1x1).
+    """
+
+    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+        super().__init__()
+        layers = block_layers(group, in_chs, first)
+        self.conv1 = ConvNormAct(layers["conv1"], group.act)
+        self.conv2 = ConvNormAct(layers["conv2"], group.act)
+        self.conv3 = ConvNormAct(layers["conv3"], act=None)
+        self.shortcut: nn.Module | None = residual_shortcut(group, in_chs, first, layers)
+        self.drop_path = DropPath(drop_path)
+        self.act = activation(group.act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        branch = self.conv3(self.conv2(self.conv1(x)))
+        return self.act(join(branch, x, self.shortcut, self.drop_path))
+
+    def zero_init_last(self) -> None:
+        """Start as the shortcut alone."""
+        zero_scale(self.conv3)
+
+
+class InvertedResidualBlock(nn.Module):
+    """MobileNetV2's block [Sandler et al. 2018]: 1x1 expansion, k x k depthwise, optional SE, 1x1 projection.
+
+    Its residual link is the identity, and absent where shapes do not allow it. With shortcut ``identity`` (MobileNetV2,
+    EfficientNet) that is stride 1 and in = out, and no activation follows the projection or the sum. With ``pool``
+    (DeepMAD) it is in = out, average-pooled where strided, and an activation ends the block, with or without a link.
+    """
+
+    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+        super().__init__()
+        layers = block_layers(group, in_chs, first)
+        stride = block_stride(group, first)
+        pools = shortcut_of(group) == "pool"
+        linked = in_chs == group.out and (stride == 1 or pools)
+        self.expand = ConvNormAct(layers["expand"], group.act)
+        self.depthwise = ConvNormAct(layers["depthwise"], group.act)
+        self.se = squeeze_excite(group, layers)
+        self.project = ConvNormAct(layers["project"], act=None)
+        self.shortcut = average_pool(stride) if linked else None
+        self.drop_path = DropPath(drop_path)
+        self.act = activation(group.act if pools else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        branch = self.project(self.se(self.depthwise(self.expand(x))))
+        return self.act(join(branch, x, self.shortcut, self.drop_path))
+
+    def zero_init_last(self) -> None:
+        """Start as the shortcut alone, where there is one (a zeroed block without a link would stop the signal)."""
+        if self.shortcut is not None:
+            zero_scale(self.project)
+
+
+class SeparableBlock(nn.Module):
+    """Depthwise separable block: k x k depthwise, optional SE, 1x1 projection without an activation.
+
+    The residual link is the identity, for stride 1 and in = out.
+    """
+
+    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+        super().__init__()
+        layers = block_layers(group, in_chs, first)
+        linked = in_chs == group.out and block_stride(group, first) == 1
+        self.depthwise = ConvNormAct(layers["depthwise"], group.act)
+        self.se = squeeze_excite(group, layers)
+        self.project = ConvNormAct(layers["project"], act=None)
+        self.shortcut = nn.Identity() if linked else None
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        branch = self.project(self.se(self.depthwise(x)))
+        return join(branch, x, self.shortcut, self.drop_path)
+
+    def zero_init_last(self) -> None:
+        """Start as the shortcut alone, where there is one."""
+        if self.shortcut is not None:
+            zero_scale(self.project)
+
+
+class LinearBlock(nn.Module):
+    """Linear layer with bias and an activation, for MLPs."""
+
+    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+        super().__init__()
+        layer = block_layers(group, in_chs, first)["linear"]
+        self.linear = nn.Linear(layer.in_chs, layer.out_chs, bias=layer.bias)
+        self.act = activation(group.act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in)`` to ``(B, out)``."""
+        return self.act(self.linear(x))
+
+
+BLOCKS: dict[str, type[nn.Module]] = {
+    "conv": ConvBlock,
+    "basic": BasicBlock,
+    "bottleneck": BottleneckBlock,
+    "inverted-residual": InvertedResidualBlock,
+    "separable": SeparableBlock,
+    "linear": LinearBlock,
+}
+"""The module of every kind of block in the catalogue."""
+
+
+def block_layers(group: Group, in_chs: int, first: bool) -> dict[str, Layer]:
+    """The catalogue's layers of one block, by name. Their resolutions mean nothing here: modules take any size."""
+    return {layer.name: layer for layer in CATALOGUE[group.block].layers(group, in_chs, (1, 1), first)}
+
+
+def squeeze_excite(group: Group, layers: dict[str, Layer]) -> nn.Module:
+    """The squeeze-excitation that the catalogue gives the block, or nothing."""
+    if "se_reduce" not in layers:
+        return nn.Identity()
+    return SqueezeExcite(layers["se_reduce"], layers["se_expand"], group.act)
+
+
+def residual_shortcut(group: Group, in_chs: int, first: bool, layers: dict[str, Layer]) -> nn.Module:
+    """Shortcut of a ResNet block: projection where the catalogue projects, zero padding, or the identity."""
+    stride = block_stride(group, first)
+    if projects(group, in_chs, first):
+        projection = ConvNormAct(layers["shortcut"], act=None)
+        pools = shortcut_of(group) == "pool" and stride != 1
+        return nn.Sequential(OrderedDict(pool=average_pool(stride), proj=projection)) if pools else projection
+    if stride == 1 and in_chs == group.out:
+        return nn.Identity()
+    return PadShortcut(group.out - in_chs, stride)
+
+
+def zero_scale(unit: ConvNormAct) -> None:
+    """Set the scale of a unit's batch norm to 0."""
+    assert isinstance(unit.bn, nn.BatchNorm2d)
+    torch.nn.init.zeros_(unit.bn.weight)

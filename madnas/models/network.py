@@ -1,0 +1,209 @@
+"""MadNet: the module of a whole network, with timm's names and interfaces."""
+
+from timm.layers import ClassifierHead, calculate_drop_path_rates
+from timm.models import checkpoint_seq
+from timm.models._features import feature_take_indices  # timm exports it nowhere else
+from torch import Tensor, nn
+
+from madnas.models.blocks import BLOCKS
+from madnas.models.features import feature_info
+from madnas.models.layers import ConvNormAct, init_weights
+from madnas.network.layer import Layer
+from madnas.network.spec import NetworkSpec
+
+
+class MadNet(nn.Module):
+    """A network built from its description; fully convolutional (any input size) unless it is an MLP.
+
+    Parameters are named by the description: ``stem.conv.weight``, ``groups.0.1.conv2.conv.weight`` (second block of the
+    first group), ``head_conv.bn.bias``, ``head.fc.weight``.
+
+    Args:
+        spec: the description, one that :func:`~madnas.network.specfile.check_spec` accepts.
+        num_classes: outputs of the classifier; 0 leaves it out. Default: the description's.
+        in_chans: channels of the input. Default: the description's.
+        global_pool: timm's name of the pooling before the classifier; ``""`` leaves it out.
+        drop_rate: dropout before the classifier.
+        drop_path_rate: stochastic depth of the last block; it grows linearly from 0 over the blocks.
+        zero_init_last: start the last batch norm of every residual branch at 0, so that blocks start as their shortcut
+            [Goyal et al. 2017, "Accurate, Large Minibatch SGD", Section 5.1].
+
+    Attributes:
+        spec: the description.
+        num_features: channels that ``forward_features`` gives out.
+        feature_info: per stage its last map: channels, reduction (input side / map side) and name of the module. As in
+            timm, the head's convolution is no part of the last stage's map. Empty for an MLP.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        num_classes: int | None = None,
+        in_chans: int | None = None,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        zero_init_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.num_classes = spec.head.classes if num_classes is None else num_classes
+        self.in_chans = spec.input[0] if in_chans is None else in_chans
+        self.drop_rate = drop_rate
+        self.grad_checkpointing = False
+
+        self.stem, self.stem_pool, chs = _build_stem(spec, self.in_chans)
+        self.groups, chs = _build_groups(spec, chs, drop_path_rate)
+        self._build_head(chs, global_pool)
+        self.feature_info = feature_info(spec)
+        self.init_weights(zero_init_last)
+
+    def _build_head(self, chs: int, global_pool: str) -> None:
+        """Create ``head_conv`` and ``head`` over the last group's channels."""
+        head = self.spec.head
+        self.head_conv: nn.Module = nn.Identity()
+        if head.conv is not None:
+            self.head_conv = ConvNormAct(Layer("conv", chs, head.conv, (1, 1)), head.act)
+            chs = head.conv
+        pool = "" if self.spec.stem is None else global_pool
+        self.num_features = chs
+        self.head = ClassifierHead(chs, self.num_classes, pool_type=pool, drop_rate=self.drop_rate)
+        self.head_hidden_size = self.head.num_features
+
+    def init_weights(self, zero_init_last: bool = True) -> None:
+        """Initialise all convolutions and, with ``zero_init_last``, the last batch norm of every residual branch."""
+        self.apply(init_weights)
+        for module in self.modules() if zero_init_last else ():
+            zero = getattr(module, "zero_init_last", None)
+            if zero is not None:
+                zero()
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """Patterns that sort parameters by depth, for timm's layer-wise learning rates."""
+        return {"stem": r"^stem", "blocks": r"^groups\.(\d+)" if coarse else r"^groups\.(\d+)\.(\d+)"}
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute every block in the backward pass instead of keeping its activations."""
+        self.grad_checkpointing = enable
+
+    def get_classifier(self, name_only: bool = False) -> nn.Module | str:
+        """The last linear layer, or its name in the ``state_dict``."""
+        return "head.fc" if name_only else self.head.fc
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Replace the classifier; 0 classes remove it.
+
+        Args:
+            num_classes: outputs of the new classifier.
+            global_pool: new pooling; None keeps the present one.
+        """
+        self.num_classes = num_classes
+        self.head.reset(num_classes, pool_type=global_pool)
+        self.head_hidden_size = self.head.num_features
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | list[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Maps of chosen stages, in timm's form.
+
+        Args:
+            x: ``(B, C, H, W)``.
+            indices: stages; None for all, n for the last n, negative ones count from the end.
+            norm: has no effect: the blocks end with their norms.
+            stop_early: leave out what follows the last chosen stage.
+            output_fmt: only ``NCHW``.
+            intermediates_only: give only the maps.
+
+        Returns:
+            Output of ``forward_features`` (of the last stage computed, with ``stop_early``) and the maps; or the maps.
+        """
+        assert output_fmt == "NCHW", "output_fmt must be NCHW"
+        take, last = feature_take_indices(len(self.feature_info), indices)
+        taps = {info["module"]: index for index, info in enumerate(self.feature_info) if index in take}
+        maps: list[Tensor] = []
+        for name, part in self._parts():
+            x = self._run(part, x)
+            if name in taps:
+                maps.append(x)
+                if stop_early and taps[name] == last:
+                    return maps if intermediates_only else (x, maps)
+        return maps if intermediates_only else (self.head_conv(x), maps)
+
+    def prune_intermediate_layers(
+        self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Drop what the chosen stages do not need, so that no parameter of a backbone goes unused.
+
+        Args:
+            indices: stages, as in :meth:`forward_intermediates`.
+            prune_norm: has no effect.
+            prune_head: drop the head's convolution and the classifier even if all stages stay.
+
+        Returns:
+            The chosen stages, counted from 0.
+        """
+        take, last = feature_take_indices(len(self.feature_info), indices)
+        kept = [name for name, _ in self._parts()].index(self.feature_info[last]["module"])
+        shortened = last < len(self.feature_info) - 1
+        if shortened:
+            self.groups = self.groups[: max(0, kept - 1)]
+            self.stem_pool = self.stem_pool if kept > 0 else nn.Identity()
+        if shortened or prune_head:
+            self.head_conv = nn.Identity()
+            self.num_features = self.feature_info[last]["num_chs"]
+            self.head.reset(0, pool_type="", in_features=self.num_features)
+            self.num_classes = 0
+        return list(take)
+
+    def _parts(self) -> list[tuple[str, nn.Module]]:
+        """The body in its order: stem, pooling, groups; named as in the ``state_dict``."""
+        groups = [(f"groups.{index}", group) for index, group in enumerate(self.groups)]
+        return [("stem", self.stem), ("stem_pool", self.stem_pool), *groups]
+
+    def _run(self, part: nn.Module, x: Tensor) -> Tensor:
+        if self.grad_checkpointing and isinstance(part, nn.Sequential):
+            return checkpoint_seq(part, x)
+        return part(x)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` to the last map ``(B, num_features, H', W')``, head convolution included."""
+        for _, part in self._parts():
+            x = self._run(part, x)
+        return self.head_conv(x)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Map the last map to logits ``(B, num_classes)``, or to what the classifier sees, ``(B, num_features)``."""
+        return self.head(x, pre_logits=pre_logits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` to logits ``(B, num_classes)``."""
+        return self.forward_head(self.forward_features(x))
+
+
+def _build_stem(spec: NetworkSpec, in_chans: int) -> tuple[nn.Module, nn.Module, int]:
+    """Stem, its pooling, and the channels that the first group sees; an MLP flattens its input."""
+    stem = spec.stem
+    if stem is None:
+        return nn.Flatten(1), nn.Identity(), in_chans * spec.input[1] * spec.input[2]
+    conv = ConvNormAct(Layer("conv", in_chans, stem.out, (1, 1), stem.kernel, stem.stride), stem.act)
+    pool = nn.MaxPool2d(3, stride=2, padding=1) if stem.pool else nn.Identity()
+    return conv, pool, stem.out
+
+
+def _build_groups(spec: NetworkSpec, chs: int, drop_path_rate: float) -> tuple[nn.Sequential, int]:
+    """All groups over ``chs`` input channels, and the channels that the last one gives out."""
+    rates = iter(calculate_drop_path_rates(drop_path_rate, sum(spec.depths)))
+    groups = nn.Sequential()
+    for group in spec.groups:
+        blocks = nn.Sequential()
+        for index in range(group.depth):
+            blocks.append(BLOCKS[group.block](group, chs, index == 0, next(rates)))
+            chs = group.out
+        groups.append(blocks)
+    return groups, chs

@@ -1,0 +1,236 @@
+"""Branch and bound over the integer choices: a bound that is tighter than the plain relaxation's.
+
+The relaxation lets a group have 7.3 blocks. Here the tree is split at such a variable into "at most 7" and "at least 8",
+both relaxations are solved, and the node with the highest value is split next. When the highest node has whole depths
+and allowed kernels, its value bounds every network of the space; splitting on channels tightens it further.
+
+What the bound rests on: each node's program is solved by a local method from several starts. In logarithms of the widths
+and for given depths its constraints are convex, and its objective a sum of products of increasing terms, so the starts
+are expected to agree, and they are counted where they do not. It is strong evidence, not a certificate.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from madnas.program.evaluator import Evaluator
+from madnas.program.nlp import Point, Solver
+from madnas.program.problem import Problem
+
+INTEGRAL = 2e-3
+"""A variable this close to an allowed value, as a share of the step to the next one, counts as whole."""
+
+COARSE = 0.15
+"""Channels in steps larger than this, relative, are settled in the tree, before the others are rounded."""
+
+AGREEMENT = 1e-5
+"""Relative difference at which two starts ended in the same optimum."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a bound rests on, counted over all nodes."""
+
+    nodes: int = 0
+    starts: int = 0
+    agreed: int = 0
+    infeasible: int = 0
+    unsolved: int = 0
+    iterations: int = 0
+    root_starts: int = 0
+    root_agreed: int = 0
+
+    def describe(self) -> str:
+        """One line for people."""
+        text = f"{self.nodes} nodes, {self.starts} starts; all starts agreed at {self.agreed} of {self.nodes} nodes"
+        text += f" (root: {self.root_agreed} of {self.root_starts})"
+        return text + (f"; {self.unsolved} nodes kept their parent's bound" if self.unsolved else "")
+
+
+@dataclass(order=True, frozen=True)
+class Node:
+    """A box of the grid with the value of its relaxation; ordered so that the highest value comes first."""
+
+    key: tuple[float, int]
+    lower: np.ndarray = field(compare=False)
+    upper: np.ndarray = field(compare=False)
+    point: Point = field(compare=False)
+
+    @property
+    def bound(self) -> float:
+        """No network in this box has a higher objective, nats."""
+        return -self.key[0]
+
+
+class Tree:
+    """The search tree of one problem: boxes of grid positions, the most promising first."""
+
+    def __init__(self, problem: Problem, solver: Solver, root_starts: int = 8) -> None:
+        self.problem, self.solver = problem, solver
+        self.evidence = Evidence()
+        self._evaluate = Evaluator(problem)
+        self._values = [np.asarray(variable.values) for variable in problem.variables]
+        self._log = np.array([variable.logarithmic for variable in problem.variables])
+        self.discrete = np.array([v.name.startswith(("depth", "kernel")) for v in problem.variables])
+        self._first = self.discrete
+        self._created = 0
+        lower = np.zeros(len(self._values), dtype=np.int64)
+        upper = np.array([len(values) - 1 for values in self._values])
+        self.open: list[Node] = []
+        self.root = self._solve(lower, upper, list(self._root_starts(lower, upper, root_starts)), None)
+        if self.root is not None:
+            self.open.append(self.root)
+            self._first = self.discrete | self._coarse(self.quantities(self.root))
+        self.evidence.root_starts = self.evidence.starts
+        self.evidence.root_agreed = self._last_agreed
+
+    @property
+    def bound(self) -> float:
+        """No network of the space has a higher objective than this, nats; -inf when the tree is empty."""
+        return self.open[0].bound if self.open else float("-inf")
+
+    def quantities(self, node: Node) -> np.ndarray:
+        """Real values of the variables at a node's optimum (V,)."""
+        return np.where(self._log, np.exp(np.where(self._log, node.point.x, 0.0)), node.point.x)
+
+    def is_leaf(self, node: Node) -> bool:
+        """Whether depths and kernels are whole, so that only channels are still continuous."""
+        return self._fractional(node, self._first) is None
+
+    def split(self, node: Node) -> bool:
+        """Replace the (popped) node by its halves.
+
+        Returns:
+            whether there was anything to split; a node that is a single point, or whole everywhere, is left as it is.
+        """
+        column = self._fractional(node, self._first)
+        if column is None:
+            column = self._fractional(node, ~self._first)
+        if column is None:
+            return False
+        values = self._values[column]
+        below = int(np.searchsorted(values, self.quantities(node)[column], side="right") - 1)
+        below = int(np.clip(below, node.lower[column], node.upper[column] - 1))
+        for new_lower, new_upper in ((node.lower[column], below), (below + 1, node.upper[column])):
+            lower, upper = node.lower.copy(), node.upper.copy()
+            lower[column], upper[column] = new_lower, new_upper
+            middle = self._middle(lower, upper)
+            child = self._solve(lower, upper, [node.point.x, 0.5 * (node.point.x + middle)], node)
+            if child is not None:
+                heapq.heappush(self.open, child)
+        return True
+
+    def leaf_near(self, leaf: Node, moves: np.ndarray) -> Node | None:
+        """The leaf whose depths and kernels lie ``moves`` steps (V,) from another's, or ``None`` if it is infeasible."""
+        whole = self.whole(leaf) + moves
+        inside = (whole >= 0) & (whole < [len(values) for values in self._values])
+        if not inside[self.discrete].all():
+            return None
+        lower = np.where(self.discrete, whole, 0)
+        upper = np.where(self.discrete, whole, [len(values) - 1 for values in self._values])
+        return self._solve(lower, upper, [leaf.point.x], leaf)
+
+    def whole(self, leaf: Node) -> np.ndarray:
+        """Grid positions of a leaf's depths and kernels (V,); 0 for channels."""
+        quantities = self.quantities(leaf)
+        nearest = [int(np.argmin(np.abs(v - q))) for v, q in zip(self._values, quantities, strict=True)]
+        return np.where(self.discrete, nearest, 0)
+
+    def recentre(self, leaf: Node, reserve: Mapping[str, float]) -> Node | None:
+        """A leaf solved again with depths and kernels fixed and ``reserve`` kept free of each limit."""
+        whole = self.whole(leaf)
+        lower, upper = np.where(self.discrete, whole, leaf.lower), np.where(self.discrete, whole, leaf.upper)
+        point = self.solver.solve(*self._bounds(lower, upper), leaf.point.x, reserve)
+        return Node((-point.objective, 0), lower, upper, point) if point.status == "optimal" else None
+
+    def pop(self) -> Node:
+        """Take the node with the highest bound."""
+        return heapq.heappop(self.open)
+
+    def push(self, node: Node) -> None:
+        """Put a node back."""
+        heapq.heappush(self.open, node)
+
+    def _fractional(self, node: Node, among: np.ndarray) -> int | None:
+        """The variable farthest from an allowed value, in steps (channels: relative to the width), or ``None``."""
+        quantities = self.quantities(node)
+        best, farthest = None, 0.0
+        for column in np.flatnonzero(among & (node.lower < node.upper)):
+            values = self._values[column]
+            position = float(np.interp(quantities[column], values, np.arange(len(values))))
+            distance = abs(position - round(position))
+            if distance <= INTEGRAL:
+                continue
+            weight = 1.0 if self.discrete[column] else 1.0 / values[int(position)]
+            if distance * weight > farthest:
+                best, farthest = int(column), distance * weight
+        return best
+
+    def _coarse(self, quantities: np.ndarray) -> np.ndarray:
+        """Which channel counts have steps so wide, relative to them, that rounding them changes everything else (V,)."""
+        steps = np.array([np.diff(values).min() if len(values) > 1 else 0 for values in self._values])
+        return self._log & ~self.discrete & (steps / quantities > COARSE)
+
+    def _bounds(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        low = np.array([values[i] for values, i in zip(self._values, lower, strict=True)], dtype=float)
+        high = np.array([values[i] for values, i in zip(self._values, upper, strict=True)], dtype=float)
+        return np.where(self._log, np.log(low), low), np.where(self._log, np.log(high), high)
+
+    def _middle(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """A starting point inside a box: the middle, with depths that a network may have."""
+        return middle(*self._bounds(lower, upper), self._log)
+
+    def _root_starts(self, lower: np.ndarray, upper: np.ndarray, count: int) -> Iterator[np.ndarray]:
+        """Starting points spread over the box; the same on every run."""
+        low, high = self._bounds(lower, upper)
+        high = np.where(self._log, high, np.minimum(high, 16.0))
+        generator = np.random.Generator(np.random.PCG64(0))
+        yield self._middle(lower, upper)
+        for _ in range(count - 1):
+            yield low + (0.25 + 0.5 * generator.random(len(low))) * (high - low)
+
+    def _solve(self, lower: np.ndarray, upper: np.ndarray, starts: list[np.ndarray], parent: Node | None) -> Node | None:
+        """A node for a box, or ``None`` if nothing in it is feasible."""
+        if self._too_large(lower):
+            self.evidence.infeasible += 1
+            return None
+        low, high = self._bounds(lower, upper)
+        points = []
+        for start in starts:
+            point = self.solver.solve(low, high, start)
+            points.append(point)
+            if point.status == "infeasible" and parent is not None:
+                break
+        self.evidence.iterations += sum(point.iterations for point in points)
+        self.evidence.starts += len(points)
+        solved = [point for point in points if point.status == "optimal"]
+        if not solved and any(point.status == "infeasible" for point in points):
+            self.evidence.infeasible += 1
+            return None
+        self.evidence.nodes += 1
+        self._created += 1
+        if not solved:
+            self.evidence.unsolved += 1
+            if parent is None:
+                return None
+            kept = Point("failed", points[0].reason, parent.bound, np.clip(parent.point.x, low, high), {}, 0)
+            return Node((-parent.bound, self._created), lower, upper, kept)
+        best = max(solved, key=lambda point: point.objective)
+        tolerance = AGREEMENT * abs(best.objective)
+        self._last_agreed = sum(best.objective - point.objective <= tolerance for point in solved)
+        self.evidence.agreed += self._last_agreed == len(points)
+        bound = best.objective if parent is None else min(best.objective, parent.bound)
+        return Node((-bound, self._created), lower, upper, best)
+
+    def _too_large(self, lower: np.ndarray) -> bool:
+        """Whether the smallest network of a box already exceeds a budget (costs grow with every variable)."""
+        smallest = [values[i : i + 1] for values, i in zip(self._values, lower, strict=True)]
+        _, costs, _ = self.problem.evaluate(smallest)
+        return any(getattr(costs, name)[0] > limit for name, limit in self.problem.budgets.items())
+
+
+def middle(low: np.ndarray, high: np.ndarray, logarithmic: np.ndarray) -> np.ndarray:
+    """The middle of a box (V,), with depths that a network may have."""
+    return (low + np.where(logarithmic, high, np.minimum(high, np.maximum(12.0, low)))) / 2

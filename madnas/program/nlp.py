@@ -1,0 +1,217 @@
+"""Solving the relaxation: a Pyomo model handed to IPOPT, inside CasADi's wheel or as an executable.
+
+The model is translated once; after that only bounds and starting points change, so that a node of the branch and bound
+costs a few milliseconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from pyomo.core import ConcreteModel, Constraint, Objective, Var, value
+from pyomo.core.expr import (
+    DivisionExpression,
+    NegationExpression,
+    PowExpression,
+    ProductExpression,
+    SumExpression,
+    UnaryFunctionExpression,
+)
+
+from madnas.errors import SolverError
+
+IPOPT_OPTIONS: dict[str, Any] = {
+    "tol": 1e-7,  # nodes are compared at 1e-5 relative; tighter only costs iterations
+    "max_iter": 150,  # solves take 10-40; more means that the node is infeasible or hopeless
+    "mu_strategy": "monotone",  # with a small first mu: half the time of 'adaptive' from warm starts
+    "mu_init": 1e-3,
+    "print_level": 0,
+}
+"""IPOPT's options, each with its reason."""
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What one solve ended with.
+
+    Attributes:
+        status: ``optimal``, ``infeasible`` or ``failed`` (with ``reason``).
+        reason: the solver's own words.
+        objective: value at the point, in nats.
+        x: values of ``model.x``, in order (logarithms where the variable is logarithmic).
+        prices: what each constraint is worth: change of the optimum, in nats, per unit of its right-hand side.
+        iterations: of the solver.
+    """
+
+    status: str
+    reason: str
+    objective: float
+    x: np.ndarray
+    prices: dict[str, float]
+    iterations: int
+
+
+class Solver(Protocol):
+    """Solves one relaxation again and again under changing bounds."""
+
+    name: str
+
+    def solve(
+        self, lower: np.ndarray, upper: np.ndarray, start: np.ndarray, reserve: Mapping[str, float] | None = None
+    ) -> Point:
+        """Maximise from ``start`` with ``lower <= x <= upper``, and ``reserve[name]`` less room in named constraints."""
+
+
+def casadi_expression(expression: Any, symbols: dict[int, Any], seen: dict[int, Any]) -> Any:
+    """Translate a Pyomo expression into CasADi's symbols.
+
+    Args:
+        expression: of sums, products, quotients, powers and elementary functions.
+        symbols: CasADi symbol of each Pyomo variable, by ``id``.
+        seen: translations so far, by ``id``; shared parts of the expression are translated once.
+
+    Raises:
+        SolverError: a kind of node that the program never builds.
+    """
+    if isinstance(expression, (int, float)):
+        return float(expression)
+    if expression.is_variable_type():
+        return symbols[id(expression)]
+    if not expression.is_expression_type():
+        return float(value(expression))
+    if id(expression) not in seen:
+        arguments = [casadi_expression(argument, symbols, seen) for argument in expression.args]
+        seen[id(expression)] = _apply(expression, arguments)
+    return seen[id(expression)]
+
+
+def _apply(node: Any, arguments: list[Any]) -> Any:
+    import casadi
+
+    if isinstance(node, SumExpression):
+        return sum(arguments[1:], arguments[0])
+    if isinstance(node, ProductExpression):
+        return arguments[0] * arguments[1]
+    if isinstance(node, DivisionExpression):
+        return arguments[0] / arguments[1]
+    if isinstance(node, PowExpression):
+        return arguments[0] ** arguments[1]
+    if isinstance(node, NegationExpression):
+        return -arguments[0]
+    if isinstance(node, UnaryFunctionExpression):
+        return getattr(casadi, node.getname())(arguments[0])
+    raise SolverError(f"cannot translate a {type(node).__name__} for CasADi")
+
+
+class CasadiIpopt:
+    """IPOPT as it comes inside the ``casadi`` wheel."""
+
+    def __init__(self, model: ConcreteModel) -> None:
+        import casadi
+
+        self.name = f"IPOPT (CasADi {casadi.__version__})"
+        self._free = list(model.x.values()) + [v for v in model.component_data_objects(Var) if v.parent_component() is not model.x]
+        self._visible = len(model.x)
+        variables = casadi.SX.sym("x", len(self._free))
+        symbols = {id(variable): variables[i] for i, variable in enumerate(self._free)}
+        seen: dict[int, Any] = {}
+        objective = next(model.component_data_objects(Objective, active=True))
+        self._constraints = list(model.component_data_objects(Constraint, active=True))
+        bodies = [casadi_expression(c.body, symbols, seen) for c in self._constraints]
+        self._lower_g = np.array([-np.inf if c.lower is None else value(c.lower) for c in self._constraints])
+        self._upper_g = np.array([np.inf if c.upper is None else value(c.upper) for c in self._constraints])
+        self._sign = -1.0 if objective.sense == -1 else 1.0
+        expression = casadi_expression(objective.expr, symbols, seen)
+        middle = casadi.Function("f", [variables], [expression])([(v.lb + v.ub) / 2 for v in self._free])
+        self._scale = max(1.0, abs(float(middle)))
+        problem = {"x": variables, "f": self._sign * expression / self._scale, "g": casadi.vertcat(*bodies)}
+        options = {"print_time": False, "error_on_fail": False, "ipopt.sb": "yes"}
+        options |= {f"ipopt.{key}": option for key, option in IPOPT_OPTIONS.items()}
+        self._solver = casadi.nlpsol("relaxation", "ipopt", casadi_cse(problem), options)
+
+    def solve(
+        self, lower: np.ndarray, upper: np.ndarray, start: np.ndarray, reserve: Mapping[str, float] | None = None
+    ) -> Point:
+        """See :class:`Solver`."""
+        hidden = self._free[self._visible :]
+        lower = np.concatenate([lower, [v.lb for v in hidden]])
+        upper = np.concatenate([upper, [v.ub for v in hidden]])
+        start = np.concatenate([start, [1.0 for _ in hidden]])
+        limits = self._upper_g - np.array([(reserve or {}).get(c.name, 0.0) for c in self._constraints])
+        found = self._solver(x0=np.clip(start, lower, upper), lbx=lower, ubx=upper, lbg=self._lower_g, ubg=limits)
+        stats = self._solver.stats()
+        reason = stats["return_status"]
+        multipliers = np.asarray(found["lam_g"]).ravel() * self._scale
+        return Point(
+            status=_status(bool(stats["success"]), reason),
+            reason=reason,
+            objective=self._sign * float(found["f"]) * self._scale,
+            x=np.asarray(found["x"]).ravel()[: self._visible],
+            prices={c.name: float(m) for c, m in zip(self._constraints, multipliers, strict=True)},
+            iterations=int(stats["iter_count"]),
+        )
+
+
+def casadi_cse(problem: dict[str, Any]) -> dict[str, Any]:
+    """Share common subexpressions between objective and constraints."""
+    import casadi
+
+    shared = casadi.cse(casadi.vertcat(problem["f"], problem["g"]))
+    return {"x": problem["x"], "f": shared[0], "g": shared[1:]}
+
+
+def _status(success: bool, reason: str) -> str:
+    if success:
+        return "optimal"
+    return "infeasible" if "nfeasible" in reason else "failed"
+
+
+class ExecutableIpopt:
+    """An ``ipopt`` executable on PATH, through Pyomo's own interface: slower, for those who have their own build."""
+
+    def __init__(self, model: ConcreteModel) -> None:
+        import pyomo.environ
+        from pyomo.core import Suffix
+
+        self._solver = pyomo.environ.SolverFactory("ipopt")
+        if not self._solver.available(exception_flag=False):
+            raise SolverError("no 'ipopt' executable on PATH", "use --solver casadi, which needs none")
+        self.name = f"IPOPT {'.'.join(map(str, self._solver.version()[:3]))} (executable)"
+        self._model = model
+        self._constraints = list(model.component_data_objects(Constraint, active=True))
+        model.dual = Suffix(direction=Suffix.IMPORT)
+        self._solver.options.update(IPOPT_OPTIONS)
+
+    def solve(
+        self, lower: np.ndarray, upper: np.ndarray, start: np.ndarray, reserve: Mapping[str, float] | None = None
+    ) -> Point:
+        """See :class:`Solver`."""
+        free: Sequence[Any] = list(self._model.x.values())
+        for variable, low, high, first in zip(free, lower, upper, start, strict=True):
+            variable.setlb(float(low))
+            variable.setub(float(high))
+            variable.set_value(float(min(max(first, low), high)))
+        result = self._solver.solve(self._model, load_solutions=False)
+        reason = str(result.solver.termination_condition)
+        if reason != "optimal":
+            return Point(_status(False, reason), reason, float("-inf"), np.asarray(start), {}, 0)
+        self._model.solutions.load_from(result)
+        objective = next(self._model.component_data_objects(Objective, active=True))
+        prices = {c.name: abs(self._model.dual.get(c, 0.0)) for c in self._constraints}
+        x = np.array([variable.value for variable in free])
+        return Point("optimal", reason, float(value(objective)), x, prices, 0)
+
+
+SOLVERS = {"casadi": CasadiIpopt, "ipopt": ExecutableIpopt}
+"""Ways to IPOPT by name; CasADi's is the default because its wheel brings the solver along."""
+
+
+def make_solver(model: ConcreteModel, name: str = "casadi") -> Solver:
+    """A solver for a model, by name.
+
+    Raises:
+        SolverError: unknown name, or no such executable.
+    """
+    if name not in SOLVERS:
+        raise SolverError(f"unknown solver {name!r}; one of {', '.join(SOLVERS)}")
+    return SOLVERS[name](model)

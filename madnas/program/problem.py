@@ -1,0 +1,194 @@
+"""A design problem: a space, budgets and weights, and the one mapping from its variables to a network.
+
+``Problem.network`` turns values of the variables into a :class:`NetworkSpec`; because the spec's counting works on
+numbers, numpy arrays and Pyomo expressions, this one mapping scores a network, a batch of candidates and the program.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from madnas.errors import UsageError
+from madnas.network.analyse import Structure, analyse
+from madnas.network.count import Counts, count
+from madnas.network.spec import Group, Head, NetworkSpec, Stem
+from madnas.program.space import Space, multiples
+from madnas.theory.numerics import Number
+from madnas.theory.objective import default_stage_weights
+
+BUDGETS = ("macs", "params", "activations", "layers")
+"""Costs that can be bounded, by their name in :class:`Counts`."""
+
+RATIO_SLACK = 1e-9
+"""Relative slack of ratios such as 0.1, which no float holds exactly; budgets and rho have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One choice of the designer.
+
+    Attributes:
+        name: ``stem``, ``out3``, ``hidden3``, ``kernel3``, ``depth3`` or ``head``.
+        values: every allowed value, ascending.
+        logarithmic: whether the program optimises its logarithm (channels and kernels) or itself (depths).
+    """
+
+    name: str
+    values: tuple[int, ...]
+    logarithmic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A bound on the ratio of two variables: ``low <= variables[top] / variables[bottom] <= high``."""
+
+    name: str
+    top: int
+    bottom: int
+    low: float | None = None
+    high: float | None = None
+
+    def holds(self, top: Number, bottom: Number) -> Number:
+        """Whether values (numbers or arrays) keep the ratio, up to the rounding of a ratio such as 0.1."""
+        found = top / bottom
+        above = True if self.low is None else found >= self.low * (1 - RATIO_SLACK)
+        return above & (True if self.high is None else found <= self.high * (1 + RATIO_SLACK))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Maximise Eq. (5) of DeepMAD over a space, under budgets and an effectiveness limit.
+
+    Attributes:
+        space: the family of networks.
+        budgets: upper limits by name (``macs``, ``params``, ``activations``, ``layers``), whole model.
+        rho: upper limit of the effectiveness, or none.
+        stage_weights: alpha, one per stage; the space's by default.
+        depth_penalty: beta; the space's by default; 0 switches Guideline 2 off.
+        guidelines: which of DeepMAD's three guidelines hold. Without 1 only the last stage's entropy counts (weight 1);
+            without 2 there is no depth penalty; without 3 channels may decrease.
+    """
+
+    space: Space
+    budgets: dict[str, int]
+    rho: float | None = None
+    stage_weights: tuple[float, ...] | None = None
+    depth_penalty: float | None = None
+    guidelines: frozenset[int] = field(default=frozenset({1, 2, 3}))
+
+    def __post_init__(self) -> None:
+        """Reject what can be seen to be wrong before anything is built."""
+        if not self.budgets:
+            raise UsageError("a design needs at least one budget", "give --macs (or --flops), --params or --max-layers")
+        for name, limit in self.budgets.items():
+            if name not in BUDGETS:
+                raise UsageError(f"unknown budget {name!r}; one of {', '.join(BUDGETS)}")
+            if not limit > 0:
+                raise UsageError(f"budget {name} must be above 0, got {limit}")
+        if self.rho is not None and not (0 < self.rho < float("inf")):
+            raise UsageError(f"rho must be above 0, got {self.rho}", "DeepMAD uses 0.1 to 2")
+        if len(self.weights) != self.space.stages:
+            raise UsageError(
+                f"{len(self.weights)} stage weights for the {self.space.stages} stages of space {self.space.name}"
+            )
+        if any(not 0 <= weight < float("inf") for weight in self.weights) or not any(self.weights):
+            raise UsageError("stage weights must be at least 0, and not all 0")
+        if not 0 <= self.beta < float("inf"):
+            raise UsageError("the depth penalty must be at least 0")
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """alpha in force."""
+        stages = self.space.stages
+        if 1 not in self.guidelines:
+            return (0.0,) * (stages - 1) + (1.0,)
+        return self.stage_weights or self.space.stage_weights or default_stage_weights(stages)
+
+    @property
+    def beta(self) -> float:
+        """Weight of the depth penalty in force."""
+        if 2 not in self.guidelines:
+            return 0.0
+        return self.space.depth_penalty if self.depth_penalty is None else self.depth_penalty
+
+    @cached_property
+    def variables(self) -> tuple[Variable, ...]:
+        """Every variable, in a fixed order: stem, then out, hidden, kernel and depth of each group, then head."""
+        space = self.space
+        found: list[Variable] = []
+        if space.stem is not None:
+            found.append(Variable("stem", tuple(multiples(space.stem.out, space.multiple))))
+        for group in range(len(space.strides)):
+            number = group + 1
+            found.append(Variable(f"out{number}", tuple(multiples(space.out, space.multiple))))
+            if space.hidden_ratio is not None:
+                low, high = space.hidden_ratio
+                bounds = (max(1, int(space.out[0] * low)), int(space.out[1] * high))
+                found.append(Variable(f"hidden{number}", tuple(multiples(bounds, space.multiple))))
+            if space.block != "linear":
+                found.append(Variable(f"kernel{number}", space.kernels_of(group)))
+            low_depth, high_depth = space.depth_range(group)
+            found.append(Variable(f"depth{number}", tuple(range(low_depth, high_depth + 1)), logarithmic=False))
+        if isinstance(space.head.conv, tuple):
+            found.append(Variable("head", tuple(multiples(space.head.conv, space.multiple))))
+        return tuple(found)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each variable by name."""
+        return {variable.name: position for position, variable in enumerate(self.variables)}
+
+    @cached_property
+    def ratios(self) -> tuple[Ratio, ...]:
+        """Guideline 3, growth and the range of hidden / out."""
+        space, index = self.space, self.index
+        found: list[Ratio] = []
+        floor = 1.0 if 3 in self.guidelines and space.non_decreasing else None
+        before = index.get("stem")
+        for number in range(1, len(space.strides) + 1):
+            out = index[f"out{number}"]
+            if before is not None and (floor is not None or space.growth is not None):
+                found.append(Ratio(f"channels{number}", out, before, floor, space.growth))
+            if space.hidden_ratio is not None:
+                found.append(Ratio(f"hidden_ratio{number}", index[f"hidden{number}"], out, *space.hidden_ratio))
+            before = out
+        return tuple(found)
+
+    def network(self, values: Sequence[Number], name: str = "design") -> NetworkSpec:
+        """The network that values of the variables stand for (integers, arrays or expressions, in variable order)."""
+        space = self.space
+
+        def value(key: str) -> Number:
+            position = self.index.get(key)
+            return None if position is None else values[position]
+
+        groups = tuple(
+            Group(
+                block=space.block,
+                out=value(f"out{number}"),
+                depth=value(f"depth{number}"),
+                hidden=value(f"hidden{number}"),
+                kernel=value(f"kernel{number}"),
+                stride=stride,
+                act=space.act,
+                se=space.se,
+                shortcut=space.shortcut,
+            )
+            for number, stride in enumerate(space.strides, 1)
+        )
+        stem = space.stem and Stem(value("stem"), space.stem.kernel, space.stem.stride, space.stem.act)
+        conv = value("head") if isinstance(space.head.conv, tuple) else space.head.conv
+        return NetworkSpec(name, space.input, groups, Head(space.classes, conv, space.head.act), stem)
+
+    def evaluate(self, values: Sequence[Number]) -> tuple[Number, Counts, Structure]:
+        """Objective in nats, costs and structural scores at values of the variables."""
+        spec = self.network(values)
+        structure = analyse(spec)
+        return structure.objective(self.weights, self.beta), count(spec), structure
+
+    def grid_size(self) -> int:
+        """Number of points of the integer grid, feasible or not."""
+        size = 1
+        for variable in self.variables:
+            size *= len(variable.values)
+        return size

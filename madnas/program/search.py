@@ -1,0 +1,194 @@
+"""Solve a design problem: tighten the bound by branching, round the leaves, polish, until both ends meet.
+
+Every step is deterministic: no clock decides, only counts of nodes, so that the same problem has the same answer on every
+run and machine.
+"""
+
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+
+from madnas.errors import SolverError
+from madnas.program.branch import Evidence, Node, Tree
+from madnas.program.evaluator import Evaluator
+from madnas.program.integer import Incumbent, IntegerSearch
+from madnas.program.model import build
+from madnas.program.nlp import make_solver
+from madnas.program.problem import Problem
+from madnas.program.rounding import CELLS, Rounding
+
+GAP = 1e-3
+"""Relative distance between bound and answer at which the search stops looking for better answers."""
+
+MAX_NODES = 300
+"""Nodes of the tree after which it stops all the same."""
+
+NEIGHBOURS = 8
+"""Leaves with other depths that are rounded after the first, those of the highest value."""
+
+EXHAUSTIVE = 100_000
+"""A space with at most so many points is enumerated: the answer is then exact."""
+
+
+@dataclass(slots=True)
+class Solution:
+    """What a search ended with.
+
+    Attributes:
+        values: best feasible values of the variables (V,), or ``None``.
+        objective: its objective, nats; -inf if there is none.
+        bound: no network of the space has a higher objective, nats, as far as ``evidence`` reaches.
+        relaxation: value of the plain relaxation, before branching, nats.
+        prices: shadow prices of the plain relaxation: nats per unit of relative room, by constraint.
+        evidence: what the bound rests on; ``None`` where every point was enumerated.
+        evaluated: candidates scored in closed form.
+        solver: what solved the relaxations.
+    """
+
+    values: np.ndarray | None
+    objective: float
+    bound: float
+    relaxation: float
+    prices: dict[str, float]
+    evidence: Evidence | None
+    evaluated: int
+    solver: str
+
+    @property
+    def gap(self) -> float:
+        """Relative distance of the answer from the bound."""
+        return (self.bound - self.objective) / abs(self.bound)
+
+
+@dataclass(slots=True)
+class Effort:
+    """How hard to search; counts, never seconds.
+
+    Attributes:
+        gap: relative gap at which to stop.
+        max_nodes: limit on nodes of the tree.
+        exhaustive: enumerate spaces of at most so many points.
+        solver: ``casadi`` or ``ipopt``.
+    """
+
+    gap: float = GAP
+    max_nodes: int = MAX_NODES
+    exhaustive: int = EXHAUSTIVE
+    solver: str = field(default="casadi")
+
+
+def search(problem: Problem, effort: Effort | None = None, known: np.ndarray | None = None) -> Solution:
+    """The best network of a problem and a bound on every other.
+
+    Args:
+        problem: what to solve.
+        effort: how hard to search.
+        known: values of candidates (N, V) to beat, such as the answers of neighbouring problems.
+
+    Raises:
+        SolverError: the root relaxation ended without an answer although it is not infeasible.
+    """
+    effort = effort or Effort()
+    solver = make_solver(build(problem), effort.solver)
+    tree = Tree(problem, solver)
+    incumbent = Incumbent()
+    climber = IntegerSearch(problem, incumbent)
+    if known is not None and len(known):
+        incumbent.offer(known, Evaluator(problem)(known))
+    if problem.grid_size() <= effort.exhaustive:
+        climber.enumerate()
+        bound, evidence = incumbent.objective, None
+    else:
+        bound, evidence = _branch_and_round(tree, climber, effort), tree.evidence
+    if tree.root is None and tree.evidence.unsolved and incumbent.values is None:
+        raise SolverError("the relaxation ended without an answer", "try other budgets, or --solver ipopt")
+    return Solution(
+        values=incumbent.values,
+        objective=incumbent.objective,
+        bound=bound,
+        relaxation=tree.root.bound if tree.root else float("-inf"),
+        prices=tree.root.point.prices if tree.root else {},
+        evidence=evidence,
+        evaluated=incumbent.evaluated,
+        solver=solver.name,
+    )
+
+
+def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> float:
+    """Run the tree; the answer ends up in the climber's incumbent.
+
+    Returns:
+        the bound in nats.
+    """
+    incumbent = climber.incumbent
+    rounding = Rounding(tree.problem)
+    seen: set[bytes] = set()
+    while tree.open:
+        node = tree.open[0]
+        if _gap(tree.bound, incumbent.objective) <= effort.gap or tree.evidence.nodes >= effort.max_nodes:
+            break
+        if tree.is_leaf(node) and tree.whole(node).tobytes() not in seen:
+            _explore(tree, node, rounding, climber, effort.gap, seen)
+            continue
+        if not tree.split(tree.pop()):
+            tree.push(node)
+            break
+    if tree.root is not None and _gap(tree.bound, incumbent.objective) > effort.gap:
+        start = tree.quantities(tree.root) if incumbent.values is None else incumbent.values.astype(float)
+        climber.around(start, tree.root.point.prices)
+    return max(tree.bound, incumbent.objective)
+
+
+def _explore(
+    tree: Tree, leaf: Node, rounding: Rounding, climber: IntegerSearch, gap: float, seen: set[bytes]
+) -> None:
+    """Round a leaf; while the answer is not within the gap of it, its neighbours too, then search locally."""
+    incumbent = climber.incumbent
+    first = not seen
+    seen.add(tree.whole(leaf).tobytes())
+    _round(tree, leaf, rounding, incumbent, leaf.bound, gap)
+    if not first or _gap(leaf.bound, incumbent.objective) <= gap:
+        climber.finish()
+        return
+    near = [node for node in (tree.leaf_near(leaf, moves) for moves in _depth_moves(tree.problem)) if node]
+    for node in sorted(near)[:NEIGHBOURS]:
+        if node.bound <= incumbent.objective:
+            break
+        seen.add(tree.whole(node).tobytes())
+        _round(tree, node, rounding, incumbent, leaf.bound, gap)
+    climber.finish()
+    if _gap(leaf.bound, incumbent.objective) > gap:
+        climber.around(tree.quantities(leaf), leaf.point.prices)
+
+
+def _round(tree: Tree, leaf: Node, rounding: Rounding, incumbent: Incumbent, bound: float, gap: float) -> None:
+    """Offer the roundings of a leaf to the incumbent, the fine grid of the beam first."""
+    quantities = tree.quantities(leaf)
+    usage = rounding.evaluate(quantities[None]).usage[:, 0]
+    reserve = {name: max(0.0, float(used)) for name, used in zip(rounding.evaluate.limits, usage, strict=True)}
+    centre = tree.recentre(leaf, reserve)
+    if centre is None:
+        return
+    quantities = tree.quantities(centre)
+    quantities = np.where(tree.discrete, np.rint(quantities), quantities)
+    for cell in CELLS:
+        incumbent.offer(*rounding.around(quantities, centre.point.prices, cell))
+        if _gap(bound, incumbent.objective) <= gap:
+            return
+
+
+def _gap(bound: float, objective: float) -> float:
+    return (bound - objective) / abs(bound) if np.isfinite(objective) else float("inf")
+
+
+def _depth_moves(problem: Problem) -> list[np.ndarray]:
+    """Changes of depths (V,) by two blocks in all at most, and never more blocks in sum."""
+    columns = [i for i, variable in enumerate(problem.variables) if variable.name.startswith("depth")]
+    moves = []
+    for change in product((-2, -1, 0, 1), repeat=len(columns)):
+        if 0 < sum(map(abs, change)) <= 2 and sum(change) <= 0:
+            move = np.zeros(len(problem.variables), dtype=np.int64)
+            move[columns] = change
+            moves.append(move)
+    return moves

@@ -1,0 +1,1 @@
+"""Tables and plots, made from the files that the other rooms wrote."""

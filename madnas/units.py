@@ -1,0 +1,66 @@
+"""Quantities as people type and read them: decimal suffixes, never rounded past a budget."""
+
+import re
+from decimal import Decimal, InvalidOperation
+
+from madnas.errors import UsageError
+
+SUFFIXES = {"": 0, "K": 3, "M": 6, "G": 9, "T": 12}
+"""Powers of ten; K, M, G, T are decimal, as papers count."""
+
+_PATTERN = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*$")
+
+
+def parse_quantity(text: str, name: str) -> int:
+    """A count from text such as ``4.5G``, ``29M`` or ``4.5e9``; rounded down, so that a budget never grows.
+
+    Args:
+        text: what the user typed.
+        name: the flag, for the error.
+
+    Raises:
+        UsageError: not a number, an unknown suffix, not above zero, or too large to mean anything.
+
+    >>> parse_quantity("4.5G", "--macs")
+    4500000000
+    """
+    match = _PATTERN.match(text)
+    suffix = match.group(2) if match else ""
+    if match is None or suffix not in SUFFIXES:
+        close = suffix.upper() if suffix.upper() in SUFFIXES and suffix else None
+        if suffix in ("B", "b"):
+            close = "G"
+        example = f"{match.group(1)}{close}" if match and close else "4.5G, 29M or 4.5e9"
+        raise UsageError(f"{name}: cannot read {text!r}", f"write it as {example} (decimal K, M, G or T)")
+    try:
+        value = Decimal(match.group(1)).scaleb(SUFFIXES[suffix])
+    except InvalidOperation:
+        raise UsageError(f"{name}: {text!r} is out of range") from None
+    if not 1 <= value <= Decimal(10) ** 18:
+        raise UsageError(f"{name}: must be above 0 (from 1 to 1e18), got {text!r}")
+    return int(value)
+
+
+def format_quantity(value: float) -> str:
+    """A count as its shortest decimal form that reads back to the same number.
+
+    >>> format_quantity(4500000000), format_quantity(11690000), format_quantity(71)
+    ('4.5G', '11.69M', '71')
+    """
+    number = Decimal(int(value))
+    for suffix, power in reversed(SUFFIXES.items()):
+        if abs(number) >= Decimal(10) ** power:
+            return f"{(number.scaleb(-power)).normalize():f}{suffix}"
+    return "0"
+
+
+def short_quantity(value: float) -> str:
+    """A count to four significant digits for tables: ``4.324 G`` as ``4.324G``.
+
+    >>> short_quantity(4323768752), short_quantity(28669956), short_quantity(71)
+    ('4.324G', '28.67M', '71')
+    """
+    for suffix, power in reversed(SUFFIXES.items()):
+        if abs(value) >= 10**power and power:
+            return f"{value / 10**power:.4g}{suffix}"
+    return f"{value:g}"

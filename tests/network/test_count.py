@@ -1,0 +1,183 @@
+"""Closed-form counting: against published numbers, against sums by hand, and over arrays of candidates."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from madnas.network.analyse import analyse
+from madnas.network.blocks import CATALOGUE
+from madnas.network.count import Counts, count
+from madnas.network.expand import at_resolution, segments
+from madnas.network.named import get
+from madnas.network.spec import Group, Head, NetworkSpec, Stem
+
+DEEPMAD = ("r18", "r34", "r50", "29m", "29m-288", "50m", "89m")
+BASELINES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenetv2", "efficientnet-b0", "resnet20")
+
+
+def shows(printed: str, value: float) -> bool:
+    """Whether a value shows every digit that was printed."""
+    return f"{value:.{len(printed.partition('.')[2])}f}" == printed
+
+
+def test_golden_file_is_whole(golden):
+    assert sorted(golden["deepmad"]) == sorted(f"deepmad-{name}" for name in DEEPMAD)
+    assert sorted(golden["params"]) == sorted(BASELINES)
+
+
+@pytest.mark.parametrize("name", DEEPMAD)
+def test_published_deepmad_networks(golden, name):
+    printed = golden["deepmad"][f"deepmad-{name}"]
+    costs = count(get(f"deepmad-{name}"))
+    assert shows(printed["params"], costs.params / 1e6)
+    assert shows(printed["macs"], costs.macs / 1e9)
+    assert shows(printed["layers"], costs.layers)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_params_of_reference_implementations(golden, name):
+    assert count(get(name)).params == golden["params"][name]
+
+
+# Every kind of block by hand, on a 3x8x8 input; the stem (3x3, stride 2, 4 channels) leaves 4x4 maps and costs
+# 3*9*4 weights + 2*4 of the norm = 116 params, 3*9*4*16 = 1728 MACs, 64 outputs; 10 classes cost 11 * 10 * in params.
+STEM = Counts(params=116, macs=1728, activations=64, layers=1)
+
+BY_HAND = {
+    "conv": (
+        Group("conv", 6, 2, kernel=3),
+        # 4*9*6 + 12 = 228 and 6*9*6 + 12 = 336; 216*16 + 324*16; 2 * 6*16
+        Counts(228 + 336, 3456 + 5184, 192, 2),
+    ),
+    "basic conv": (
+        Group("basic", 6, 2, kernel=3, stride=2),
+        # first: 228 + 336 + projection 4*6 + 12 = 36, on 2x2 maps; second: 336 + 336
+        Counts(228 + 336 + 36 + 672, 4 * (216 + 324 + 24 + 648), 4 * 6 * 5, 4),
+    ),
+    "basic conv, same shape": (Group("basic", 4, 1, kernel=3), Counts(2 * 152, 16 * 2 * 144, 2 * 64, 2)),
+    "basic pad": (Group("basic", 6, 1, kernel=3, stride=2, shortcut="pad"), Counts(564, 4 * 540, 4 * 12, 2)),
+    "basic pool": (Group("basic", 4, 1, kernel=3, shortcut="pool"), Counts(304 + 24, 16 * (288 + 16), 64 * 3, 2)),
+    "basic hidden": (
+        Group("basic", 4, 1, hidden=2, kernel=3),
+        # 4*9*2 + 4 = 76, 2*9*4 + 8 = 80
+        Counts(156, 16 * 144, 16 * 6, 2),
+    ),
+    "bottleneck": (
+        Group("bottleneck", 8, 1, hidden=2, kernel=3, stride=2),
+        # 4*2 + 4 on 4x4, 2*9*2 + 4 on 2x2, 2*8 + 16, projection 4*8 + 16
+        Counts(12 + 40 + 32 + 48, 16 * 8 + 4 * (36 + 16 + 32), 16 * 2 + 4 * (2 + 8 + 8), 3),
+    ),
+    "inverted residual": (
+        Group("inverted-residual", 4, 1, hidden=8, kernel=3),
+        # 4*8 + 16, 8*9 + 16, 8*4 + 8
+        Counts(48 + 88 + 40, 16 * (32 + 72 + 32), 16 * (8 + 8 + 4), 3),
+    ),
+    "inverted residual expand": (
+        Group("inverted-residual", 6, 2, expand=2, kernel=3),
+        # first hidden 8: 48 + 88 + (48 + 12); second hidden 12: (72 + 24) + (108 + 24) + (72 + 12)
+        Counts(48 + 88 + 60 + 96 + 132 + 84, 16 * (32 + 72 + 48 + 72 + 108 + 72), 16 * (22 + 30), 6),
+    ),
+    "se deepmad": (
+        Group("inverted-residual", 4, 1, hidden=40, kernel=3, se="deepmad"),
+        # 4*40 + 80, 360 + 80, squeeze to 8: 320 + 16 and 320 + 80 on 1x1, 160 + 8
+        Counts(240 + 440 + 336 + 400 + 168, 16 * (160 + 360 + 160) + 640, 16 * 84 + 48, 3),
+    ),
+    "se efficientnet": (
+        Group("inverted-residual", 4, 1, expand=2, kernel=3, se="efficientnet"),
+        # a quarter of the block's 4 inputs is 1: 8 + 1 and 8 + 8 with bias and without norm
+        Counts(176 + 9 + 16, 16 * 136 + 16, 16 * 20 + 9, 3),
+    ),
+    "separable": (
+        Group("separable", 6, 1, kernel=5, stride=2),
+        # 4*25 + 8, 4*6 + 12
+        Counts(108 + 36, 4 * (100 + 24), 4 * 10, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_block_by_hand(name):
+    group, block = BY_HAND[name]
+    spec = NetworkSpec("hand", (3, 8, 8), (group,), Head(10), Stem(4))
+    assert count(spec) == Counts(
+        STEM.params + block.params + 10 * group.out + 10,
+        STEM.macs + block.macs + 10 * group.out,
+        STEM.activations + block.activations + 10,
+        STEM.layers + block.layers,
+    )
+
+
+def test_hand_counts_cover_the_catalogue():
+    assert {group.block for group, _ in BY_HAND.values()} | {"linear"} == set(CATALOGUE)
+
+
+def test_mlp_by_hand():
+    spec = NetworkSpec("mlp", (1, 2, 3), (Group("linear", 5, 2),), Head(4))
+    assert count(spec) == Counts(6 * 5 + 5 + 5 * 5 + 5 + 5 * 4 + 4, 30 + 25 + 20, 14, 3)
+
+
+def test_head_convolution_by_hand():
+    base = NetworkSpec("head", (3, 8, 8), (Group("conv", 6, 1, kernel=3),), Head(10), Stem(4))
+    with_conv = count(replace(base, head=Head(10, conv=20)))
+    # 6*20 + 40 for the convolution, and a classifier of 20*10 + 10 instead of 6*10 + 10
+    assert with_conv.params - count(base).params == 160 + 140
+    assert with_conv.macs - count(base).macs == 16 * 120 + 140
+    assert with_conv.layers - count(base).layers == 1
+
+
+def test_params_do_not_depend_on_the_input_and_macs_nearly_scale_with_its_area():
+    spec = get("deepmad-r50")
+    small, large = count(spec), count(at_resolution(spec, 448))
+    assert small.params == large.params
+    classifier = 1232 * 1000
+    assert large.macs - classifier == 4 * (small.macs - classifier)
+
+
+def test_odd_sizes_round_up():
+    spec = NetworkSpec("odd", (3, 33, 17), (Group("conv", 4, 1, kernel=3, stride=2),), Head(10), Stem(4))
+    resolutions = [segment.layers[-1].resolution for segment in segments(spec)]
+    assert resolutions == [(17, 9), (9, 5), (1, 1)]
+
+
+ARRAYS: dict[str, dict[str, Any]] = {
+    "bottleneck": {"block": "bottleneck", "shortcut": "pool"},
+    "basic-pool": {"block": "basic", "shortcut": "pool"},
+    "basic-pad": {"block": "basic", "shortcut": "pad"},
+    "inverted-residual": {"block": "inverted-residual"},
+    "inverted-residual-se": {"block": "inverted-residual", "se": "deepmad", "shortcut": "pool"},
+    "conv": {"block": "conv"},
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_arrays_count_as_each_of_their_elements(kind):
+    rng = np.random.default_rng(0)
+    hides = kind.startswith(("bottleneck", "inverted"))
+
+    def columns() -> dict[str, Any]:
+        hidden = {"hidden": rng.integers(1, 100, 20)} if hides else {}
+        kernel = rng.choice([3, 5, 7], 20)
+        return {"out": rng.integers(1, 64, 20) * 8, "depth": rng.integers(1, 9, 20), "kernel": kernel, **hidden}
+
+    stem, head, groups = rng.integers(8, 64, 20), rng.integers(100, 200, 20), [columns(), columns(), columns()]
+
+    def spec(pick: Any) -> NetworkSpec:
+        parts = [
+            Group(**{key: pick(value) for key, value in group.items()}, **ARRAYS[kind], stride=stride)
+            for group, stride in zip(groups, (2, 1, 2), strict=True)
+        ]
+        return NetworkSpec("arrays", (3, 64, 48), tuple(parts), Head(10, pick(head)), Stem(pick(stem)))
+
+    together, structure = count(spec(lambda column: column)), analyse(spec(lambda column: column))
+    for index in range(20):
+        single = spec(lambda column, index=index: int(column[index]))
+        one, lone = count(single), analyse(single)
+        assert [int(value[index]) for value in (together.params, together.macs, together.activations)] == [
+            *(one.params, one.macs, one.activations)
+        ]
+        assert together.layers[index] == one.layers
+        assert structure.rho[index] == pytest.approx(lone.rho, rel=1e-12)
+        assert [h[index] for h in structure.entropies[1:]] == pytest.approx(lone.entropies[1:], rel=1e-12)
+        assert structure.objective()[index] == pytest.approx(lone.objective(), rel=1e-12)
