@@ -62,7 +62,11 @@ def write_text_atomic(path: str | Path, text: str, overwrite: bool = False) -> N
         UsageError: the file exists (without ``overwrite``), is a folder or device, its folder is missing or not
             writable, or the disk is full.
     """
-    data = text.encode()
+    write_bytes_atomic(path, text.encode(), overwrite)
+
+
+def write_bytes_atomic(path: str | Path, data: bytes, overwrite: bool = False) -> None:
+    """:func:`write_text_atomic` for bytes, such as a picture."""
     try:
         target = Path(os.path.realpath(path))
         mode = _check_target(path, target, overwrite)
@@ -71,6 +75,21 @@ def write_text_atomic(path: str | Path, text: str, overwrite: bool = False) -> N
         raise _exists(path) from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be written: {_reason(error)}", _hint(error)) from error
+
+
+def check_writable(path: str | Path, overwrite: bool = False) -> None:
+    """See before long work whether :func:`write_text_atomic` would succeed, as far as one can tell.
+
+    Raises:
+        UsageError: as :func:`write_text_atomic`.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        _check_target(path, target, overwrite)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be written: {_reason(error)}", _hint(error)) from error
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{path}: cannot be written: no permission to write in {target.parent}")
 
 
 def _check_target(path: str | Path, target: Path, overwrite: bool) -> int | None:

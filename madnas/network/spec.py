@@ -57,7 +57,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What follows the last block: a 1x1 convolution (conv-BN-act) if wanted, then global pooling and a linear layer."""
+    """What follows the last block: a 1x1 convolution (conv-BN-act), if any, then global pooling and a linear layer."""
 
     classes: int
     conv: Number | None = None
@@ -92,9 +92,11 @@ class NetworkSpec:
 
 def to_tree(part: Any) -> dict[str, Any]:
     """A part of a spec as a plain mapping, in the order of its fields, without the keys that have their default."""
+    values = {f.name: (getattr(part, f.name), f.default) for f in fields(part)}
     return {
-        f.name: getattr(part, f.name)
-        for f in fields(part)
-        if getattr(part, f.name) != f.default or f.name in ("kernel", "stride")
-        if getattr(part, f.name) is not None
+        name: value
+        for name, (value, default) in values.items()
+        if value is not None
+        # Types first: an array does not compare to one truth value.
+        if name in ("kernel", "stride") or type(value) is not type(default) or value != default
     }

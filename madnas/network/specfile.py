@@ -149,8 +149,7 @@ def _problems(spec: NetworkSpec) -> Iterator[tuple[str, str]]:
     yield from (("", problem) for problem in _top_problems(spec))
     if spec.stem is not None and spec.stem.out is not None:
         yield from (("stem", f"stem.{problem}") for problem in _stem_problems(spec.stem))
-    blocks = [group.block for group in spec.groups if group is not None]
-    if spec.stem is None and blocks and "linear" not in blocks:
+    if spec.stem is None and not _is_mlp(spec) and any(group is not None for group in spec.groups):
         yield "stem", "stem: missing; only a network of 'linear' blocks, an MLP, has none"
     before = spec.stem and spec.stem.out
     for index, group in enumerate(spec.groups):
@@ -184,19 +183,18 @@ def _head_problems(spec: NetworkSpec) -> Iterator[str]:
     yield from _one_of("act", head.act, ACTIVATIONS)
     if head.conv is not None:
         yield from _range("conv", head.conv, MAX_CHANNELS)
-        if spec.stem is None:
+        if _is_mlp(spec):
             yield "conv: a network without a stem is an MLP and has no head convolution"
 
 
 def _group_problems(group: Group, spec: NetworkSpec, before: Number | None) -> Iterator[str]:
     """Yield what is wrong with a group; ``before`` is the number of its input channels, if known."""
     kind = CATALOGUE.get(group.block)
+    misfit = None if kind is None else _misfit(group, spec)
     if kind is None:
         yield from _one_of("block", group.block, tuple(CATALOGUE))
-    elif group.block == "linear" and spec.stem is not None:
-        yield "block: a network with a stem has no 'linear' blocks"
-    elif group.block != "linear" and spec.stem is None and any(g and g.block == "linear" for g in spec.groups):
-        yield "block: a network without a stem is an MLP and has 'linear' blocks only"
+    elif misfit is not None:
+        yield f"block: {misfit}"
     yield from _range("out", group.out, MAX_CHANNELS)
     yield from _range("depth", group.depth, MAX_DEPTH)
     if group.hidden is not None:
@@ -206,11 +204,25 @@ def _group_problems(group: Group, spec: NetworkSpec, before: Number | None) -> I
     yield from _stride("stride", group.stride)
     yield from _one_of("act", group.act, ACTIVATIONS)
     yield from _one_of("se", group.se, SQUEEZE_EXCITE)
-    if kind is not None:
+    if kind is not None and misfit is None:
         yield from _key_problems(group, kind)
         yield from _expand_problems(group, before)
         if "pad" in kind.shortcuts and shortcut_of(group) == "pad" and before is not None and group.out < before:
             yield f"shortcut: 'pad' adds channels and cannot drop any, here {before} in and {group.out} out"
+
+
+def _misfit(group: Group, spec: NetworkSpec) -> str | None:
+    """Why a block does not belong in this network at all, if it does not."""
+    if group.block == "linear" and spec.stem is not None:
+        return "a network with a stem has no 'linear' blocks"
+    if group.block != "linear" and _is_mlp(spec):
+        return "a network without a stem is an MLP and has 'linear' blocks only"
+    return None
+
+
+def _is_mlp(spec: NetworkSpec) -> bool:
+    """Whether a network is meant to be an MLP, rather than to have lost its stem."""
+    return spec.stem is None and any(group is not None and group.block == "linear" for group in spec.groups)
 
 
 def _key_problems(group: Group, kind: BlockKind) -> Iterator[str]:
@@ -227,7 +239,8 @@ def _key_problems(group: Group, kind: BlockKind) -> Iterator[str]:
         yield f"hidden: {how}; block {group.block!r} needs exactly one of hidden and expand"
     if group.shortcut is not None and "shortcut" in known:
         yield from _one_of("shortcut", group.shortcut, kind.shortcuts)
-    if group.se == "deepmad" and "se" in known and group.hidden is None:
+    widthless = "expand" in known and group.expand is None  # reported above
+    if group.se == "deepmad" and "se" in known and group.hidden is None and not widthless:
         more = "give hidden instead of expand" if "hidden" in known else f"which block {group.block!r} does not have"
         yield f"se: 'deepmad' is a quarter of hidden; {more}"
 

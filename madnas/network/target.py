@@ -26,8 +26,8 @@ TINYNAS_KEY = re.compile(r"""['"](?:class|best_structures|structure_info)['"]\s*
 def resolve(target: str) -> NetworkSpec:
     """A network from what a user wrote: the path of a file, or a name.
 
-    A word is a path if there is such a file, or if it has a folder or a file's suffix. What is in a file is told from its
-    content.
+    A word is a path if there is such a file, or if it has a folder or a file's suffix. What a file holds is told from
+    its content.
 
     Raises:
         UsageError: neither; or the file cannot be read.

@@ -323,7 +323,7 @@ def _unfit(tree: Any, key: Key) -> Iterator[tuple[Key, str]]:
         if abs(tree) >= 10**MAX_DIGITS:
             yield key, f"a number of more than {MAX_DIGITS} digits"
     elif tree is not None:
-        yield key, f"a {type(tree).__name__} is not a value that a file can hold"
+        yield key, f"a file cannot hold a value of type {type(tree).__name__}"
 
 
 def _by_key(errors: list[Any], tree: Any, kind: Any) -> dict[Key, str]:

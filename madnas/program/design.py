@@ -15,6 +15,7 @@ from madnas.network.spec import NetworkSpec
 from madnas.program.infeasible import diagnose
 from madnas.program.problem import Problem
 from madnas.program.search import Effort, Solution, search
+from madnas.units import format_quantity
 
 SCHEMA = "madnas/design/1"
 
@@ -173,19 +174,34 @@ def provenance(finished: Design) -> dict[str, Any]:
     }
 
 
-def sweep(points: Iterable[tuple[dict[str, Any], Problem]], effort: Effort | None = None) -> Iterator[Design]:
+def sweep(
+    points: Iterable[tuple[dict[str, Any], Problem]], effort: Effort | None = None, name: str = "design"
+) -> Iterator[Design]:
     """Design one network for each point of a sweep, each at least as good as any earlier answer that fits it.
 
     Args:
         points: values of the swept options by name, and the problem that they make.
         effort: how hard to search.
+        name: name of the networks; the swept values are appended.
     """
     answers: list[tuple[Problem, np.ndarray]] = []
     for swept, problem in points:
         known = [values for other, values in answers if other.variables == problem.variables]
-        finished = design(problem, effort, known=np.array(known) if known else None)
+        finished = design(problem, effort, point_name(name, swept), np.array(known) if known else None)
         answers.append((problem, finished.solution.values))
         yield replace(finished, swept=swept)
+
+
+def point_name(name: str, swept: dict[str, Any]) -> str:
+    """Name of one point of a sweep, fit for a file name: ``design-rho0.3-macs4.5G``."""
+    texts = []
+    for key, value in swept.items():
+        if key == "stage_weights":
+            texts.append("weights" + "_".join(f"{weight:g}" for weight in value))
+        else:
+            text = "none" if value is None else f"{value:g}" if key == "rho" else format_quantity(value)
+            texts.append(f"{key}{text}")
+    return "-".join([name, *texts])
 
 
 def pareto(designs: list[Design]) -> list[bool]:

@@ -56,6 +56,7 @@ class Space:
         classes: default number of classes.
         stage_weights: default alpha; absent: 1, ..., 1, 8.
         depth_penalty: default beta.
+        rho: default limit of the effectiveness.
         non_decreasing: whether Guideline 3 holds in this space.
     """
 
@@ -80,6 +81,7 @@ class Space:
     classes: int = 1000
     stage_weights: tuple[float, ...] | None = None
     depth_penalty: float = 10.0
+    rho: float | None = None
     non_decreasing: bool = True
 
     @property
@@ -168,6 +170,8 @@ def _problems(space: Space):
         yield "kernel_map_ratio: above 0"
     if space.growth is not None and space.growth < 1:
         yield "growth: at least 1"
+    if space.rho is not None and space.rho <= 0:
+        yield "rho: above 0"
     if space.depth_penalty < 0:
         yield "depth_penalty: at least 0"
     if min(space.input) < 1 or max(space.input) > 16384:

@@ -76,6 +76,17 @@ def test_module_comes_back_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_counting_runs_one_input_in_eval_mode_without_gradients() -> None:
+    class Probe(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((tuple(x.shape), self.training, torch.is_grad_enabled()))
+            return super().forward(x)
+
+    seen: list[tuple[tuple[int, ...], bool, bool]] = []
+    audit(Probe(3, 4, 1), (3, 8, 12))
+    assert set(seen) == {((1, 3, 8, 12), False, False)}
+
+
 def test_mode_comes_back_after_an_error() -> None:
     model = conv_net().train()
     with pytest.raises(RuntimeError):
@@ -94,6 +105,7 @@ def test_counting_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
             self.used, self.unused = conv_net(), nn.Linear(3, 3)
 
         def forward(self, x: Tensor) -> Tensor:
+            warnings.warn("tracing", stacklevel=1)
             return nn.functional.gelu(self.used(x))
 
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):

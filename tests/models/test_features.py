@@ -90,6 +90,28 @@ def test_maps_are_those_of_the_whole_network() -> None:
     torch.testing.assert_close(early, maps[1:2])
 
 
+def test_all_maps_come_with_the_features_of_the_head() -> None:
+    model = build(EXAMPLES["inverted-identity"]).eval()
+    image = torch.randn(1, 3, 32, 32)
+    last, maps = model.forward_intermediates(image)
+    assert sizes([last, *maps]) == [(32, 8, 8), (8, 16, 16), (12, 8, 8)]
+    torch.testing.assert_close(last, model.forward_features(image))
+
+
+def test_stopping_early_gives_the_last_map_as_features() -> None:
+    model = build(THREE_STAGES).eval()
+    last, maps = model.forward_intermediates(torch.randn(1, 3, 32, 32), indices=[0, 1], stop_early=True)
+    assert sizes([last, *maps]) == [(20, 8, 8), (12, 16, 16), (20, 8, 8)]
+
+
+def test_pruned_network_says_so() -> None:
+    model = build(EXAMPLES["bottleneck-conv"]).eval()
+    assert model.prune_intermediate_layers([-3]) == [0]
+    assert (model.num_classes, model.num_features) == (0, 8)
+    image = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(model(image), model.stem(image))  # neither pooling nor groups nor a head
+
+
 @pytest.mark.parametrize("feature_cls", ["hook", "fx"])
 def test_timms_other_extractors_see_the_same_maps(feature_cls: str) -> None:
     torch.manual_seed(0)

@@ -186,6 +186,13 @@ def test_convolutions_start_with_the_variance_of_he_et_al(group: Group, conv: st
     assert weights.mean().item() == pytest.approx(0, abs=4 * (2 / fan_out / weights.numel()) ** 0.5)
 
 
+def test_biases_of_squeeze_excitation_start_at_zero() -> None:
+    state = build(EXAMPLES["separable"]).state_dict()
+    biases = [tensor for name, tensor in state.items() if name.endswith("conv.bias")]
+    assert len(biases) == 4
+    assert not any(bool(bias.any()) for bias in biases)
+
+
 def test_stochastic_depth_grows_linearly_over_the_blocks() -> None:
     model = build(EXAMPLES["basic-conv"], drop_path_rate=0.3)
     rates = [module.drop_prob for module in model.modules() if isinstance(module, DropPath)]

@@ -68,13 +68,11 @@ def test_rectangular_maps_count_by_their_area():
     assert analyse(spec).entropies == pytest.approx(square)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [name for name in names() if get(name).groups[-1].depth > 1])
 def test_splitting_a_group_changes_no_entropy(name):
-    # Blocks after the first of a group are those of a new group of stride 1 without a projection.
+    # Blocks after the first of a group have the main path of a new group of stride 1.
     spec = get(name)
     last = spec.groups[-1]
-    if last.depth < 2:
-        pytest.skip("its last group is a single block")
     halves = (replace(last, depth=1), replace(last, depth=last.depth - 1, stride=1))
     split = analyse(replace(spec, groups=(*spec.groups[:-1], *halves)))
     assert split.entropies == pytest.approx(analyse(spec).entropies)

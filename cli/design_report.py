@@ -1,0 +1,196 @@
+"""What ``madnas design`` shows and writes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from madnas.errors import UsageError
+from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.network.specfile import dump_spec
+from madnas.program.design import Design, pareto
+from madnas.units import format_quantity, short_quantity
+
+from .console import print_json, stdout
+
+NAMES = {"macs": "MACs", "params": "params", "activations": "activations", "layers": "layers", "rho": "rho"}
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFiles:
+    """Where results go; checked before anything is solved, written whole or not at all."""
+
+    output: Path | None
+    csv: Path | None
+    plot: Path | None
+    force: bool
+    swept: bool
+
+    def check(self) -> None:
+        """Raise what would go wrong at the end."""
+        from madnas.report.plots import picture_format
+
+        if self.plot is not None:
+            picture_format(self.plot)
+        for path in (self.csv, self.plot, None if self.swept else self.output):
+            if path is not None:
+                check_writable(path, self.force)
+        if self.swept and self.output is not None:
+            if self.output.exists() and not self.output.is_dir():
+                raise UsageError(f"{self.output}: not a folder", "a sweep writes one file for each network: name a folder")
+            if self.output.exists() and any(self.output.iterdir()) and not self.force:
+                raise UsageError(f"{self.output}: not empty", "use --force to write into it")
+            check_writable(self.output / "x" if self.output.is_dir() else self.output, True)
+
+    def write(self, designs: list[Design]) -> None:
+        """Write every file that was asked for."""
+        from madnas.report.document import design_csv
+        from madnas.report.plots import draw_design, draw_sweep, picture_format, render
+
+        if self.csv is not None:
+            write_text_atomic(self.csv, design_csv(designs), self.force)
+        if self.plot is not None:
+            figure = draw_sweep(designs) if self.swept else draw_design(designs[0])
+            write_bytes_atomic(self.plot, render(figure, picture_format(self.plot)), self.force)
+        if self.output is None:
+            return
+        if not self.swept:
+            write_text_atomic(self.output, dump_spec(designs[0].spec), self.force)
+            return
+        self.output.mkdir(exist_ok=True)
+        for one in designs:
+            write_text_atomic(self.output / f"{one.spec.name}.yaml", dump_spec(one.spec), self.force)
+        write_text_atomic(self.output / "sweep.csv", design_csv(designs), self.force)
+        write_bytes_atomic(self.output / "sweep.png", render(draw_sweep(designs), "png"), self.force)
+
+
+def print_json_document(designs: list[Design], swept: bool) -> None:
+    """The results as one JSON document."""
+    from madnas.report.document import design_document, sweep_document
+
+    print_json(sweep_document(designs) if swept else design_document(designs[0]))
+
+
+def print_design(design: Design) -> None:
+    """One design for people."""
+    console = stdout()
+    shape = "x".join(str(size) for size in design.spec.input)
+    console.print(f"[bold]{design.spec.name}[/bold]  space {design.problem.space.name}, input {shape}\n")
+    console.print(_groups_table(design))
+    console.print(_stages_table(design))
+    console.print(_limits_table(design))
+    solution = design.solution
+    console.print(
+        f"objective {design.objective:,.1f} nats, bound {design.bound:,.1f}, gap {100 * design.gap:.3f} % "
+        f"(plain relaxation {solution.relaxation:,.1f})"
+    )
+    console.print(f"bound rests on: {design.bound_basis}")
+    console.print(f"{solution.solver}, {solution.evaluated:,} candidates scored, {design.seconds:.2f} s")
+
+
+def _groups_table(design: Design) -> Table:
+    table = _table("part", "block", "stride", "kernel", "hidden", "out", "blocks")
+    spec = design.spec
+    if spec.stem is not None:
+        table.add_row("stem", "conv", str(spec.stem.stride), str(spec.stem.kernel), "", str(spec.stem.out), "1")
+    for number, group in enumerate(spec.groups, 1):
+        hidden, kernel = (str(value) if value is not None else "" for value in (group.hidden, group.kernel))
+        block = group.block + (f" + SE ({group.se})" if group.se != "none" else "")
+        table.add_row(f"group {number}", block, str(group.stride), kernel, hidden, str(group.out), str(group.depth))
+    if spec.head.conv is not None:
+        table.add_row("head", "conv", "1", "1", "", str(spec.head.conv), "1")
+    table.add_row("head", "linear", "", "", "", str(spec.head.classes), "")
+    return table
+
+
+def _stages_table(design: Design) -> Table:
+    table = _table("stage", "map", "out", "layers", "rho", "entropy", "weight")
+    for number, (stage, weight) in enumerate(zip(design.structure.stages, design.problem.weights, strict=True), 1):
+        table.add_row(
+            str(number), f"{stage.resolution:g}", f"{int(stage.out_chs)}", f"{int(stage.depth)}", f"{stage.rho:.4f}",
+            f"{stage.entropy:,.2f}", f"{weight:g}",
+        )  # fmt: skip
+    return table
+
+
+def _limits_table(design: Design) -> Table:
+    """Value, limit and share of every budget and rho, and what one percent more of it would add."""
+    table = _table("limit", "value", "of", "used", "1 % more adds")
+    gains = {binding.limit: binding for binding in design.binding}
+    for name, (value, limit) in design.used().items():
+        table.add_row(NAMES[name], short_quantity(value), format_quantity(limit), _share(value, limit), _gain(gains, name))
+    if design.problem.rho is not None:
+        rho, limit_rho = design.structure.rho, design.problem.rho
+        table.add_row("rho", f"{rho:.4f}", f"{limit_rho:g}", _share(rho, limit_rho), _gain(gains, "rho"))
+    else:
+        table.add_row("rho", f"{design.structure.rho:.4f}", "none", "", "")
+    for name in ("macs", "params", "layers"):
+        if name not in design.problem.budgets:
+            table.add_row(NAMES[name], short_quantity(getattr(design.counts, name)), "none", "", "")
+    return table
+
+
+def _share(value: float, limit: float) -> str:
+    """Percentage, cut and not rounded, so that 100 % is said only where it is so."""
+    return f"{int(10000 * value / limit) / 100:.2f} %"
+
+
+def _gain(gains: dict, name: str) -> str:
+    if name not in gains:
+        return "nothing (does not bind)"
+    return f"{gains[name].gain:,.1f} nats ({gains[name].gain_percent:.2f} %)"
+
+
+def print_sweep(designs: list[Design]) -> None:
+    """A sweep for people, one row a design."""
+    keys = list(designs[0].swept)
+    table = _table(*[key.replace("_", " ") for key in keys], "MACs", "params", "layers", "width", "rho", "entropy",
+                   "objective", "gap", "blocks", "front", "s")  # fmt: skip
+    for one, best in zip(designs, pareto(designs), strict=True):
+        entropy = one.structure.weighted_entropy(one.problem.weights)
+        table.add_row(
+            *[_swept(key, one.swept[key]) for key in keys],
+            short_quantity(one.counts.macs), short_quantity(one.counts.params), str(one.counts.layers),
+            f"{one.structure.width:.1f}", f"{one.structure.rho:.4f}", f"{entropy:,.0f}", f"{one.objective:,.0f}",
+            f"{100 * one.gap:.2f} %", "-".join(str(depth) for depth in one.spec.depths), "*" if best else "",
+            f"{one.seconds:.2f}",
+        )  # fmt: skip
+    console = stdout()
+    console.print(table)
+    console.print("front: * where no other design here has a higher objective at no more of any budget")
+
+
+def _swept(key: str, value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(f"{part:g}" for part in value)
+    if value is None:
+        return "none"
+    return f"{value:g}" if key == "rho" else format_quantity(float(str(value)))
+
+
+def print_list() -> None:
+    """Spaces and recipes, a line each."""
+    from madnas.program.recipe import load_recipe, recipe_files
+    from madnas.program.space import load_space, space_files
+
+    console = stdout()
+    spaces = _table("space", "block", "groups", "kernels", "summary")
+    for name in space_files():
+        space = load_space(name)
+        kernels = "" if space.block == "linear" else ",".join(map(str, space.kernels))
+        spaces.add_row(name, space.block, str(len(space.strides)), kernels, space.summary)
+    console.print(spaces)
+    recipes = _table("recipe", "MACs", "params", "rho", "space", "row")
+    for name in recipe_files():
+        recipe = load_recipe(name)
+        recipes.add_row(name, str(recipe.macs), str(recipe.params), f"{recipe.rho:g}", recipe.space, recipe.row)
+    console.print(recipes)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    text = {"part", "block", "stage", "limit", "space", "recipe", "summary", "row", "blocks", "1 % more adds"}
+    for column in columns:
+        table.add_column(column, justify="left" if column in text else "right", no_wrap=column != "summary")
+    return table

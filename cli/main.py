@@ -1,0 +1,77 @@
+"""The madnas command: its verbs, and the one place where errors become messages and exit codes.
+
+Verbs import what they need inside their bodies, so that ``madnas --help`` loads nothing heavy.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import madnas
+from madnas.errors import MadnasError
+
+from .design import design
+from .score import score
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="madnas",
+    help="Design, score and compare convolutional networks under budgets.",
+    epilog="Example: madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+)
+app.command(no_args_is_help=True)(design)
+app.command(no_args_is_help=True)(score)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"madnas {madnas.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options of every verb."""
+
+
+def main() -> None:
+    """Run the command line and exit with its documented code (``madnas.errors``)."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; a bug's exception passes through."""
+    try:
+        code = app(arguments, prog_name="madnas", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except MadnasError as error:
+        return _fail(str(error), error.hint, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", None, INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output went away, which is its right
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the option parser
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context is not None else "madnas"
+            return _fail(error.format_message(), f"{command} --help", error.exit_code)
+        raise
+
+
+def _fail(message: str, hint: str | None, code: int) -> int:
+    sys.stdout.flush()
+    print(f"madnas: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return code

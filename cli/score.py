@@ -1,0 +1,33 @@
+"""``madnas score``: structural scores of any network."""
+
+from typing import Annotated
+
+import typer
+
+
+def score(
+    targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help="Named networks, spec files (.yaml), results of 'madnas design --json', or TinyNAS structure files.")],
+    resolution: Annotated[int | None, typer.Option(help="Side of the square input in pixels; default: the network's own.")] = None,
+    verify: Annotated[bool, typer.Option(help="Build the module and recount it with fvcore (imports torch).")] = False,
+    json: Annotated[bool, typer.Option(help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Score networks: params, MACs, layers, average width, rho and entropy per stage, in closed form.
+
+    Examples:
+
+    madnas score net.yaml resnet50 deepmad-r18
+
+    madnas score deepmad-29m --verify
+    """
+    from madnas.errors import UsageError
+
+    from . import score_report as show
+
+    if resolution is not None and not 1 <= resolution <= 16384:
+        raise UsageError(f"--resolution: from 1 to 16384, got {resolution}")
+    scored = [show.score_target(target, resolution, verify) for target in targets]
+    if json:
+        show.print_json_document(scored)
+    else:
+        show.print_scores(scored)
+    show.fail_on_mismatch(scored)

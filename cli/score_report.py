@@ -1,0 +1,141 @@
+"""What ``madnas score`` shows."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+
+from madnas.errors import MadnasError
+from madnas.network.analyse import Structure, analyse
+from madnas.network.count import Counts, count
+from madnas.network.expand import at_resolution
+from madnas.network.spec import NetworkSpec
+from madnas.network.target import resolve
+from madnas.units import short_quantity
+
+from .console import print_json, stdout
+
+if TYPE_CHECKING:
+    from madnas.measure.verify import Verification
+
+SCHEMA = "madnas/score/1"
+
+
+class MismatchError(MadnasError):
+    """The closed form and the built module disagree: a bug in madnas, worth a report."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A target with its structural scores."""
+
+    target: str
+    spec: NetworkSpec
+    counts: Counts
+    structure: Structure
+    verification: "Verification | None"
+
+
+def score_target(target: str, resolution: int | None, verify: bool) -> Scored:
+    """Score one target; with ``verify`` recount it on the built module."""
+    spec = resolve(target)
+    if resolution is not None and spec.stem is not None:
+        spec = at_resolution(spec, resolution)
+    verification = None
+    if verify:
+        from madnas.measure.verify import verify as recount
+
+        verification = recount(spec)
+    return Scored(target, spec, count(spec), analyse(spec), verification)
+
+
+def print_json_document(scored: list[Scored]) -> None:
+    """The scores as one JSON document."""
+    print_json({"schema": SCHEMA, "results": [_document(one) for one in scored]})
+
+
+def _document(one: Scored) -> dict[str, Any]:
+    structure, counts = one.structure, one.counts
+    values: dict[str, Any] = {
+        "params": int(counts.params),
+        "macs": int(counts.macs),
+        "activations": int(counts.activations),
+        "layers": int(counts.layers),
+        "width": float(structure.width),
+        "rho": float(structure.rho),
+        "entropy": float(structure.weighted_entropy()),
+        "objective": float(structure.objective()),
+    }
+    document: dict[str, Any] = {
+        "target": one.target,
+        "name": one.spec.name,
+        "input": list(one.spec.input),
+        "scores": {name: {"value": value, "std": 0.0, "n": 1} for name, value in values.items()},
+        "stages": [
+            {
+                "resolution": float(stage.resolution),
+                "out": int(stage.out_chs),
+                "layers": int(stage.depth),
+                "rho": float(stage.rho),
+                "entropy": float(stage.entropy),
+            }
+            for stage in structure.stages
+        ],
+        "failed": {},
+    }
+    if one.verification is not None:
+        document["verified"] = {
+            "matches": one.verification.matches,
+            "mismatches": [str(mismatch) for mismatch in one.verification.mismatches],
+        }
+    return document
+
+
+def print_scores(scored: list[Scored]) -> None:
+    """The scores for people: a row a target, then the stages of each."""
+    console = stdout()
+    verified = any(one.verification is not None for one in scored)
+    columns = ["target", "params", "MACs", "layers", "width", "rho", "entropy", "objective"]
+    table = _table(*columns, *(["recount"] if verified else []))
+    for one in scored:
+        row = [
+            one.target, short_quantity(one.counts.params), short_quantity(one.counts.macs), str(one.counts.layers),
+            f"{one.structure.width:.1f}", f"{one.structure.rho:.4f}", f"{one.structure.weighted_entropy():,.1f}",
+            f"{one.structure.objective():,.1f}",
+        ]  # fmt: skip
+        if one.verification is not None:
+            row.append("equal" if one.verification.matches else "DIFFERS")
+        table.add_row(*row)
+    console.print(table)
+    for one in scored:
+        stages = _table("stage", "map", "out", "layers", "rho", "entropy (nats)")
+        for number, stage in enumerate(one.structure.stages, 1):
+            stages.add_row(
+                str(number), f"{stage.resolution:g}", str(int(stage.out_chs)), str(int(stage.depth)),
+                f"{stage.rho:.4f}", f"{stage.entropy:,.2f}",
+            )  # fmt: skip
+        console.print(f"[bold]{one.target}[/bold]  stages")
+        console.print(stages)
+    weights = "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths)  (DeepMAD Eq. 5)"
+    console.print(weights)
+
+
+def fail_on_mismatch(scored: list[Scored]) -> None:
+    """Raise if a recount differed.
+
+    Raises:
+        MismatchError: names every difference.
+    """
+    wrong = [f"{one.target}: {m}" for one in scored if one.verification for m in one.verification.mismatches]
+    if wrong:
+        raise MismatchError("closed form and built module disagree: " + "; ".join(wrong), "this is a bug, please report it")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("target", "stage") else "right", no_wrap=True)
+    return table

@@ -1,0 +1,102 @@
+"""Designs as plain data: the JSON document and the CSV table. Forms are stable and versioned."""
+
+import csv
+import io
+from typing import Any
+
+import madnas
+from madnas.network.specfile import spec_to_tree
+from madnas.program.design import SCHEMA, Design, pareto
+
+
+def design_document(design: Design) -> dict[str, Any]:
+    """One design as JSON-able data.
+
+    Returns:
+        ``schema``, ``spec``, ``budgets`` (value and limit each), ``rho``, ``entropy`` (weighted sum, nats), ``stages``,
+        ``objective``, ``bound``, ``gap`` (a share, not percent), ``binding``, ``solver``, ``seconds``, and for a point
+        of a sweep ``swept``.
+    """
+    solution, evidence = design.solution, design.solution.evidence
+    document: dict[str, Any] = {"schema": SCHEMA, "madnas": madnas.__version__}
+    if design.swept:
+        document["swept"] = design.swept
+    return document | {
+        "spec": spec_to_tree(design.spec),
+        "budgets": {name: {"value": int(value), "limit": limit} for name, (value, limit) in design.used().items()},
+        "counts": {
+            "params": int(design.counts.params),
+            "macs": int(design.counts.macs),
+            "activations": int(design.counts.activations),
+            "layers": int(design.counts.layers),
+        },
+        "rho": float(design.structure.rho),
+        "rho_limit": design.problem.rho,
+        "width": float(design.structure.width),
+        "entropy": float(design.structure.weighted_entropy(design.problem.weights)),
+        "stages": [
+            {
+                "resolution": float(stage.resolution),
+                "out": int(stage.out_chs),
+                "layers": int(stage.depth),
+                "rho": float(stage.rho),
+                "entropy": float(stage.entropy),
+                "weight": weight,
+            }
+            for stage, weight in zip(design.structure.stages, design.problem.weights, strict=True)
+        ],
+        "objective": float(design.objective),
+        "bound": float(design.bound),
+        "gap": float(design.gap),
+        "binding": [
+            {
+                "limit": binding.limit,
+                "used": binding.used,
+                "gain_per_percent": binding.gain,
+                "gain_per_percent_relative": binding.gain_percent / 100,
+            }
+            for binding in design.binding
+        ],
+        "solver": {
+            "name": solution.solver,
+            "relaxation": float(solution.relaxation),
+            "basis": design.bound_basis,
+            "nodes": evidence.nodes if evidence else 0,
+            "starts": evidence.starts if evidence else 0,
+            "agreed_nodes": evidence.agreed if evidence else 0,
+            "unsolved_nodes": evidence.unsolved if evidence else 0,
+            "candidates": solution.evaluated,
+        },
+        "seconds": design.seconds,
+    }
+
+
+def sweep_document(designs: list[Design]) -> dict[str, Any]:
+    """A sweep as JSON-able data: ``schema`` and ``results``, each with ``pareto``."""
+    front = pareto(designs)
+    results = [design_document(one) | {"pareto": best} for one, best in zip(designs, front, strict=True)]
+    return {"schema": "madnas/design-sweep/1", "results": results}
+
+
+def design_csv(designs: list[Design]) -> str:
+    """Designs as a CSV table, one row each; costs are plain numbers, entropies nats."""
+    rows = []
+    for one, best in zip(designs, pareto(designs), strict=True):
+        row: dict[str, Any] = {"name": one.spec.name, "space": one.problem.space.name}
+        row |= {
+            f"{name}_limit": limit for name, limit in (one.problem.budgets | {"rho": one.problem.rho}).items()
+        }
+        row["stage_weights"] = " ".join(f"{weight:g}" for weight in one.problem.weights)
+        row |= {"macs": int(one.counts.macs), "params": int(one.counts.params)}
+        row |= {"activations": int(one.counts.activations), "layers": int(one.counts.layers)}
+        row |= {"rho": one.structure.rho, "width": one.structure.width}
+        row["entropy"] = one.structure.weighted_entropy(one.problem.weights)
+        row |= {"objective": one.objective, "bound": one.bound, "gap": one.gap, "pareto": best}
+        row["depths"] = " ".join(str(depth) for depth in one.spec.depths)
+        row |= {"outs": " ".join(str(group.out) for group in one.spec.groups), "seconds": round(one.seconds, 3)}
+        rows.append(row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
