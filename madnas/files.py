@@ -83,8 +83,8 @@ def check_writable(path: str | Path, overwrite: bool = False) -> None:
     Raises:
         UsageError: as :func:`write_text_atomic`.
     """
-    target = Path(os.path.realpath(path))
     try:
+        target = Path(os.path.realpath(path))
         _check_target(path, target, overwrite)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be written: {_reason(error)}", _hint(error)) from error

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from madnas.errors import UsageError
-from madnas.files import MAX_BYTES, read_text, write_text_atomic
+from madnas.files import MAX_BYTES, check_writable, read_text, write_bytes_atomic, write_text_atomic
 
 
 def leftovers(folder):
@@ -185,8 +185,11 @@ def test_impossible_targets(tmp_path):
     }.items():
         with pytest.raises(UsageError, match=message):
             write_text_atomic(tmp_path / name, "new", overwrite=True)
-    with pytest.raises(UsageError, match="not a regular file"):
-        write_text_atomic("/dev/null", "new", overwrite=True)
+        with pytest.raises(UsageError, match=message):
+            check_writable(tmp_path / name, overwrite=True)
+    for write in (check_writable, lambda path, overwrite: write_text_atomic(path, "new", overwrite)):
+        with pytest.raises(UsageError, match="not a regular file"):
+            write("/dev/null", overwrite=True)
     assert leftovers(tmp_path) == ["file"]
 
 
@@ -211,3 +214,22 @@ def test_text_that_cannot_be_encoded_touches_nothing(tmp_path):
         write_text_atomic(path, "\ud800", overwrite=True)
     assert path.read_text() == "old"
     assert leftovers(tmp_path) == ["net.yaml"]
+
+
+def test_bytes_are_written_as_they_are(tmp_path):
+    write_bytes_atomic(tmp_path / "plot.png", bytes(range(256)))
+    assert (tmp_path / "plot.png").read_bytes() == bytes(range(256))
+
+
+def test_looking_ahead_changes_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "net.yaml"
+    check_writable(path)
+    assert leftovers(tmp_path) == []
+    path.write_text("mine")
+    check_writable(path, overwrite=True)
+    with pytest.raises(UsageError, match="exists already"):
+        check_writable(path)
+    monkeypatch.setattr("madnas.files.os.access", lambda *args: False)
+    with pytest.raises(UsageError, match="no permission to write in"):
+        check_writable(path, overwrite=True)
+    assert path.read_text() == "mine"

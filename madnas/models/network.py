@@ -1,6 +1,7 @@
 """MadNet: the module of a whole network, with timm's names and interfaces."""
 
-from timm.layers import ClassifierHead, calculate_drop_path_rates
+import torch
+from timm.layers import ClassifierHead
 from timm.models import checkpoint_seq
 from timm.models._features import feature_take_indices  # timm exports it nowhere else
 from torch import Tensor, nn
@@ -65,10 +66,14 @@ class MadNet(nn.Module):
         if head.conv is not None:
             self.head_conv = ConvNormAct(Layer("conv", chs, head.conv, (1, 1)), head.act)
             chs = head.conv
-        pool = "" if self.spec.stem is None else global_pool
         self.num_features = chs
+        pool = "" if self.spec.stem is None else global_pool
         self.head = ClassifierHead(chs, self.num_classes, pool_type=pool, drop_rate=self.drop_rate)
-        self.head_hidden_size = self.head.num_features
+
+    @property
+    def head_hidden_size(self) -> int:
+        """Features that the classifier sees, per image: ``num_features``, or twice those with ``catavgmax`` pooling."""
+        return self.num_features * int(self.head.global_pool.feat_mult())
 
     def init_weights(self, zero_init_last: bool = True) -> None:
         """Initialise all convolutions and, with ``zero_init_last``, the last batch norm of every residual branch."""
@@ -99,7 +104,6 @@ class MadNet(nn.Module):
         """
         self.num_classes = num_classes
         self.head.reset(num_classes, pool_type=global_pool)
-        self.head_hidden_size = self.head.num_features
 
     def forward_intermediates(
         self,
@@ -157,8 +161,8 @@ class MadNet(nn.Module):
         if shortened or prune_head:
             self.head_conv = nn.Identity()
             self.num_features = self.feature_info[last]["num_chs"]
-            self.head.reset(0, pool_type="", in_features=self.num_features)
             self.num_classes = 0
+            self.head = ClassifierHead(self.num_features, 0, pool_type="", drop_rate=self.drop_rate)
         return list(take)
 
     def _parts(self) -> list[tuple[str, nn.Module]]:
@@ -198,7 +202,7 @@ def _build_stem(spec: NetworkSpec, in_chans: int) -> tuple[nn.Module, nn.Module,
 
 def _build_groups(spec: NetworkSpec, chs: int, drop_path_rate: float) -> tuple[nn.Sequential, int]:
     """All groups over ``chs`` input channels, and the channels that the last one gives out."""
-    rates = iter(calculate_drop_path_rates(drop_path_rate, sum(spec.depths)))
+    rates = iter(torch.linspace(0, drop_path_rate, sum(spec.depths), device="cpu").tolist())
     groups = nn.Sequential()
     for group in spec.groups:
         blocks = nn.Sequential()

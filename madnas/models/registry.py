@@ -11,6 +11,7 @@ from madnas.models.features import feature_info
 from madnas.models.network import MadNet
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import check_spec
+from madnas.network.target import resolve
 
 default_cfgs = generate_default_cfgs({"madnas": {"first_conv": "stem.conv", "classifier": "head.fc"}})
 
@@ -68,8 +69,6 @@ def madnas(
         MadnasError: ``spec`` is missing, of another type, unknown, or a file that does not describe a network.
     """
     if isinstance(spec, str | os.PathLike):
-        from madnas.network.target import resolve
-
         spec = resolve(os.fspath(spec))
     return build(spec, pretrained=pretrained, **kwargs)  # type: ignore[arg-type]  # build rejects None by name
 

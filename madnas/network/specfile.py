@@ -366,7 +366,13 @@ def _dumper() -> Any:
     add_core_schema(SpecDumper)
     for cls, name in ((_FlowMapping, "map"), (_FlowList, "seq")):
         SpecDumper.add_representer(cls, _flow_representer(name))
+    SpecDumper.add_representer(str, _represent_text)
     return SpecDumper
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    """Text, with escapes where it is not printable: PyYAML's other quotes lose line breaks such as U+0085."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
 
 
 def _flow_representer(name: str) -> Any:

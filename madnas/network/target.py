@@ -18,7 +18,8 @@ from madnas.network.yamlfile import dotted, parse_yaml, shorten
 SUFFIXES = (".yaml", ".yml", ".json", ".txt")
 """Endings that make a word a path even if there is no such file."""
 
-ACCEPTED = "a spec file (.yaml), the output of 'design --json', a TinyNAS structure file (.txt), or a network's name"
+FILES = "a spec file (.yaml), of 'design --json' output or of a TinyNAS file (.txt)"
+"""Files that are accepted, after "the path of"."""
 
 TINYNAS_KEY = re.compile(r"""['"](?:class|best_structures|structure_info)['"]\s*:""")
 
@@ -39,8 +40,10 @@ def resolve(target: str) -> NetworkSpec:
         return get(target)
     except UnknownName as error:
         if os.path.isdir(target):
-            raise UsageError(f"{target}: is a folder, not a network", hint=f"give {ACCEPTED}") from error
-        raise unknown_name("network", target, names(), f"or give the path of {ACCEPTED}") from error
+            raise UsageError(
+                f"{target}: is a folder, not a network", hint=f"give a network's name or the path of {FILES}"
+            ) from error
+        raise unknown_name("network", target, names(), f"or give the path of {FILES}") from error
 
 
 def load(path: str | Path) -> NetworkSpec:
@@ -92,7 +95,7 @@ def _from_tree(tree: dict[str, Any], source: str) -> NetworkSpec:
 
 
 def _reject(source: str) -> NoReturn:
-    raise SpecError(source, [f"not a network: expected 'schema: {SCHEMA}'"], hint=f"give {ACCEPTED}")
+    raise SpecError(source, [f"not a network: expected 'schema: {SCHEMA}'"], hint=f"give the path of {FILES}")
 
 
 def _json(text: str, source: str) -> Any:

@@ -244,7 +244,7 @@ def _plain_mapping(node: Any, key: Key, problems: list[str]) -> dict[str, Any]:
         name = name_node.value
         if not name_node.tag.endswith(":str"):
             problems.append(_at(name_node, f"keys are text{_quoted(name)}"))
-        elif name == "<<":
+        elif name == "<<" and name_node.style is None:  # in quotes it is a key like others
             problems.append(_at(name_node, "merge keys (<<) are not allowed; write the values out"))
         elif _is_broken(name):
             problems.append(_at(name_node, BROKEN_TEXT))

@@ -76,6 +76,7 @@ class Tree:
         self.discrete = np.array([v.name.startswith(("depth", "kernel")) for v in problem.variables])
         self._first = self.discrete
         self._created = 0
+        self._last_agreed = 0
         lower = np.zeros(len(self._values), dtype=np.int64)
         upper = np.array([len(values) - 1 for values in self._values])
         self.open: list[Node] = []
@@ -97,30 +98,38 @@ class Tree:
 
     def is_leaf(self, node: Node) -> bool:
         """Whether depths and kernels are whole, so that only channels are still continuous."""
-        return self._fractional(node, self._first) is None
+        return node.point.status == "optimal" and self._fractional(node, self._first) is None
 
-    def split(self, node: Node) -> bool:
-        """Replace the (popped) node by its halves.
+    def split(self, node: Node) -> None:
+        """Replace a popped node, that is not a single point, by its halves.
 
-        Returns:
-            whether there was anything to split; a node that is a single point, or whole everywhere, is left as it is.
+        It is split at the variable that is farthest from an allowed value, depths, kernels and coarse channels first;
+        where all are whole, but the network that they make is not as good as the relaxation says, in the middle.
         """
-        column = self._fractional(node, self._first)
+        choose = self._widest if node.point.status == "failed" else self._fractional
+        column = choose(node, self._first)
         if column is None:
-            column = self._fractional(node, ~self._first)
+            column = choose(node, ~self._first)
         if column is None:
-            return False
+            column = self._widest(node, self._first | ~self._first)
         values = self._values[column]
         below = int(np.searchsorted(values, self.quantities(node)[column], side="right") - 1)
         below = int(np.clip(below, node.lower[column], node.upper[column] - 1))
         for new_lower, new_upper in ((node.lower[column], below), (below + 1, node.upper[column])):
             lower, upper = node.lower.copy(), node.upper.copy()
             lower[column], upper[column] = new_lower, new_upper
-            middle = self._middle(lower, upper)
-            child = self._solve(lower, upper, [node.point.x, 0.5 * (node.point.x + middle)], node)
+            other = 0.5 * (node.point.x + self._middle(lower, upper))
+            child = self._solve(lower, upper, [node.point.x, other], node)
             if child is not None:
                 heapq.heappush(self.open, child)
-        return True
+
+    def is_point(self, node: Node) -> bool:
+        """Whether a box holds a single network."""
+        return bool((node.lower == node.upper).all())
+
+    def point(self, node: Node) -> np.ndarray:
+        """Values of the variables (V,) at a box that is a single network."""
+        return np.array([values[i] for values, i in zip(self._values, node.lower, strict=True)])
 
     def leaf_near(self, leaf: Node, moves: np.ndarray) -> Node | None:
         """The leaf whose depths and kernels lie ``moves`` steps (V,) from another's, or ``None`` if it is infeasible."""
@@ -149,10 +158,6 @@ class Tree:
         """Take the node with the highest bound."""
         return heapq.heappop(self.open)
 
-    def push(self, node: Node) -> None:
-        """Put a node back."""
-        heapq.heappush(self.open, node)
-
     def _fractional(self, node: Node, among: np.ndarray) -> int | None:
         """The variable farthest from an allowed value, in steps (channels: relative to the width), or ``None``."""
         quantities = self.quantities(node)
@@ -167,6 +172,11 @@ class Tree:
             if distance * weight > farthest:
                 best, farthest = int(column), distance * weight
         return best
+
+    def _widest(self, node: Node, among: np.ndarray) -> int | None:
+        """The variable with the most values left, or ``None``."""
+        left = np.where(among, node.upper - node.lower, 0)
+        return int(np.argmax(left)) if left.any() else None
 
     def _coarse(self, quantities: np.ndarray) -> np.ndarray:
         """Which channel counts have steps so wide, relative to them, that rounding them changes everything else (V,)."""
@@ -203,6 +213,8 @@ class Tree:
             points.append(point)
             if point.status == "infeasible" and parent is not None:
                 break
+        if parent is not None and all(point.status == "failed" for point in points):
+            points.append(self.solver.solve(low, high, 0.8 * low + 0.2 * np.minimum(high, middle(low, high, self._log))))
         self.evidence.iterations += sum(point.iterations for point in points)
         self.evidence.starts += len(points)
         solved = [point for point in points if point.status == "optimal"]

@@ -91,11 +91,10 @@ def _least(problem: Problem, goal: str) -> float | None:
     logarithmic = np.array([v.logarithmic for v in problem.variables])
     low, high = np.where(logarithmic, np.log(low), low), np.where(logarithmic, np.log(high), high)
     points = [solver.solve(low, high, start) for start in (middle(low, high, logarithmic), 0.9 * low + 0.1 * high)]
-    values = [-point.objective if goal == "scale" else math.exp(-point.objective) for point in points if point.status == "optimal"]
-    if not values:
-        return None
-    value = min(values)
-    return value / problem.rho if goal == "rho" and problem.rho else value
+    least = min((point.objective for point in points if point.status == "optimal"), default=None)
+    if least is None or goal == "scale":
+        return least
+    return math.exp(least) / (problem.rho or 1.0) if goal == "rho" else math.exp(least)
 
 
 def _limit(problem: Problem, name: str) -> float:

@@ -72,6 +72,7 @@ class IntegerSearch:
             here = start
             for factor in PRICE_FACTORS:
                 here = self._climb(here, factor * worth, (self._near, self._triples))
+            self._climb(start, np.full(len(worth), 100 * self._objective_scale), (self._near, self._triples))
         self.finish()
 
     def finish(self) -> None:

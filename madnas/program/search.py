@@ -22,7 +22,13 @@ GAP = 1e-3
 """Relative distance between bound and answer at which the search stops looking for better answers."""
 
 MAX_NODES = 300
-"""Nodes of the tree after which it stops all the same."""
+"""Nodes of the tree after which it stops all the same, ..."""
+
+PROMISED_GAP = 4.5e-3
+"""... unless the gap is still above this; then it goes on ..."""
+
+PATIENCE = 3
+"""... for so many times the nodes."""
 
 NEIGHBOURS = 8
 """Leaves with other depths that are rounded after the first, those of the highest value."""
@@ -67,7 +73,7 @@ class Effort:
 
     Attributes:
         gap: relative gap at which to stop.
-        max_nodes: limit on nodes of the tree.
+        max_nodes: limit on nodes of the tree; three times as many where the gap is above :data:`PROMISED_GAP`.
         exhaustive: enumerate spaces of at most so many points.
         solver: ``casadi`` or ``ipopt``.
     """
@@ -126,18 +132,26 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
     seen: set[bytes] = set()
     while tree.open:
         node = tree.open[0]
-        if _gap(tree.bound, incumbent.objective) <= effort.gap or tree.evidence.nodes >= effort.max_nodes:
+        if _finished(_gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
             break
         if tree.is_leaf(node) and tree.whole(node).tobytes() not in seen:
             _explore(tree, node, rounding, climber, effort.gap, seen)
             continue
-        if not tree.split(tree.pop()):
-            tree.push(node)
-            break
+        tree.pop()
+        if tree.is_point(node):
+            candidate = tree.point(node)[None]
+            incumbent.offer(candidate, rounding.evaluate(candidate))
+        else:
+            tree.split(node)
     if tree.root is not None and _gap(tree.bound, incumbent.objective) > effort.gap:
         start = tree.quantities(tree.root) if incumbent.values is None else incumbent.values.astype(float)
         climber.around(start, tree.root.point.prices)
     return max(tree.bound, incumbent.objective)
+
+
+def _finished(gap: float, nodes: int, effort: Effort) -> bool:
+    patience = PATIENCE if gap > max(PROMISED_GAP, effort.gap) else 1
+    return gap <= effort.gap or nodes >= patience * effort.max_nodes
 
 
 def _explore(
@@ -145,11 +159,12 @@ def _explore(
 ) -> None:
     """Round a leaf; while the answer is not within the gap of it, its neighbours too, then search locally."""
     incumbent = climber.incumbent
-    first = not seen
+    first, before = not seen, incumbent.objective
     seen.add(tree.whole(leaf).tobytes())
     _round(tree, leaf, rounding, incumbent, leaf.bound, gap)
     if not first or _gap(leaf.bound, incumbent.objective) <= gap:
-        climber.finish()
+        if incumbent.objective > before and _gap(leaf.bound, incumbent.objective) > gap / 4:
+            climber.finish()
         return
     near = [node for node in (tree.leaf_near(leaf, moves) for moves in _depth_moves(tree.problem)) if node]
     for node in sorted(near)[:NEIGHBOURS]:

@@ -79,7 +79,7 @@ def test_module_comes_back_as_it_was() -> None:
 def test_counting_runs_one_input_in_eval_mode_without_gradients() -> None:
     class Probe(nn.Conv2d):
         def forward(self, x: Tensor) -> Tensor:
-            seen.append((tuple(x.shape), self.training, torch.is_grad_enabled()))
+            seen.append((tuple(map(int, x.shape)), self.training, torch.is_grad_enabled()))
             return super().forward(x)
 
     seen: list[tuple[tuple[int, ...], bool, bool]] = []

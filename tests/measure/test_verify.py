@@ -9,6 +9,7 @@ from madnas.measure import verify as verify_module
 from madnas.measure.module_count import count_module
 from madnas.measure.verify import Mismatch, verify
 from madnas.models import build
+from madnas.network import named
 from madnas.network.blocks import CATALOGUE
 from madnas.network.count import count
 from madnas.network.spec import NetworkSpec
@@ -53,6 +54,16 @@ def test_random_mlps(spec: NetworkSpec) -> None:
 
 def test_random_networks_are_of_every_kind() -> None:
     assert {*CONVOLUTIONAL, "linear"} == set(CATALOGUE)
+
+
+QUICK = ("resnet20", "resnet18", "mobilenetv2", "efficientnet-b0", "deepmad-r18", "deepmad-29m")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in named.names()]
+)
+def test_named_networks_at_their_full_size(name: str) -> None:
+    assert verify(named.get(name)).mismatches == ()
 
 
 def test_verification_of_a_sound_network() -> None:

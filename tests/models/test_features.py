@@ -9,9 +9,10 @@ from torch import Tensor, nn
 import madnas.models  # noqa: F401  # registers with timm
 from madnas.errors import UsageError
 from madnas.models import build
+from madnas.network import named
 from madnas.network.expand import segments
 from madnas.network.spec import Group, NetworkSpec, Stem
-from tests.models.examples import EXAMPLES, efficientnet_b0, network, resnet
+from tests.models.examples import EXAMPLES, network
 from tests.strategies import networks
 
 THREE_STAGES = network(
@@ -42,7 +43,7 @@ def test_last_map_of_every_stage() -> None:
 
 def test_resnet_has_the_maps_of_timms() -> None:
     theirs = timm.create_model("resnet50", features_only=True)
-    ours = backbone(resnet("bottleneck", (3, 4, 6, 3)))
+    ours = backbone(named.get("resnet50"))
     assert ours.feature_info.channels() == theirs.feature_info.channels()
     assert ours.feature_info.reduction() == theirs.feature_info.reduction()
     assert sizes(ours(torch.randn(1, 3, 64, 64))) == sizes(theirs(torch.randn(1, 3, 64, 64)))
@@ -51,7 +52,7 @@ def test_resnet_has_the_maps_of_timms() -> None:
 def test_efficientnet_has_the_maps_of_timms() -> None:
     # The head's convolution, 1280 channels, is part of neither.
     theirs = timm.create_model("efficientnet_b0", features_only=True)
-    ours = backbone(efficientnet_b0())
+    ours = backbone(named.get("efficientnet-b0"))
     assert ours.feature_info.channels() == theirs.feature_info.channels() == [16, 24, 40, 112, 320]
     assert ours.feature_info.reduction() == theirs.feature_info.reduction()
 

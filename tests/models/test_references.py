@@ -1,6 +1,7 @@
 """Against other people's networks: the same weights give the same logits, the same counts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import timm
@@ -10,25 +11,32 @@ from torch import nn
 
 from madnas.measure.module_count import count_module
 from madnas.models import build
+from madnas.network import named
+from madnas.network.expand import at_resolution
 from madnas.network.spec import NetworkSpec
-from tests.models.examples import efficientnet_b0, mobilenet_v2, resnet
+
+
+def pool_resnet50() -> NetworkSpec:
+    """ResNet-50 with the projections of DeepMAD."""
+    spec = named.get("resnet50")
+    return replace(spec, groups=tuple(replace(group, shortcut="pool") for group in spec.groups))
 
 
 def avg_down_resnet50() -> nn.Module:
-    """timm's ResNet-50-D projects as DeepMAD does: 2x2 average pooling, 1x1 convolution."""
+    """The same in timm, whose ResNet-D projects by 2x2 average pooling and a 1x1 convolution."""
     return timm.models.ResNet(timm.models.resnet.Bottleneck, (3, 4, 6, 3), avg_down=True)
 
 
 Case = tuple[NetworkSpec, Callable[[], nn.Module]]
 CASES: dict[str, Case] = {
-    "resnet18": (resnet("basic", (2, 2, 2, 2)), torchvision.models.resnet18),
-    "resnet34": (resnet("basic", (3, 4, 6, 3)), torchvision.models.resnet34),
-    "resnet50": (resnet("bottleneck", (3, 4, 6, 3)), torchvision.models.resnet50),
-    "resnet101": (resnet("bottleneck", (3, 4, 23, 3)), torchvision.models.resnet101),
-    "resnet152": (resnet("bottleneck", (3, 8, 36, 3)), torchvision.models.resnet152),
-    "resnet50-pool": (resnet("bottleneck", (3, 4, 6, 3), shortcut="pool"), avg_down_resnet50),
-    "mobilenet-v2": (mobilenet_v2(), torchvision.models.mobilenet_v2),
-    "efficientnet-b0": (efficientnet_b0(), lambda: timm.create_model("efficientnet_b0")),
+    **{
+        f"resnet{n}": (named.get(f"resnet{n}"), getattr(torchvision.models, f"resnet{n}"))
+        for n in (18, 34, 50, 101, 152)
+    },
+    "resnet50-pool": (pool_resnet50(), avg_down_resnet50),
+    "mobilenetv2": (named.get("mobilenetv2"), torchvision.models.mobilenet_v2),
+    "mobilenetv2-1.4": (named.get("mobilenetv2-1.4"), lambda: timm.create_model("mobilenetv2_140")),
+    "efficientnet-b0": (named.get("efficientnet-b0"), lambda: timm.create_model("efficientnet_b0")),
 }
 
 
@@ -74,5 +82,6 @@ def test_same_weights_give_the_same_logits(case: Case) -> None:
 
 def test_same_counts(case: Case) -> None:
     spec, reference = case
+    spec = at_resolution(spec, 64)
     theirs, ours = count_module(reference(), spec.input), count_module(build(spec), spec.input)
     assert (ours.params, ours.macs, ours.activations) == (theirs.params, theirs.macs, theirs.activations)

@@ -12,6 +12,7 @@ from timm.data import resolve_model_data_config
 from madnas.errors import MadnasError, SpecError, UsageError
 from madnas.models import build
 from madnas.models.network import MadNet
+from madnas.network import named
 from madnas.network.spec import Group, Head, Stem
 from madnas.network.specfile import ACTIVATIONS, dump_spec
 from tests.models.examples import EXAMPLES, network
@@ -128,8 +129,11 @@ def test_file_builds(tmp_path: Path) -> None:
     assert timm.create_model("madnas", spec=path).spec == SPEC
 
 
+def test_named_network_builds() -> None:
+    assert timm.create_model("madnas", spec="resnet20").spec == named.get("resnet20")
+
+
 @pytest.mark.parametrize("spec", ["no-such-network", "no/such/file.yaml"])
 def test_unknown_name_or_file_is_an_error(spec: str) -> None:
-    pytest.importorskip("madnas.network.target", reason="named networks are not there yet")
     with pytest.raises(MadnasError, match=spec):
         timm.create_model("madnas", spec=spec)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -97,8 +98,8 @@ def test_deeper_means_more_entropy_and_more_rho():
         return NetworkSpec("deep", (3, 32, 32), (Group("conv", 16, depth, kernel=3, stride=2),), Head(10), Stem(8))
 
     structures = [analyse(of_depth(depth)) for depth in range(1, 6)]
-    assert all(a.entropies[-1] < b.entropies[-1] for a, b in zip(structures, structures[1:], strict=False))
-    assert all(a.rho < b.rho for a, b in zip(structures, structures[1:], strict=False))
+    assert all(a.entropies[-1] < b.entropies[-1] for a, b in pairwise(structures))
+    assert all(a.rho < b.rho for a, b in pairwise(structures))
 
 
 def test_objective_leaves_the_first_group_out_of_the_depth_penalty():

@@ -63,6 +63,10 @@ def test_scalars_follow_yaml_1_2(text):
     assert type(value) is type(SCALARS[text])
 
 
+def test_quoted_merge_sign_is_a_key():
+    assert parse_yaml("'<<': 1", "x") == {"<<": 1}
+
+
 def test_nested_values():
     text = "a:\n  - {b: [1, 2.5], c: text}\n  - null\nd: |\n  two\n  lines\n"
     assert parse_yaml(text, "x") == {"a": [{"b": [1, 2.5], "c": "text"}, None], "d": "two\nlines\n"}
