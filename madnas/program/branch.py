@@ -131,15 +131,27 @@ class Tree:
         """Values of the variables (V,) at a box that is a single network."""
         return np.array([values[i] for values, i in zip(self._values, node.lower, strict=True)])
 
-    def leaf_near(self, leaf: Node, moves: np.ndarray) -> Node | None:
-        """The leaf whose depths and kernels lie ``moves`` steps (V,) from another's, or ``None`` if it is infeasible."""
-        whole = self.whole(leaf) + moves
-        inside = (whole >= 0) & (whole < [len(values) for values in self._values])
-        if not inside[self.discrete].all():
+    def leaf_at(self, whole: np.ndarray, start: np.ndarray) -> Node | None:
+        """The leaf with depths and kernels at given grid positions, or ``None`` if there is none or it is infeasible.
+
+        Args:
+            whole: grid positions (V,); those of channels do not matter.
+            start: where the solver begins (V,), in the program's variables.
+        """
+        largest = np.array([len(values) - 1 for values in self._values])
+        if self.root is None or not ((whole >= 0) & (whole <= largest))[self.discrete].all():
             return None
-        lower = np.where(self.discrete, whole, 0)
-        upper = np.where(self.discrete, whole, [len(values) - 1 for values in self._values])
-        return self._solve(lower, upper, [leaf.point.x], leaf)
+        lower, upper = np.where(self.discrete, whole, 0), np.where(self.discrete, whole, largest)
+        point = self.solver.solve(*self._bounds(lower, upper), start)
+        return Node((-point.objective, 0), lower, upper, point) if point.status == "optimal" else None
+
+    def positions(self, values: np.ndarray) -> np.ndarray:
+        """Grid positions of values of the variables (V,)."""
+        return np.array([int(np.searchsorted(allowed, v)) for allowed, v in zip(self._values, values, strict=True)])
+
+    def inner(self, values: np.ndarray) -> np.ndarray:
+        """Values of the variables (V,) in the program's terms: logarithms of channels and kernels."""
+        return np.where(self._log, np.log(np.maximum(values, 1)), values)
 
     def whole(self, leaf: Node) -> np.ndarray:
         """Grid positions of a leaf's depths and kernels (V,); 0 for channels."""

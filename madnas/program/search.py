@@ -166,15 +166,31 @@ def _explore(
         if incumbent.objective > before and _gap(leaf.bound, incumbent.objective) > gap / 4:
             climber.finish()
         return
-    near = [node for node in (tree.leaf_near(leaf, moves) for moves in _depth_moves(tree.problem)) if node]
-    for node in sorted(near)[:NEIGHBOURS]:
-        if node.bound <= incumbent.objective:
-            break
-        seen.add(tree.whole(node).tobytes())
-        _round(tree, node, rounding, incumbent, leaf.bound, gap)
+    _explore_depths(tree, leaf, rounding, incumbent, gap, seen)
     climber.finish()
     if _gap(leaf.bound, incumbent.objective) > gap:
         climber.around(tree.quantities(leaf), leaf.point.prices)
+        _explore_depths(tree, leaf, rounding, incumbent, gap, seen)
+        climber.finish()
+
+
+def _explore_depths(
+    tree: Tree, leaf: Node, rounding: Rounding, incumbent: Incumbent, gap: float, seen: set[bytes]
+) -> None:
+    """Round the leaves whose depths lie next to the incumbent's (or the leaf's), for as long as that helps."""
+    while _gap(leaf.bound, incumbent.objective) > gap:
+        before = incumbent.objective
+        if incumbent.values is None:
+            centre, start = tree.whole(leaf), leaf.point.x
+        else:
+            centre, start = tree.positions(incumbent.values), tree.inner(incumbent.values)
+        near = [tree.leaf_at(centre + moves, start) for moves in _depth_moves(tree.problem)]
+        for node in sorted(node for node in near if node is not None)[:NEIGHBOURS]:
+            if node.bound > incumbent.objective and tree.whole(node).tobytes() not in seen:
+                seen.add(tree.whole(node).tobytes())
+                _round(tree, node, rounding, incumbent, leaf.bound, gap)
+        if incumbent.objective <= before:
+            return
 
 
 def _round(tree: Tree, leaf: Node, rounding: Rounding, incumbent: Incumbent, bound: float, gap: float) -> None:
@@ -198,11 +214,11 @@ def _gap(bound: float, objective: float) -> float:
 
 
 def _depth_moves(problem: Problem) -> list[np.ndarray]:
-    """Changes of depths (V,) by two blocks in all at most, and never more blocks in sum."""
+    """Changes of depths (V,) by two blocks in all at most, and at most one block more in sum."""
     columns = [i for i, variable in enumerate(problem.variables) if variable.name.startswith("depth")]
     moves = []
     for change in product((-2, -1, 0, 1), repeat=len(columns)):
-        if 0 < sum(map(abs, change)) <= 2 and sum(change) <= 0:
+        if 0 < sum(map(abs, change)) <= 2 and sum(change) <= 1:
             move = np.zeros(len(problem.variables), dtype=np.int64)
             move[columns] = change
             moves.append(move)

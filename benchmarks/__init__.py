@@ -1,0 +1,1 @@
+"""Measurements that print ratios taken in one run, and scripts that write the tables of the documentation."""
