@@ -65,7 +65,10 @@ def main() -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "casadi", "pyomo", "numpy"))
     print(f"Python {platform.python_version()}, {packages}; {os.cpu_count()} cores, {platform.machine()}")
     print(f"{ROUNDS} interleaved rounds after one warm-up; median (least to largest)\n")
-    for what, arguments, goal in (("design 4.5G / 29M / 0.5", DESIGN, 0.7), ("madnas --help", ["-m", "madnas", "--help"], 0.2)):
+    for what, arguments, goal in (
+        ("design 4.5G / 29M / 0.5", DESIGN, 0.7),
+        ("madnas --help", ["-m", "madnas", "--help"], 0.2),
+    ):
         middle, low, high, own = ratio(arguments, TORCH)
         print(f"{what:26} / import torch   {middle:.2f} ({low:.2f} to {high:.2f})   goal < {goal}   {own:.2f} s")
     print(f"closed-form evaluator       {candidates_per_second():,.0f} candidates / s   goal > 100,000")

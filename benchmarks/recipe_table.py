@@ -23,8 +23,8 @@ README = Path(__file__).resolve().parent.parent / "recipes" / "README.md"
 BEGIN, END = "<!-- table: begin, written by `make tables` -->", "<!-- table: end -->"
 
 HEADER = (
-    "| recipe | row | MACs: value / budget | % | params: value / budget | % | rho / limit | layers | entropy | objective "
-    "| bound | gap % | s | published objective | ours / published |\n"
+    "| recipe | row | MACs: value / budget | % | params: value / budget | % | rho / limit | layers | entropy "
+    "| objective | bound | gap % | s | published objective | ours / published |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
 )
 
@@ -67,8 +67,8 @@ def main() -> None:
     versions = ", ".join(f"{package} {version(package)}" for package in ("casadi", "pyomo", "numpy"))
     stamp = (
         f"\nmadnas {madnas.__version__}, Python {platform.python_version()}, {versions}; {os.cpu_count()} cores "
-        f"({platform.machine()}); {time.perf_counter() - begin:.0f} s in all, one recipe after the other. Seconds depend on "
-        "the machine and on what else it does; everything else is the same on every run.\n"
+        f"({platform.machine()}); {time.perf_counter() - begin:.0f} s in all, one recipe after the other. "
+        "Seconds depend on the machine and on what else it does; everything else is the same on every run.\n"
     )
     text = README.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)

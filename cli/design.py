@@ -14,34 +14,109 @@ BUDGETS, SPACE, SWEEP, OUTPUT, SOLVER = "Budgets", "Space", "Objective", "Output
 def design(
     macs: Annotated[
         str | None,
-        typer.Option("--macs", "--flops", help="Multiply-adds for one image, whole model: 4.5G. A list sweeps.", rich_help_panel=BUDGETS),
+        typer.Option(
+            "--macs",
+            "--flops",
+            help="Multiply-adds for one image, whole model: 4.5G. A list sweeps.",
+            rich_help_panel=BUDGETS,
+        ),
     ] = None,
-    params: Annotated[str | None, typer.Option(help="Trainable parameters, whole model: 29M. A list sweeps.", rich_help_panel=BUDGETS)] = None,
-    activations: Annotated[str | None, typer.Option(help="Elements of all layers' outputs for one image (times 4 bytes: float32 memory).", rich_help_panel=BUDGETS)] = None,
+    params: Annotated[
+        str | None, typer.Option(help="Trainable parameters, whole model: 29M. A list sweeps.", rich_help_panel=BUDGETS)
+    ] = None,
+    activations: Annotated[
+        str | None,
+        typer.Option(
+            help="Elements of all layers' outputs for one image (times 4 bytes: float32 memory).",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
     max_layers: Annotated[int | None, typer.Option(help="Layers on the main path.", rich_help_panel=BUDGETS)] = None,
-    rho: Annotated[str | None, typer.Option(help="Limit of the effectiveness (depth / average width), or 'none'. A list sweeps: 0.1,0.3,0.5. Default: the space's.", rich_help_panel=BUDGETS)] = None,
-    like: Annotated[str | None, typer.Option(metavar="NAME", help="Take the budgets of a network (name or file); other options replace them.", rich_help_panel=BUDGETS)] = None,
-    space: Annotated[str | None, typer.Option(help="Space of networks: a name (see --list) or a YAML file. Default: mobilenet-se.", rich_help_panel=SPACE)] = None,
-    resolution: Annotated[int | None, typer.Option(help="Side of the square input in pixels.", rich_help_panel=SPACE)] = None,
-    input_shape: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of the input: 3x224x224; 784 for an MLP.", rich_help_panel=SPACE)] = None,
+    rho: Annotated[
+        str | None,
+        typer.Option(
+            help="Limit of depth / average width, or 'none'; default: the space's. A list sweeps: 0.1,0.3,0.5.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Take the budgets of a network (name or file); other options replace them.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="Space of networks: a name (see --list) or a YAML file. Default: mobilenet-se.", rich_help_panel=SPACE
+        ),
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Side of the square input in pixels.", rich_help_panel=SPACE)
+    ] = None,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="CxHxW", help="Shape of the input: 3x224x224; 784 for an MLP.", rich_help_panel=SPACE
+        ),
+    ] = None,
     classes: Annotated[int | None, typer.Option(help="Number of classes.", rich_help_panel=SPACE)] = None,
     kernel: Annotated[str | None, typer.Option(help="Allowed kernels: 3,5.", rich_help_panel=SPACE)] = None,
-    channel_multiple: Annotated[int | None, typer.Option(help="Channels are multiples of this.", rich_help_panel=SPACE)] = None,
-    head: Annotated[int | None, typer.Option(help="Width of the 1x1 convolution before pooling.", rich_help_panel=SPACE)] = None,
-    stage_weights: Annotated[list[str] | None, typer.Option(help="alpha of every stage: 1,1,1,1,8. Give it several times to sweep.", rich_help_panel=SWEEP)] = None,
-    depth_penalty: Annotated[float | None, typer.Option(help="beta, weight of uneven depths. [default: 10]", rich_help_panel=SWEEP)] = None,
-    without_guideline: Annotated[list[int] | None, typer.Option(help="Switch off Guideline 1 (multi-scale entropy), 2 (uniform depth) or 3 (channels do not decrease). Repeatable.", rich_help_panel=SWEEP)] = None,
-    recipe: Annotated[str | None, typer.Option(help="A row of the paper's tables, or a recipe file; other options replace its values.", rich_help_panel=SPACE)] = None,
+    channel_multiple: Annotated[
+        int | None, typer.Option(help="Channels are multiples of this.", rich_help_panel=SPACE)
+    ] = None,
+    head: Annotated[
+        int | None, typer.Option(help="Width of the 1x1 convolution before pooling.", rich_help_panel=SPACE)
+    ] = None,
+    stage_weights: Annotated[
+        list[str] | None,
+        typer.Option(help="alpha of every stage: 1,1,1,1,8. Give it several times to sweep.", rich_help_panel=SWEEP),
+    ] = None,
+    depth_penalty: Annotated[
+        float | None, typer.Option(help="beta, weight of uneven depths. [default: 10]", rich_help_panel=SWEEP)
+    ] = None,
+    without_guideline: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Switch off Guideline 1 (entropy of all stages), 2 (even depths) or 3 (channels grow). Repeatable.",
+            rich_help_panel=SWEEP,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A row of the paper's tables, or a recipe file; other options replace its values.",
+            rich_help_panel=SPACE,
+        ),
+    ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="List spaces and recipes.", rich_help_panel=SPACE)] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the network's YAML here; for a sweep, a new folder.", rich_help_panel=OUTPUT)] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Write the network's YAML here; for a sweep, a new folder.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a table of the results.", rich_help_panel=OUTPUT)] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the result (.png, .svg or .pdf).", rich_help_panel=OUTPUT)] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the result (.png, .svg or .pdf).", rich_help_panel=OUTPUT)
+    ] = None,
     force: Annotated[bool, typer.Option(help="Replace files that exist.", rich_help_panel=OUTPUT)] = False,
-    json: Annotated[bool, typer.Option(help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)] = False,
+    json: Annotated[
+        bool, typer.Option(help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
     name: Annotated[str, typer.Option(help="Name of the network.", rich_help_panel=OUTPUT)] = "design",
-    gap: Annotated[float, typer.Option(help="Stop when answer and bound are this close, in percent.", rich_help_panel=SOLVER)] = 0.1,
-    max_nodes: Annotated[int, typer.Option(help="Stop after so many nodes of the branch and bound.", rich_help_panel=SOLVER)] = 300,
-    solver: Annotated[str, typer.Option(help="casadi (IPOPT inside its wheel) or ipopt (an executable on PATH).", rich_help_panel=SOLVER)] = "casadi",
+    gap: Annotated[
+        float, typer.Option(help="Stop when answer and bound are this close, in percent.", rich_help_panel=SOLVER)
+    ] = 0.1,
+    max_nodes: Annotated[
+        int, typer.Option(help="Stop after so many nodes of the branch and bound.", rich_help_panel=SOLVER)
+    ] = 300,
+    solver: Annotated[
+        str,
+        typer.Option(help="casadi (IPOPT inside its wheel) or ipopt (an executable on PATH).", rich_help_panel=SOLVER),
+    ] = "casadi",
 ) -> None:
     """Design a network for your budgets, in about a second and without a GPU.
 
@@ -49,7 +124,6 @@ def design(
     within the budgets and whose effectiveness within rho. Prints how far from optimal the answer can be at most.
 
     Examples:
-
     madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml
 
     madnas design --like resnet50 --space bottleneck --rho 0.1,0.3,0.5,0.7 --plot rho.png

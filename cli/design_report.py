@@ -38,7 +38,9 @@ class OutputFiles:
                 check_writable(path, self.force)
         if self.swept and self.output is not None:
             if self.output.exists() and not self.output.is_dir():
-                raise UsageError(f"{self.output}: not a folder", "a sweep writes one file for each network: name a folder")
+                raise UsageError(
+                    f"{self.output}: not a folder", "a sweep writes one file for each network: name a folder"
+                )
             if self.output.exists() and any(self.output.iterdir()) and not self.force:
                 raise UsageError(f"{self.output}: not empty", "use --force to write into it")
             check_writable(self.output / "x" if self.output.is_dir() else self.output, True)
@@ -119,7 +121,9 @@ def _limits_table(design: Design) -> Table:
     table = _table("limit", "value", "of", "used", "1 % more adds")
     gains = {binding.limit: binding for binding in design.binding}
     for name, (value, limit) in design.used().items():
-        table.add_row(NAMES[name], short_quantity(value), format_quantity(limit), _share(value, limit), _gain(gains, name))
+        table.add_row(
+            NAMES[name], short_quantity(value), format_quantity(limit), _share(value, limit), _gain(gains, name)
+        )
     if design.problem.rho is not None:
         rho, limit_rho = design.structure.rho, design.problem.rho
         table.add_row("rho", f"{rho:.4f}", f"{limit_rho:g}", _share(rho, limit_rho), _gain(gains, "rho"))

@@ -1,6 +1,6 @@
 """From the flags of ``madnas design`` to design problems: quantities, lists, recipes, budgets of another network."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -65,7 +65,7 @@ def problems(request: Request) -> list[tuple[dict[str, Any], Problem]]:
         problem = Problem(
             space=space,
             budgets=budgets | {key: chosen[key] for key in chosen if key not in ("rho", "stage_weights")},
-            rho=chosen["rho"] if "rho" in chosen else base.rho if base else space.rho,
+            rho=chosen.get("rho", base.rho if base else space.rho),
             stage_weights=weights,
             depth_penalty=request.depth_penalty,
             guidelines=guidelines,

@@ -6,15 +6,22 @@ import typer
 
 
 def score(
-    targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help="Named networks, spec files (.yaml), results of 'madnas design --json', or TinyNAS structure files.")],
-    resolution: Annotated[int | None, typer.Option(help="Side of the square input in pixels; default: the network's own.")] = None,
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET...",
+            help="Named networks, spec files (.yaml), results of 'madnas design --json', or TinyNAS structure files.",
+        ),
+    ],
+    resolution: Annotated[
+        int | None, typer.Option(help="Side of the square input in pixels; default: the network's own.")
+    ] = None,
     verify: Annotated[bool, typer.Option(help="Build the module and recount it with fvcore (imports torch).")] = False,
     json: Annotated[bool, typer.Option(help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Score networks: params, MACs, layers, average width, rho and entropy per stage, in closed form.
 
     Examples:
-
     madnas score net.yaml resnet50 deepmad-r18
 
     madnas score deepmad-29m --verify

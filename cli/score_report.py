@@ -88,7 +88,7 @@ def _document(one: Scored) -> dict[str, Any]:
     }
     if one.verification is not None:
         document["verified"] = {
-            "matches": one.verification.matches,
+            "matches": not one.verification.mismatches,
             "mismatches": [str(mismatch) for mismatch in one.verification.mismatches],
         }
     return document
@@ -107,7 +107,7 @@ def print_scores(scored: list[Scored]) -> None:
             f"{one.structure.objective():,.1f}",
         ]  # fmt: skip
         if one.verification is not None:
-            row.append("equal" if one.verification.matches else "DIFFERS")
+            row.append("equal" if not one.verification.mismatches else "DIFFERS")
         table.add_row(*row)
     console.print(table)
     for one in scored:
@@ -119,7 +119,9 @@ def print_scores(scored: list[Scored]) -> None:
             )  # fmt: skip
         console.print(f"[bold]{one.target}[/bold]  stages")
         console.print(stages)
-    weights = "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths)  (DeepMAD Eq. 5)"
+    weights = (
+        "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths)  (DeepMAD Eq. 5)"
+    )
     console.print(weights)
 
 
@@ -131,7 +133,9 @@ def fail_on_mismatch(scored: list[Scored]) -> None:
     """
     wrong = [f"{one.target}: {m}" for one in scored if one.verification for m in one.verification.mismatches]
     if wrong:
-        raise MismatchError("closed form and built module disagree: " + "; ".join(wrong), "this is a bug, please report it")
+        raise MismatchError(
+            "closed form and built module disagree: " + "; ".join(wrong), "this is a bug, please report it"
+        )
 
 
 def _table(*columns: str) -> Table:

@@ -54,7 +54,8 @@ def block_stride(group: Group, first: bool) -> int:
 def projects(group: Group, in_chs: Number, first: bool) -> bool:
     """Whether a residual block's shortcut is a 1x1 projection.
 
-    ``pool`` (DeepMAD): in the first block of every group. ``conv`` (He et al.): where the shape changes. ``pad``: never.
+    ``pool`` (DeepMAD): in the first block of every group. ``conv`` (He et al.): where the shape changes. ``pad``:
+    never.
     """
     kind = shortcut_of(group)
     if kind == "pool":
@@ -78,7 +79,7 @@ def se_chs(group: Group, in_chs: Number) -> Number:
     ``deepmad``: a quarter of hidden, down to a multiple of 8. ``efficientnet``: a quarter of the block's input.
     """
     if group.se == "deepmad":
-        hidden = group.hidden
+        hidden = hidden_chs(group, in_chs)
         if is_symbolic(hidden):  # a lower bound for every whole hidden width, so that a relaxation stays one
             return (hidden - (SE_RATIO * SE_MULTIPLE - 1)) / SE_RATIO
         return floor_to_multiple(hidden // SE_RATIO, SE_MULTIPLE)
@@ -91,10 +92,9 @@ def _squeeze_excite(group: Group, in_chs: Number, hidden: Number) -> Layers:
         return ()
     squeezed = se_chs(group, in_chs)
     biased = group.se == "efficientnet"
-    common = {"resolution": (1, 1), "bias": biased, "norm": not biased, "main": False}
     return (
-        Layer("se_reduce", hidden, squeezed, **common),
-        Layer("se_expand", squeezed, hidden, **common),
+        Layer("se_reduce", hidden, squeezed, (1, 1), bias=biased, norm=not biased, main=False),
+        Layer("se_expand", squeezed, hidden, (1, 1), bias=biased, norm=not biased, main=False),
     )
 
 
@@ -139,7 +139,7 @@ def bottleneck_layers(group: Group, in_chs: Number, resolution: Resolution, firs
 
 
 def inverted_residual_layers(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
-    """MobileNetV2's block [Sandler et al. 2018]: 1x1 expansion, k x k depthwise (with the stride), SE, 1x1 projection."""
+    """MobileNetV2's block [Sandler et al. 2018]: 1x1 expansion, k x k depthwise (with the stride), SE, 1x1."""
     stride = block_stride(group, first)
     after = strided(resolution, stride)
     hidden = hidden_chs(group, in_chs)

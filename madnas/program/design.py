@@ -188,7 +188,8 @@ def sweep(
     for swept, problem in points:
         known = [values for other, values in answers if other.variables == problem.variables]
         finished = design(problem, effort, point_name(name, swept), np.array(known) if known else None)
-        answers.append((problem, finished.solution.values))
+        if finished.solution.values is not None:
+            answers.append((problem, finished.solution.values))
         yield replace(finished, swept=swept)
 
 

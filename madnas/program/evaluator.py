@@ -9,6 +9,7 @@ import numpy as np
 
 from madnas.program.problem import Problem
 
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """Scores of N candidates.

@@ -11,6 +11,7 @@ from madnas.program.model import build
 from madnas.program.nlp import make_solver
 from madnas.program.problem import Problem
 from madnas.program.search import Effort, search
+from madnas.units import format_quantity
 
 MARGINS = (1.002, 1.01, 1.03, 1.08, 1.2, 1.5, 2.0, 4.0)
 """Room given beyond the relaxation's least value, in turn, until a network of whole numbers fits."""
@@ -33,15 +34,15 @@ def diagnose(problem: Problem, effort: Effort | None = None) -> InfeasibleError:
     """The error for a problem without solution: which limit blocks it, and limits that really solve.
 
     A limit *blocks* if the problem has a solution once that limit alone is raised. Where no single one is enough, all
-    budgets are raised together.
+    budgets are raised together, and where that is not enough, rho as well.
     """
     effort = replace(effort or Effort(), max_nodes=60)
-    goals = [*problem.budgets, *(["rho"] if problem.rho is not None else [])]
-    proposals = [found for goal in goals if (found := _raise(problem, [goal], goal, effort))]
-    together = [] if proposals or len(problem.budgets) < 2 else [_raise(problem, list(problem.budgets), "scale", effort)]
-    proposals += [found for found in together if found]
-    requested = ", ".join([f"{name} {limit:g}" for name, limit in problem.budgets.items()])
-    requested += "" if problem.rho is None else f", rho {problem.rho:g}"
+    limits = problem.budgets | ({} if problem.rho is None else {"rho": problem.rho})
+    proposals = [found for name in limits if (found := _raise(problem, [name], name, effort))]
+    for names in ([*problem.budgets], [*limits]):
+        if not proposals and (found := _raise(problem, names, "scale", effort)):
+            proposals.append(found)
+    requested = ", ".join(f"{name} {_text(name, limit)}" for name, limit in limits.items())
     message = f"no network of space {problem.space.name} has {requested}"
     if not proposals:
         return InfeasibleError(message, "raise the budgets or rho, or take another space (madnas design --list)")
@@ -54,37 +55,46 @@ def diagnose(problem: Problem, effort: Effort | None = None) -> InfeasibleError:
 
 def describe(proposal: Proposal) -> str:
     """The proposal as command-line flags."""
-    from madnas.units import format_quantity
-
     flags = {"layers": "--max-layers"}
-    return " ".join(
-        f"{flags.get(name, '--' + name)} {format_quantity(limit) if name != 'rho' else f'{limit:g}'}"
-        for name, limit in proposal.limits.items()
-    )
+    return " ".join(f"{flags.get(name, '--' + name)} {_text(name, limit)}" for name, limit in proposal.limits.items())
+
+
+def _text(name: str, limit: float) -> str:
+    return f"{limit:g}" if name == "rho" else format_quantity(limit)
 
 
 def _raise(problem: Problem, names: list[str], goal: str, effort: Effort) -> Proposal | None:
-    """The least raise of some limits under which a network of whole numbers is found, rounded up to three digits."""
-    least = _least(problem, goal)
-    if least is None:
-        return None
-    for margin in MARGINS:
-        limits = {name: _round_up(_limit(problem, name) * max(least * margin, 1.0), name) for name in names}
-        found = search(_with(problem, limits), effort)
+    """The least raise of some limits under which a network of whole numbers is found, rounded up to three digits.
+
+    Args:
+        problem: what has no solution.
+        names: the limits to raise.
+        goal: what the relaxation minimises to find out how far: the limit, or ``scale`` for all budgets together; then
+            rho, if it is among the names, is left free, and becomes that of the network found.
+        effort: how hard to search.
+    """
+    free = replace(problem, rho=None) if goal == "scale" and "rho" in names else problem
+    least = _least(free, goal)
+    for margin in MARGINS if least is not None else ():
+        raised = {
+            name: _round_up(_limit(problem, name) * max((least or 1.0) * margin, 1.0), name)
+            for name in names
+            if name != "rho" or free.rho is not None
+        }
+        found = search(_with(free, raised), effort)
         if found.values is None:
             continue
-        _, costs, structure = problem.evaluate([int(v) for v in found.values])
-        tight = {
-            name: _round_up(structure.rho if name == "rho" else float(getattr(costs, name)), name) for name in names
-        }
-        if search(_with(problem, tight), effort).values is not None:
-            limits = tight
-        return Proposal(limits, max(limits[name] / _limit(problem, name) for name in names))
+        _, costs, structure = problem.evaluate([int(value) for value in found.values])
+        exact = {name: structure.rho if name == "rho" else float(getattr(costs, name)) for name in names}
+        tight = {name: _round_up(max(value, _limit(problem, name)), name) for name, value in exact.items()}
+        for limits in (tight, raised):
+            if set(limits) == set(names) and search(_with(problem, limits), effort).values is not None:
+                return Proposal(limits, max(limits[name] / _limit(problem, name) for name in names))
     return None
 
 
 def _least(problem: Problem, goal: str) -> float | None:
-    """The relaxation's least value of a limit, relative to what was asked for, or ``None`` if nothing else allows it."""
+    """The relaxation's least value of a limit, relative to what was asked for, or ``None`` if other limits block."""
     solver = make_solver(build(problem, goal))
     low = np.array([v.values[0] for v in problem.variables], dtype=float)
     high = np.array([v.values[-1] for v in problem.variables], dtype=float)
@@ -112,4 +122,4 @@ def _round_up(value: float, name: str) -> float:
         return math.ceil(value)
     unit = 10.0 ** (math.floor(math.log10(value)) - 2)
     rounded = math.ceil(value / unit - 1e-9) * unit
-    return round(rounded, 12) if name == "rho" else int(round(rounded)) if rounded >= 100 else math.ceil(value)
+    return round(rounded, 12) if name == "rho" else round(rounded) if rounded >= 100 else math.ceil(value)

@@ -1,9 +1,9 @@
 """A local search on the integer grid: depths, kernels and channels at once, for where rounding alone is too coarse.
 
-It climbs the exact penalty function of the program (objective minus each excess at a multiple of its shadow price), which
-may pass through points that exceed a limit a little, with the multiple growing until the points it ends in are feasible.
-Of every point met on the way the best feasible one is kept. All neighbours are scored at once by the plain evaluator, so
-that a step costs milliseconds.
+It climbs the exact penalty function of the program (objective minus each excess at a multiple of its shadow price),
+which may pass through points that exceed a limit a little, with the multiple growing until the points it ends in are
+feasible. Of every point met on the way the best feasible one is kept. All neighbours are scored at once by the plain
+evaluator, so that a step costs milliseconds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -129,7 +129,7 @@ class IntegerSearch:
 
     @cached_property
     def _elementary(self) -> np.ndarray:
-        """Smallest sensible changes (E, V): one step of a variable, and a step of a hidden width that takes ``out`` along.
+        """Smallest sensible changes (E, V): one step of a variable, and of a hidden width together with ``out``.
 
         Where hidden / out lies at its lower limit, hidden can only move together with as many steps of out as keep the
         ratio (ten, for bottlenecks of a tenth).

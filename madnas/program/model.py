@@ -13,8 +13,8 @@ Constraints:
     ``uniform_depth``: Var(L_2, ..., L_M) <= imbalance; convex.
 Degrees of freedom: one per variable of the problem.
 
-``imbalance`` is capped at :data:`MAX_IMBALANCE`: exp(25) times beta = 10 exceeds 7e11 nats, more than any network has, so
-that no optimum is cut off and the exponential never overflows on the solver's way.
+``imbalance`` is capped at :data:`MAX_IMBALANCE`: exp(25) times beta = 10 exceeds 7e11 nats, more than any network
+has, so that no optimum is cut off and the exponential never overflows on the solver's way.
 """
 
 from pyomo.core import ConcreteModel, Constraint, Objective, Set, Var, exp, log, maximize, minimize, value

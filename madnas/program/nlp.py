@@ -4,7 +4,8 @@ The model is translated once; after that only bounds and starting points change,
 costs a few milliseconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,10 +27,22 @@ IPOPT_OPTIONS: dict[str, Any] = {
     "max_iter": 100,  # solves take 10-40; more means that the node is infeasible or hopeless
     "expect_infeasible_problem": "yes",  # many nodes are; gives up on them several times sooner
     "mu_strategy": "monotone",  # with a small first mu: half the time of 'adaptive' from warm starts
-    "mu_init": 1e-3,
+    "mu_init": 1e-4,
     "print_level": 0,
 }
 """IPOPT's options, each with its reason."""
+
+WARM_OPTIONS: dict[str, Any] = {
+    "warm_start_init_point": "yes",
+    "mu_init": 1e-6,  # the multipliers are nearly right already
+    "warm_start_bound_push": 1e-4,
+    "warm_start_bound_frac": 1e-4,
+    "warm_start_slack_bound_push": 1e-4,
+    "warm_start_slack_bound_frac": 1e-4,
+    "warm_start_mult_bound_push": 1e-4,
+}
+"""Besides, when a node starts from its parent's optimum: 11 iterations instead of 18."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -42,6 +55,7 @@ class Point:
         x: values of ``model.x``, in order (logarithms where the variable is logarithmic).
         prices: what each constraint is worth: change of the optimum, in nats, per unit of its right-hand side.
         iterations: of the solver.
+        state: the solver's own full primal and dual point, to start a neighbouring problem from.
     """
 
     status: str
@@ -50,6 +64,7 @@ class Point:
     x: np.ndarray
     prices: dict[str, float]
     iterations: int
+    state: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
 
 class Solver(Protocol):
@@ -58,9 +73,20 @@ class Solver(Protocol):
     name: str
 
     def solve(
-        self, lower: np.ndarray, upper: np.ndarray, start: np.ndarray, reserve: Mapping[str, float] | None = None
+        self,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        start: "np.ndarray | Point",
+        reserve: Mapping[str, float] | None = None,
     ) -> Point:
-        """Maximise from ``start`` with ``lower <= x <= upper``, and ``reserve[name]`` less room in named constraints."""
+        """Maximise over a box.
+
+        Args:
+            lower: least values of the variables (V,).
+            upper: largest values of the variables (V,).
+            start: where to begin (V,), or the optimum of a neighbouring box, which takes fewer iterations.
+            reserve: room to leave in constraints, by name.
+        """
 
 
 def casadi_expression(expression: Any, symbols: dict[int, Any], seen: dict[int, Any]) -> Any:
@@ -111,7 +137,9 @@ class CasadiIpopt:
         import casadi
 
         self.name = f"IPOPT (CasADi {casadi.__version__})"
-        self._free = list(model.x.values()) + [v for v in model.component_data_objects(Var) if v.parent_component() is not model.x]
+        self._free = list(model.x.values()) + [
+            v for v in model.component_data_objects(Var) if v.parent_component() is not model.x
+        ]
         self._visible = len(model.x)
         variables = casadi.SX.sym("x", len(self._free))
         symbols = {id(variable): variables[i] for i, variable in enumerate(self._free)}
@@ -125,32 +153,47 @@ class CasadiIpopt:
         expression = casadi_expression(objective.expr, symbols, seen)
         middle = casadi.Function("f", [variables], [expression])([(v.lb + v.ub) / 2 for v in self._free])
         self._scale = max(1.0, abs(float(middle)))
-        problem = {"x": variables, "f": self._sign * expression / self._scale, "g": casadi.vertcat(*bodies)}
-        options = {"print_time": False, "error_on_fail": False, "ipopt.sb": "yes"}
-        options |= {f"ipopt.{key}": option for key, option in IPOPT_OPTIONS.items()}
-        self._solver = casadi.nlpsol("relaxation", "ipopt", casadi_cse(problem), options)
+        problem = casadi_cse({"x": variables, "f": self._sign * expression / self._scale, "g": casadi.vertcat(*bodies)})
+        self._cold = casadi.nlpsol("relaxation", "ipopt", problem, _casadi_options(IPOPT_OPTIONS))
+        self._warm = casadi.nlpsol("neighbour", "ipopt", problem, _casadi_options(IPOPT_OPTIONS | WARM_OPTIONS))
 
     def solve(
-        self, lower: np.ndarray, upper: np.ndarray, start: np.ndarray, reserve: Mapping[str, float] | None = None
+        self,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        start: np.ndarray | Point,
+        reserve: Mapping[str, float] | None = None,
     ) -> Point:
         """See :class:`Solver`."""
         hidden = self._free[self._visible :]
         lower = np.concatenate([lower, [v.lb for v in hidden]])
         upper = np.concatenate([upper, [v.ub for v in hidden]])
-        start = np.concatenate([start, [1.0 for _ in hidden]])
         limits = self._upper_g - np.array([(reserve or {}).get(c.name, 0.0) for c in self._constraints])
-        found = self._solver(x0=np.clip(start, lower, upper), lbx=lower, ubx=upper, lbg=self._lower_g, ubg=limits)
-        stats = self._solver.stats()
-        reason = stats["return_status"]
-        multipliers = np.asarray(found["lam_g"]).ravel() * self._scale
-        return Point(
-            status=_status(bool(stats["success"]), reason),
-            reason=reason,
-            objective=self._sign * float(found["f"]) * self._scale,
-            x=np.asarray(found["x"]).ravel()[: self._visible],
-            prices={c.name: float(m) for c, m in zip(self._constraints, multipliers, strict=True)},
-            iterations=int(stats["iter_count"]),
+        solver, multipliers = self._cold, {}
+        if isinstance(start, Point) and start.state is not None:
+            first, lam_x0, lam_g0 = start.state
+            solver, multipliers = self._warm, {"lam_x0": lam_x0, "lam_g0": lam_g0}
+        else:
+            first = np.concatenate([start.x if isinstance(start, Point) else start, [1.0 for _ in hidden]])
+        found = solver(
+            x0=np.clip(first, lower, upper), lbx=lower, ubx=upper, lbg=self._lower_g, ubg=limits, **multipliers
         )
+        stats = solver.stats()
+        x, lam_x, lam_g = (np.asarray(found[key]).ravel() for key in ("x", "lam_x", "lam_g"))
+        return Point(
+            status=_status(bool(stats["success"]), stats["return_status"]),
+            reason=stats["return_status"],
+            objective=self._sign * float(found["f"]) * self._scale,
+            x=x[: self._visible],
+            prices={c.name: float(m) for c, m in zip(self._constraints, lam_g * self._scale, strict=True)},
+            iterations=int(stats["iter_count"]),
+            state=(x, lam_x, lam_g),
+        )
+
+
+def _casadi_options(options: dict[str, Any]) -> dict[str, Any]:
+    quiet = {"print_time": False, "error_on_fail": False, "ipopt.sb": "yes"}
+    return quiet | {f"ipopt.{key}": option for key, option in options.items()}
 
 
 def casadi_cse(problem: dict[str, Any]) -> dict[str, Any]:
@@ -184,15 +227,21 @@ class ExecutableIpopt:
         self._solver.options.update(IPOPT_OPTIONS)
 
     def solve(
-        self, lower: np.ndarray, upper: np.ndarray, start: np.ndarray, reserve: Mapping[str, float] | None = None
+        self,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        start: np.ndarray | Point,
+        reserve: Mapping[str, float] | None = None,
     ) -> Point:
-        """See :class:`Solver`."""
+        """See :class:`Solver`; ``reserve`` is taken off the constraints for this solve."""
+        start = start.x if isinstance(start, Point) else start
         free: Sequence[Any] = list(self._model.x.values())
         for variable, low, high, first in zip(free, lower, upper, start, strict=True):
             variable.setlb(float(low))
             variable.setub(float(high))
             variable.set_value(float(min(max(first, low), high)))
-        result = self._solver.solve(self._model, load_solutions=False)
+        with _less_room(self._constraints, reserve or {}):
+            result = self._solver.solve(self._model, load_solutions=False)
         reason = str(result.solver.termination_condition)
         if reason != "optimal":
             return Point(_status(False, reason), reason, float("-inf"), np.asarray(start), {}, 0)
@@ -203,7 +252,20 @@ class ExecutableIpopt:
         return Point("optimal", reason, float(value(objective)), x, prices, 0)
 
 
-SOLVERS = {"casadi": CasadiIpopt, "ipopt": ExecutableIpopt}
+@contextmanager
+def _less_room(constraints: Sequence[Any], reserve: Mapping[str, float]) -> Iterator[None]:
+    """Lower the upper limits of some constraints for a while."""
+    limits = {c: value(c.upper) for c in constraints if reserve.get(c.name)}
+    try:
+        for constraint, limit in limits.items():
+            constraint.set_value((constraint.lower, constraint.body, limit - reserve[constraint.name]))
+        yield
+    finally:
+        for constraint, limit in limits.items():
+            constraint.set_value((constraint.lower, constraint.body, limit))
+
+
+SOLVERS: dict[str, Callable[[ConcreteModel], Solver]] = {"casadi": CasadiIpopt, "ipopt": ExecutableIpopt}
 """Ways to IPOPT by name; CasADi's is the default because its wheel brings the solver along."""
 
 

@@ -176,7 +176,9 @@ class Problem:
             )
             for number, stride in enumerate(space.strides, 1)
         )
-        stem = space.stem and Stem(value("stem"), space.stem.kernel, space.stem.stride, space.stem.act)
+        stem = None
+        if space.stem is not None:
+            stem = Stem(value("stem"), space.stem.kernel, space.stem.stride, space.stem.act)
         conv = value("head") if isinstance(space.head.conv, tuple) else space.head.conv
         return NetworkSpec(name, space.input, groups, Head(space.classes, conv, space.head.act), stem)
 

@@ -1,8 +1,8 @@
 """From a leaf of the tree to channel multiples: the best combination near the continuous widths.
 
-Every limit binds at the optimum, so rounding each width on its own wastes far more than is necessary, and a local search
-gets stuck. What helps is that the Lagrangian (objective minus shadow price times usage of each limit) is nearly a sum over
-groups: a group's rounding loses the same whatever the others do. So:
+Every limit binds at the optimum, so rounding each width on its own wastes far more than is necessary, and a local
+search gets stuck. What helps is that the Lagrangian (objective minus shadow price times usage of each limit) is
+nearly a sum over groups: a group's rounding loses the same whatever the others do. So:
 
 1. for every group, list the roundings of its widths within a window and what each loses and uses (plain evaluator);
 2. combine the groups one after the other, keeping the combinations that lose least;
@@ -31,10 +31,13 @@ CHOICES = 64
 BEAM = 6000
 """Combinations kept while groups are added."""
 
+PAIRS = 60_000
+"""Combinations looked at while a group is added, those that lose least."""
+
 CELLS = (1e-3, 6e-3)
-"""Of combinations whose usage of every limit is alike to this, relative, only the one that loses least is kept: the others
-can only be completed in the same ways. It keeps the beam from filling up with near copies. Wide networks are rounded in
-fine steps and want small cells, narrow ones large cells, so both are tried."""
+"""Of combinations whose usage of every limit is alike to this, relative, only the one that loses least is kept: the
+others can only be completed in the same ways. It keeps the beam from filling up with near copies. Wide networks are
+rounded in fine steps and want small cells, narrow ones large cells, so both are tried."""
 
 NEAR_LIMIT = 5e-4
 """Sums of usages are exact to about this, relative; combinations beyond a limit by more are dropped."""
@@ -92,9 +95,7 @@ class Rounding:
         together = [set(part) for part in self._parts]
         self._between = [r for r in problem.ratios if not any({r.top, r.bottom} <= part for part in together)]
 
-    def around(
-        self, quantities: np.ndarray, prices: Mapping[str, float], cell: float
-    ) -> tuple[np.ndarray, Evaluation]:
+    def around(self, quantities: np.ndarray, prices: Mapping[str, float], cell: float) -> tuple[np.ndarray, Evaluation]:
         """The most promising whole-number candidates near a leaf.
 
         Args:
@@ -146,6 +147,9 @@ class Rounding:
         """The next group added: the combinations that lose least, one of each cell (N, V)."""
         rows, columns = self._pairs(left, right, part)
         loss = left.loss[rows] + right.loss[columns]
+        if len(loss) > PAIRS:
+            near = np.sort(np.argpartition(loss, PAIRS)[:PAIRS])
+            rows, columns, loss = rows[near], columns[near], loss[near]
         kept = _best_of_cells(left.usage[:, rows] + right.usage[:, columns], loss, cell)
         if len(kept) > BEAM:
             kept = np.sort(kept[np.argpartition(loss[kept], BEAM)[:BEAM]])

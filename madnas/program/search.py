@@ -1,7 +1,7 @@
 """Solve a design problem: tighten the bound by branching, round the leaves, polish, until both ends meet.
 
-Every step is deterministic: no clock decides, only counts of nodes, so that the same problem has the same answer on every
-run and machine.
+Every step is deterministic: no clock decides, only counts of nodes, so that the same problem has the same answer on
+every run and machine.
 """
 
 from dataclasses import dataclass, field
@@ -133,7 +133,10 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
     while tree.open:
         node = tree.open[0]
         if _finished(_gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
-            break
+            tree.check()
+            if _finished(_gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
+                break
+            continue
         if tree.is_leaf(node) and tree.whole(node).tobytes() not in seen:
             _explore(tree, node, rounding, climber, effort.gap, seen)
             continue
@@ -154,9 +157,7 @@ def _finished(gap: float, nodes: int, effort: Effort) -> bool:
     return gap <= effort.gap or nodes >= patience * effort.max_nodes
 
 
-def _explore(
-    tree: Tree, leaf: Node, rounding: Rounding, climber: IntegerSearch, gap: float, seen: set[bytes]
-) -> None:
+def _explore(tree: Tree, leaf: Node, rounding: Rounding, climber: IntegerSearch, gap: float, seen: set[bytes]) -> None:
     """Round a leaf; while the answer is not within the gap of it, its neighbours too, then search locally."""
     incumbent = climber.incumbent
     first, before = not seen, incumbent.objective

@@ -1,5 +1,6 @@
-"""Search spaces: which networks a program may choose from. Each is a small YAML file that a user can copy and change."""
+"""Search spaces: which networks a program may choose from, as small YAML files that users copy and change."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def load_space(name_or_path: str) -> Space:
     return space
 
 
-def _problems(space: Space):
+def _problems(space: Space) -> Iterator[str]:
     """Yield what is wrong with a space beyond types, with its key."""
     kind = CATALOGUE.get(space.block)
     if kind is None:
@@ -178,7 +179,11 @@ def _problems(space: Space):
         yield "input: channels, height and width from 1 to 16384"
     if space.classes < 1:
         yield "classes: at least 1"
-    ranges = {"out": space.out, "depth": space.depth, "first_depth": space.first_depth}
+    ranges: dict[str, tuple[float, float] | None] = {
+        "out": space.out,
+        "depth": space.depth,
+        "first_depth": space.first_depth,
+    }
     ranges |= {"stem.out": space.stem.out if space.stem else None, "hidden_ratio": space.hidden_ratio}
     ranges |= {"head.conv": space.head.conv if isinstance(space.head.conv, tuple) else None}
     for key, bounds in ranges.items():
@@ -186,8 +191,9 @@ def _problems(space: Space):
             yield f"{key}: smallest and largest value, above 0 and in this order"
         elif bounds is not None and "." not in key and key != "hidden_ratio" and bounds[1] > 1_000_000:
             yield f"{key}: at most 1000000"
-        elif bounds is not None and key in ("out", "stem.out") and not multiples(bounds, space.multiple):
-            yield f"{key}: no multiple of {space.multiple} between {bounds[0]} and {bounds[1]}"
+    for key, limits in {"out": space.out, "stem.out": space.stem.out if space.stem else None}.items():
+        if limits is not None and space.multiple > 0 and not multiples(limits, space.multiple):
+            yield f"{key}: no multiple of {space.multiple} between {limits[0]} and {limits[1]}"
     for key, bounds in (("depth", space.depth), ("first_depth", space.first_depth)):
         if bounds is not None and bounds[1] > 500:
             yield f"{key}: at most 500 blocks"

@@ -63,7 +63,9 @@ def design_document(design: Design) -> dict[str, Any]:
             "basis": design.bound_basis,
             "nodes": evidence.nodes if evidence else 0,
             "starts": evidence.starts if evidence else 0,
+            "checked_nodes": evidence.checked if evidence else 0,
             "agreed_nodes": evidence.agreed if evidence else 0,
+            "infeasible_nodes": evidence.infeasible if evidence else 0,
             "unsolved_nodes": evidence.unsolved if evidence else 0,
             "candidates": solution.evaluated,
         },
@@ -83,9 +85,7 @@ def design_csv(designs: list[Design]) -> str:
     rows = []
     for one, best in zip(designs, pareto(designs), strict=True):
         row: dict[str, Any] = {"name": one.spec.name, "space": one.problem.space.name}
-        row |= {
-            f"{name}_limit": limit for name, limit in (one.problem.budgets | {"rho": one.problem.rho}).items()
-        }
+        row |= {f"{name}_limit": limit for name, limit in (one.problem.budgets | {"rho": one.problem.rho}).items()}
         row["stage_weights"] = " ".join(f"{weight:g}" for weight in one.problem.weights)
         row |= {"macs": int(one.counts.macs), "params": int(one.counts.params)}
         row |= {"activations": int(one.counts.activations), "layers": int(one.counts.layers)}

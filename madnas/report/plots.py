@@ -58,7 +58,9 @@ def draw_design(design: Design) -> "Figure":
     places = range(len(stages))
     labels = [f"{s.resolution:g} px\n{int(s.out_chs)} ch\n{int(s.depth)} layers" for s in stages]
     bars = bottom.bar(places, [float(s.entropy) for s in stages], color=GREEN)
-    bottom.bar_label(bars, [f"{float(s.entropy):,.0f} × {w:g}" for s, w in zip(stages, design.problem.weights, strict=True)])
+    bottom.bar_label(
+        bars, [f"{float(s.entropy):,.0f} × {w:g}" for s, w in zip(stages, design.problem.weights, strict=True)]
+    )
     bottom.set_xticks(list(places), labels)
     bottom.margins(y=0.15)
     bottom.set(xlabel="stage", ylabel="entropy (nats)")
@@ -81,7 +83,9 @@ def draw_sweep(designs: list[Design]) -> "Figure":
     lines = _lines(designs, key)
     for axis, (label, values), colour in zip(axes, series.items(), (BLUE, ORANGE, GREEN, BLUE), strict=True):
         for rows in lines:
-            axis.plot([places[i] for i in rows], [values[i] for i in rows], "o-", color=colour, linewidth=1, markersize=4)
+            axis.plot(
+                [places[i] for i in rows], [values[i] for i in rows], "o-", color=colour, linewidth=1, markersize=4
+            )
         axis.set(ylabel=label)
     if key in designs[0].problem.budgets:
         on_front = [i for i, best in enumerate(front) if best]
