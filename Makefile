@@ -54,8 +54,9 @@ format: $(STAMP) ## mend what ruff can mend
 bench: $(STAMP) ## measure how fast designing is
 	$(BIN)/python benchmarks/design.py
 
-tables: $(STAMP) ## solve every design recipe and rewrite the table in recipes/README.md
+tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of the documentation
 	$(BIN)/python benchmarks/recipe_table.py
+	$(BIN)/python benchmarks/readme.py
 
 clean: ## remove the environment and everything generated
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

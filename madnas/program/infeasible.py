@@ -39,8 +39,8 @@ def diagnose(problem: Problem, effort: Effort | None = None) -> InfeasibleError:
     effort = replace(effort or Effort(), max_nodes=60)
     limits = problem.budgets | ({} if problem.rho is None else {"rho": problem.rho})
     proposals = [found for name in limits if (found := _raise(problem, [name], name, effort))]
-    for names in ([*problem.budgets], [*limits]):
-        if not proposals and (found := _raise(problem, names, "scale", effort)):
+    for together in ([*problem.budgets], [*limits]):
+        if not proposals and (found := _raise(problem, together, "scale", effort)):
             proposals.append(found)
     requested = ", ".join(f"{name} {_text(name, limit)}" for name, limit in limits.items())
     message = f"no network of space {problem.space.name} has {requested}"

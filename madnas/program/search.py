@@ -178,20 +178,18 @@ def _explore(tree: Tree, leaf: Node, rounding: Rounding, climber: IntegerSearch,
 def _explore_depths(
     tree: Tree, leaf: Node, rounding: Rounding, incumbent: Incumbent, gap: float, seen: set[bytes]
 ) -> None:
-    """Round the leaves whose depths lie next to the incumbent's (or the leaf's), for as long as that helps."""
+    """Round the leaves whose depths lie next to the leaf's, then to the incumbent's for as long as that helps."""
+    centre, start = tree.whole(leaf), leaf.point.x
     while _gap(leaf.bound, incumbent.objective) > gap:
         before = incumbent.objective
-        if incumbent.values is None:
-            centre, start = tree.whole(leaf), leaf.point.x
-        else:
-            centre, start = tree.positions(incumbent.values), tree.inner(incumbent.values)
         near = [tree.leaf_at(centre + moves, start) for moves in _depth_moves(tree.problem)]
         for node in sorted(node for node in near if node is not None)[:NEIGHBOURS]:
             if node.bound > incumbent.objective and tree.whole(node).tobytes() not in seen:
                 seen.add(tree.whole(node).tobytes())
                 _round(tree, node, rounding, incumbent, leaf.bound, gap)
-        if incumbent.objective <= before:
+        if incumbent.values is None or incumbent.objective <= before:
             return
+        centre, start = tree.positions(incumbent.values), tree.inner(incumbent.values)
 
 
 def _round(tree: Tree, leaf: Node, rounding: Rounding, incumbent: Incumbent, bound: float, gap: float) -> None:

@@ -1,0 +1,64 @@
+"""The console blocks of README.md: run every command and write what it prints below it.
+
+Run: make tables        (tests/test_readme.py checks that the blocks are what the commands print today)
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+BLOCK = re.compile(r"```console\n\$ (madnas [^\n]*)\n(.*?)```", re.DOTALL)
+TIMES = re.compile(r"\b\d+\.\d+ s\b|\(CasADi [\d.]+\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A command of README and what README says that it prints."""
+
+    command: str
+    output: str
+
+
+def examples(text: str) -> list[Example]:
+    """Every console block of a Markdown text, in order."""
+    return [Example(command, output) for command, output in BLOCK.findall(text)]
+
+
+def run(commands: list[str]) -> Iterator[str]:
+    """Run commands one after the other in a folder of their own, and give what each prints.
+
+    Raises:
+        CalledProcessError: a command failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for command in commands:
+            arguments = [sys.executable, "-m", *shlex.split(command)]
+            done = subprocess.run(arguments, cwd=folder, check=True, capture_output=True, text=True)
+            yield tidy(done.stdout)
+
+
+def tidy(text: str) -> str:
+    """Output without the blanks that tables leave at the ends of lines, and without empty lines around."""
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()) + "\n"
+
+
+def masked(text: str) -> str:
+    """Output without what differs from machine to machine: times and versions."""
+    return TIMES.sub("*", text)
+
+
+def main() -> None:
+    """Rewrite every block."""
+    text = README.read_text(encoding="utf-8")
+    outputs = run([example.command for example in examples(text)])
+    README.write_text(BLOCK.sub(lambda m: f"```console\n$ {m.group(1)}\n{next(outputs)}```", text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
