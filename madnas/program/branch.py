@@ -39,7 +39,7 @@ class Evidence:
 
     Attributes:
         nodes: boxes whose relaxation was solved.
-        infeasible: boxes that were dropped because the solver found nothing feasible in them.
+        infeasible: boxes that were dropped because the solver found nothing feasible in them, from two starts.
         unsolved: boxes that keep their parent's bound because no start reached an optimum.
         starts: solves in all.
         iterations: of the solver, in all.
@@ -233,11 +233,13 @@ class Tree:
         """A node for a box, or ``None`` if nothing in it is feasible."""
         low, high = self._bounds(lower, upper)
         points = [self._run(low, high, start) for start in starts]
-        if parent is not None and points[0].status == "failed":
+        if parent is not None and points[0].status != "optimal":
             inside = middle(low, high, self._log)
-            points += [self._run(low, high, start) for start in (inside, 0.8 * low + 0.2 * inside)]
+            points.append(self._run(low, high, inside))
+            if points[-1].status == "failed":
+                points.append(self._run(low, high, 0.8 * low + 0.2 * inside))
         solved = [point for point in points if point.status == "optimal"]
-        if not solved and any(point.status == "infeasible" for point in points):
+        if not solved and all(point.status == "infeasible" for point in points):
             self.evidence.infeasible += 1
             return None
         self.evidence.nodes += 1

@@ -13,9 +13,11 @@ Constraints:
     ``uniform_depth``: Var(L_2, ..., L_M) <= imbalance; convex.
 Degrees of freedom: one per variable of the problem.
 
-``imbalance`` is capped at :data:`MAX_IMBALANCE`: exp(25) times beta = 10 exceeds 7e11 nats, more than any network
-has, so that no optimum is cut off and the exponential never overflows on the solver's way.
+``imbalance`` is capped where beta exp(imbalance) exceeds :data:`WORTH`, more than any network has, so that no optimum is
+cut off and the exponential does not overflow on the solver's way.
 """
+
+import math
 
 from pyomo.core import ConcreteModel, Constraint, Objective, Set, Var, exp, log, maximize, minimize, value
 
@@ -25,7 +27,8 @@ from madnas.program.problem import Problem, Ratio, Variable
 from madnas.theory.numerics import Number
 from madnas.theory.objective import variance
 
-MAX_IMBALANCE = 25.0
+WORTH = 1e12
+"""Nats beyond any network's weighted entropy: a network of 500 blocks in each of 100 groups stays far below."""
 
 
 def build(problem: Problem, goal: str = "objective") -> ConcreteModel:
@@ -63,13 +66,17 @@ def build(problem: Problem, goal: str = "objective") -> ConcreteModel:
         return model
     weighted = structure.weighted_entropy(problem.weights)
     if problem.beta > 0 and len(network.groups) > 2:
-        model.imbalance = Var(bounds=(0.0, MAX_IMBALANCE))
+        model.imbalance = Var(bounds=(0.0, _most_imbalance(problem.beta)))
         model.uniform_depth = Constraint(expr=variance(network.depths[1:]) <= model.imbalance)
         weighted = weighted - problem.beta * exp(model.imbalance)
     elif problem.beta > 0:
         weighted = weighted - problem.beta
     model.objective = Objective(expr=weighted, sense=maximize)
     return model
+
+
+def _most_imbalance(beta: float) -> float:
+    return min(600.0, math.log(WORTH / beta)) if beta < WORTH else 1.0
 
 
 def _bounds(low: float, high: float, logarithmic: bool) -> tuple[float, float]:

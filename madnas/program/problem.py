@@ -123,7 +123,7 @@ class Problem:
             found.append(Variable(f"out{number}", tuple(multiples(space.out, space.multiple))))
             if space.hidden_ratio is not None:
                 low, high = space.hidden_ratio
-                bounds = (max(1, int(space.out[0] * low)), int(space.out[1] * high))
+                bounds = (max(1, int(space.out[0] * low)), int(space.out[1] * high * (1 + RATIO_SLACK)))
                 found.append(Variable(f"hidden{number}", tuple(multiples(bounds, space.multiple))))
             if space.block != "linear":
                 found.append(Variable(f"kernel{number}", space.kernels_of(group)))

@@ -18,17 +18,17 @@ from madnas.program.nlp import make_solver
 from madnas.program.problem import Problem
 from madnas.program.rounding import CELLS, Rounding
 
-GAP = 1e-3
+GAP = 5e-4
 """Relative distance between bound and answer at which the search stops looking for better answers."""
 
-MAX_NODES = 300
+MAX_NODES = 500
 """Nodes of the tree after which it stops all the same, ..."""
 
 PROMISED_GAP = 4.5e-3
 """... unless the gap is still above this; then it goes on ..."""
 
-PATIENCE = 3
-"""... for so many times the nodes."""
+PATIENCE = 2
+"""... to so many times the nodes."""
 
 NEIGHBOURS = 8
 """Leaves with other depths that are rounded after the first, those of the highest value."""
@@ -73,7 +73,7 @@ class Effort:
 
     Attributes:
         gap: relative gap at which to stop.
-        max_nodes: limit on nodes of the tree; three times as many where the gap is above :data:`PROMISED_GAP`.
+        max_nodes: limit on nodes of the tree; twice as many where the gap is above :data:`PROMISED_GAP`.
         exhaustive: enumerate spaces of at most so many points.
         solver: ``casadi`` or ``ipopt``.
     """

@@ -133,10 +133,30 @@ def load_space(name_or_path: str) -> Space:
     if schema != SCHEMA:
         raise SpecError(str(path), [f"schema: expected {SCHEMA!r}, found {schema!r}"])
     space: Space = validate(tree, Space, str(path))
-    problems = list(_problems(space))
+    return _checked(space, str(path))
+
+
+def _checked(space: Space, source: str) -> Space:
+    problems = list(_problems(space)) or list(_smallest_problems(space))
     if problems:
-        raise SpecError(str(path), problems)
+        raise SpecError(source, problems)
     return space
+
+
+def _smallest_problems(space: Space) -> Iterator[str]:
+    """Yield what a spec file would not accept of the smallest network of a space that has no other problem."""
+    from madnas.network.specfile import check_spec
+    from madnas.program.problem import Problem
+
+    problem = Problem(space, {"layers": 1})
+    empty = [variable.name for variable in problem.variables if not variable.values]
+    if empty:
+        yield f"no multiple of {space.multiple} is allowed for {', '.join(empty)}"
+        return
+    try:
+        check_spec(problem.network([variable.values[0] for variable in problem.variables], space.name))
+    except SpecError as error:
+        yield from error.problems
 
 
 def _problems(space: Space) -> Iterator[str]:
@@ -234,7 +254,4 @@ def customise(
         strides=strides or space.strides,
         head=space.head if head_conv is None else replace(space.head, conv=head_conv),
     )
-    problems = list(_problems(changed))
-    if problems:
-        raise SpecError(f"space {space.name}", problems)
-    return changed
+    return _checked(changed, f"space {space.name}")

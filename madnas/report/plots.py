@@ -134,4 +134,4 @@ def _figure(panels: int) -> tuple["Figure", Any]:
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.title.set_fontsize(10)
-    return figure, axes.flat
+    return figure, list(axes.flat)
