@@ -13,8 +13,8 @@ Constraints:
     ``uniform_depth``: Var(L_2, ..., L_M) <= imbalance; convex.
 Degrees of freedom: one per variable of the problem.
 
-``imbalance`` is capped where beta exp(imbalance) exceeds :data:`WORTH`, more than any network has, so that no optimum is
-cut off and the exponential does not overflow on the solver's way.
+``imbalance`` is capped where beta exp(imbalance) exceeds :data:`WORTH`, more than any network has, so that no optimum
+is cut off and the exponential does not overflow on the solver's way.
 """
 
 import math

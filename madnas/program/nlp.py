@@ -215,8 +215,10 @@ class ExecutableIpopt:
 
     def __init__(self, model: ConcreteModel) -> None:
         import pyomo.environ
+        from pyomo.common import Executable
         from pyomo.core import Suffix
 
+        Executable("ipopt").rehash()  # PATH may have changed since Pyomo looked
         self._solver = pyomo.environ.SolverFactory("ipopt")
         if not self._solver.available(exception_flag=False):
             raise SolverError("no 'ipopt' executable on PATH", "use --solver casadi, which needs none")
@@ -247,9 +249,18 @@ class ExecutableIpopt:
             return Point(_status(False, reason), reason, float("-inf"), np.asarray(start), {}, 0)
         self._model.solutions.load_from(result)
         objective = next(self._model.component_data_objects(Objective, active=True))
-        prices = {c.name: abs(self._model.dual.get(c, 0.0)) for c in self._constraints}
+        prices = {c.name: _signed(c, abs(self._model.dual.get(c, 0.0))) for c in self._constraints}
         x = np.array([variable.value for variable in free])
         return Point("optimal", reason, float(value(objective)), x, prices, 0)
+
+
+def _signed(constraint: Any, price: float) -> float:
+    """A price with the sign of the active side: solvers disagree on the sign of multipliers, not on their size."""
+    if constraint.lower is None:
+        return price
+    if constraint.upper is None:
+        return -price
+    return price if value(constraint.upper - constraint.body) < value(constraint.body - constraint.lower) else -price
 
 
 @contextmanager
