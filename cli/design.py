@@ -109,10 +109,10 @@ def design(
     name: Annotated[str, typer.Option(help="Name of the network.", rich_help_panel=OUTPUT)] = "design",
     gap: Annotated[
         float, typer.Option(help="Stop when answer and bound are this close, in percent.", rich_help_panel=SOLVER)
-    ] = 0.1,
+    ] = 0.05,
     max_nodes: Annotated[
         int, typer.Option(help="Stop after so many nodes of the branch and bound.", rich_help_panel=SOLVER)
-    ] = 300,
+    ] = 500,
     solver: Annotated[
         str,
         typer.Option(help="casadi (IPOPT inside its wheel) or ipopt (an executable on PATH).", rich_help_panel=SOLVER),
@@ -124,11 +124,10 @@ def design(
     within the budgets and whose effectiveness within rho. Prints how far from optimal the answer can be at most.
 
     Examples:
-    madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml
 
-    madnas design --like resnet50 --space bottleneck --rho 0.1,0.3,0.5,0.7 --plot rho.png
-
-    madnas design --recipe r18-rho0.3
+    - madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml
+    - madnas design --like resnet50 --space bottleneck --rho 0.1,0.3,0.5,0.7 --plot rho.png
+    - madnas design --recipe r18-rho0.3
     """
     from . import design_report as show
     from .design_request import Request, problems

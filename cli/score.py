@@ -22,9 +22,9 @@ def score(
     """Score networks: params, MACs, layers, average width, rho and entropy per stage, in closed form.
 
     Examples:
-    madnas score net.yaml resnet50 deepmad-r18
 
-    madnas score deepmad-29m --verify
+    - madnas score net.yaml resnet50 deepmad-r18
+    - madnas score deepmad-29m --verify
     """
     from madnas.errors import UsageError
 

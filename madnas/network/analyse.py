@@ -76,9 +76,11 @@ class Structure:
         weights = weights or default_stage_weights(len(self.stages))
         return sum(a * h for a, h in zip(weights, self.entropies, strict=True))
 
-    def objective(self, weights: tuple[float, ...] | None = None, depth_penalty: float = DEPTH_PENALTY) -> Number:
-        """The objective of Eq. (5), in nats."""
+    def objective(self, weights: tuple[float, ...] | None = None, depth_penalty: float | None = None) -> Number:
+        """The objective of Eq. (5), in nats; beta is 10 by default, and 0 for a single stage, as in an MLP (Section 3)."""
         weights = weights or default_stage_weights(len(self.stages))
+        if depth_penalty is None:
+            depth_penalty = DEPTH_PENALTY if len(self.stages) > 1 else 0.0
         return objective(self.entropies, weights, self.group_depths[1:], depth_penalty)
 
 

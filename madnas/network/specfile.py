@@ -336,6 +336,8 @@ def dump_spec(spec: NetworkSpec) -> str:
         if key in tree:
             tree[key] = _flow(tree[key])
     tree["groups"] = [_flow(group) for group in tree["groups"]]
+    if "provenance" in tree:
+        tree["provenance"] = {name: _flow(value) for name, value in tree["provenance"].items()}
     return yaml.dump(tree, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=float("inf"))
 
 
@@ -348,7 +350,10 @@ class _FlowList(list):
 
 
 def _flow(value: Any) -> Any:
-    return _FlowMapping(value) if isinstance(value, dict) else _FlowList(value)
+    """A mapping or list to be written on one line; any other value as it is."""
+    if isinstance(value, dict):
+        return _FlowMapping(value)
+    return _FlowList(value) if isinstance(value, list) else value
 
 
 @cache

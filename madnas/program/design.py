@@ -163,8 +163,8 @@ def provenance(finished: Design) -> dict[str, Any]:
         "space": problem.space.name,
         "budgets": dict(problem.budgets),
         "rho": problem.rho,
-        "stage_weights": list(problem.weights),
-        "depth_penalty": problem.beta,
+        "stage_weights": [_short(weight) for weight in problem.weights],
+        "depth_penalty": _short(problem.beta),
         "guidelines": sorted(problem.guidelines),
         "objective": round(finished.objective, 3),
         "bound": round(finished.bound, 3),
@@ -172,6 +172,10 @@ def provenance(finished: Design) -> dict[str, Any]:
         "solver": finished.solution.solver,
         "madnas": madnas.__version__,
     }
+
+
+def _short(value: float) -> float:
+    return int(value) if value == int(value) else value
 
 
 def sweep(

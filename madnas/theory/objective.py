@@ -14,10 +14,12 @@ DEPTH_PENALTY = 10.0
 def default_stage_weights(stages: int) -> tuple[float, ...]:
     """alpha = (1, ..., 1, 8), one weight per stage (Section 4.3 of DeepMAD).
 
+    A single stage, such as an MLP's (Section 3), has weight 1: there is nothing to weigh it against.
+
     >>> default_stage_weights(5)
     (1.0, 1.0, 1.0, 1.0, 8.0)
     """
-    return (1.0,) * (stages - 1) + (LAST_STAGE_WEIGHT,)
+    return (1.0,) * (stages - 1) + (LAST_STAGE_WEIGHT if stages > 1 else 1.0,)
 
 
 def variance(values: Sequence[Number]) -> Number:

@@ -15,7 +15,7 @@ DEPTHS = st.lists(st.integers(1, 30), min_size=2, max_size=8)
 def test_default_weights_are_the_papers():
     """Section 4.3: {1, 1, 1, 1, 1, 8} for six scales, beta 10."""
     assert default_stage_weights(6) == (1, 1, 1, 1, 1, 8)
-    assert default_stage_weights(1) == (8,)
+    assert default_stage_weights(1) == (1,), "Section 3: an MLP has nothing to weigh its entropy against"
     assert DEPTH_PENALTY == 10
 
 
