@@ -9,10 +9,23 @@ from typing import Any
 from rich.console import Console
 
 
+def discard_stdout() -> None:
+    """After the reader of our output went away, which is its right: write the rest to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Console(Console):
+    """rich's console, except that a reader that goes away is no error."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on quietly; rich would exit with 1."""
+        discard_stdout()
+
+
 def stdout() -> Console:
     """The console for results; wide enough for every table where stdout is a file or a pipe."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-    return Console(width=width, highlight=False, soft_wrap=False)
+    return _Console(width=width, highlight=False, soft_wrap=False)
 
 
 def stderr() -> Console:
@@ -22,7 +35,11 @@ def stderr() -> Console:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print exactly one JSON document; what is not finite becomes null, which JSON has."""
-    sys.stdout.write(json.dumps(_finite(document), indent=2, ensure_ascii=False, default=_number) + "\n")
+    text = json.dumps(_finite(document), indent=2, ensure_ascii=False, default=_number)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        discard_stdout()
 
 
 def _finite(value: Any) -> Any:

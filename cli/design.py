@@ -124,7 +124,6 @@ def design(
     within the budgets and whose effectiveness within rho. Prints how far from optimal the answer can be at most.
 
     Examples:
-
     - madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml
     - madnas design --like resnet50 --space bottleneck --rho 0.1,0.3,0.5,0.7 --plot rho.png
     - madnas design --recipe r18-rho0.3

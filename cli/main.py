@@ -3,7 +3,6 @@
 Verbs import what they need inside their bodies, so that ``madnas --help`` loads nothing heavy.
 """
 
-import os
 import sys
 from typing import Annotated
 
@@ -45,13 +44,8 @@ def options(
     """Options of every verb."""
 
 
-def main() -> None:
-    """Run the command line and exit with its documented code (``madnas.errors``)."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; a bug's exception passes through."""
+    """Run one command and return its documented exit code (``madnas.errors``); a bug's exception passes through."""
     try:
         code = app(arguments, prog_name="madnas", standalone_mode=False)
         sys.stdout.flush()
@@ -60,8 +54,12 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", None, INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output went away, which is its right
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as end:  # how typer itself ends an interrupt
+        return _fail("interrupted", None, INTERRUPTED) if end.code == INTERRUPTED else 1
+    except BrokenPipeError:
+        from .console import discard_stdout
+
+        discard_stdout()
         return 0
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the option parser

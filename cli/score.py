@@ -22,7 +22,6 @@ def score(
     """Score networks: params, MACs, layers, average width, rho and entropy per stage, in closed form.
 
     Examples:
-
     - madnas score net.yaml resnet50 deepmad-r18
     - madnas score deepmad-29m --verify
     """

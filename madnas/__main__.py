@@ -1,8 +1,22 @@
-"""``python -m madnas``: the same program as the ``madnas`` command, for ``torchrun -m`` too."""
+"""``python -m madnas`` and the ``madnas`` command.
+
+It loads the command line inside the guard, so that an interrupt during start-up ends as quietly as any other.
+"""
 
 import sys
 
-from madnas.cli.main import main
+
+def main() -> None:
+    """Run the command line and exit with its documented code."""
+    try:
+        from madnas.cli.main import run
+
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("madnas: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

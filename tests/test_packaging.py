@@ -103,7 +103,7 @@ def test_entry_point_leads_to_a_module_of_the_wheel(wheel: Path):
         (path,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         entries = ConfigParser()
         entries.read_string(archive.read(path).decode())
-    assert dict(entries["console_scripts"]) == {"madnas": "madnas.cli.main:main"}
+    assert dict(entries["console_scripts"]) == {"madnas": "madnas.__main__:main"}
     assert "madnas/cli/main.py" in names(wheel)
 
 

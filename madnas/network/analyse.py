@@ -77,7 +77,7 @@ class Structure:
         return sum(a * h for a, h in zip(weights, self.entropies, strict=True))
 
     def objective(self, weights: tuple[float, ...] | None = None, depth_penalty: float | None = None) -> Number:
-        """The objective of Eq. (5), in nats; beta is 10 by default, and 0 for a single stage, as in an MLP (Section 3)."""
+        """The objective of Eq. (5), in nats; by default beta is 10, or 0 for a single stage, as in an MLP."""
         weights = weights or default_stage_weights(len(self.stages))
         if depth_penalty is None:
             depth_penalty = DEPTH_PENALTY if len(self.stages) > 1 else 0.0

@@ -4,9 +4,12 @@ The model is translated once; after that only bounds and starting points change,
 costs a few milliseconds.
 """
 
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -175,9 +178,10 @@ class CasadiIpopt:
             solver, multipliers = self._warm, {"lam_x0": lam_x0, "lam_g0": lam_g0}
         else:
             first = np.concatenate([start.x if isinstance(start, Point) else start, [1.0 for _ in hidden]])
-        found = solver(
-            x0=np.clip(first, lower, upper), lbx=lower, ubx=upper, lbg=self._lower_g, ubg=limits, **multipliers
-        )
+        with _interrupts_later():
+            found = solver(
+                x0=np.clip(first, lower, upper), lbx=lower, ubx=upper, lbg=self._lower_g, ubg=limits, **multipliers
+            )
         stats = solver.stats()
         x, lam_x, lam_g = (np.asarray(found[key]).ravel() for key in ("x", "lam_x", "lam_g"))
         return Point(
@@ -189,6 +193,23 @@ class CasadiIpopt:
             iterations=int(stats["iter_count"]),
             state=(x, lam_x, lam_g),
         )
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold an interrupt (Ctrl-C) back until a solve of a few milliseconds is over: CasADi would swallow it."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if arrived:
+            handler(*arrived[0])
 
 
 def _casadi_options(options: dict[str, Any]) -> dict[str, Any]:

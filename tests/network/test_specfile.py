@@ -262,12 +262,8 @@ def test_dump_is_written_for_people():
         "  - {block: basic, out: 64, depth: 1, kernel: 3, stride: 1, shortcut: pad}\n"
         "head: {classes: 10, conv: 100}\n"
         "provenance:\n"
-        "  solver:\n"
-        "    name: ipopt\n"
-        "    gap: 1.0e-05\n"
-        "  budgets:\n"
-        "    - 'off'\n"
-        "    - 3\n"
+        "  solver: {name: ipopt, gap: 1.0e-05}\n"
+        "  budgets: ['off', 3]\n"
     )
 
 

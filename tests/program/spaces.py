@@ -2,7 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.spec import NetworkSpec
 from madnas.network.yamlfile import read_yaml
-from madnas.program.problem import Problem
-from madnas.program.space import Space, load_space, space_files
+from madnas.program.problem import BUDGETS, Problem
+from madnas.program.space import Space, customise, load_space, space_files
 
 SHIPPED = ("basic", "basic-cifar", "bottleneck", "mlp", "mobilenet", "mobilenet-se")
 
@@ -121,12 +122,12 @@ def network_of(problem: Problem, row: Sequence[Any]) -> NetworkSpec:
 
 def meets(problem: Problem, spec: NetworkSpec) -> bool:
     """Whether a network meets all that was asked, read off the network alone and in exact arithmetic."""
+    if not keeps_ratios(problem, spec):
+        return False
     costs = count(spec)
     if any(getattr(costs, name) > limit for name, limit in problem.budgets.items()):
         return False
-    if problem.rho is not None and analyse(spec).rho > problem.rho:
-        return False
-    return keeps_ratios(problem, spec)
+    return problem.rho is None or analyse(spec).rho <= problem.rho
 
 
 def keeps_ratios(problem: Problem, spec: NetworkSpec) -> bool:
@@ -158,3 +159,30 @@ def brute_force(problem: Problem) -> tuple[float, list[tuple[int, ...]]]:
             feasible.append(values)
             best = max(best, objective_of(problem, spec))
     return best, feasible
+
+
+def random_problem(name: str, folder: Path, seed: int) -> Problem:
+    """A problem over a tiny space, with limits taken from its networks so that some, often few, of them meet all."""
+    choose = random.Random(seed)
+    space = tiny_space(name, folder)
+    if name != "tiny-mlp":
+        space = customise(space, resolution=choose.choice([16, 32, 64]), classes=choose.choice([2, 10, 100]))
+    free = Problem(space, {"params": 1})
+    networks = [network_of(free, row) for row in random_points(free, 100, seed)]
+
+    def limit(measure: Callable[[NetworkSpec], float]) -> float:
+        return float(np.quantile([measure(network) for network in networks], choose.uniform(0.05, 0.9)))
+
+    chosen = choose.sample(BUDGETS, choose.randint(1, 3))
+    budgets = {budget: int(limit(lambda spec, budget=budget: getattr(count(spec), budget))) for budget in chosen}
+    weights = None
+    if name != "tiny-mlp" and choose.random() < 0.4:
+        weights = (*(choose.choice([0.0, 0.5, 1.0, 8.0]) for _ in range(space.stages - 1)), 8.0)
+    return Problem(
+        space,
+        budgets,
+        rho=None if choose.random() < 0.3 else limit(lambda spec: analyse(spec).rho),
+        stage_weights=weights,
+        depth_penalty=choose.choice([None, 0.0, 0.1, 1.0, 100.0]),
+        guidelines=frozenset(guideline for guideline in (1, 2, 3) if choose.random() < 0.8),
+    )

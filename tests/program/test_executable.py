@@ -1,4 +1,4 @@
-"""The other way to IPOPT: an executable on PATH. A stand-in that speaks its protocol is put there (no wheel has one)."""
+"""The other way to IPOPT: an executable on PATH; here a stand-in that speaks its protocol, as no wheel has one."""
 
 import os
 import sys

@@ -9,12 +9,13 @@ import pytest
 from pyomo.core import ConcreteModel, Constraint, Expr_if, Objective, Var, exp, log, maximize, value
 
 from madnas.errors import SolverError
+from madnas.program.branch import SOLVER_MARGIN
 from madnas.program.design import NEGLIGIBLE
 from madnas.program.model import build
 from madnas.program.nlp import SOLVERS, casadi_expression, make_solver
 from madnas.program.problem import Problem
-from madnas.program.space import Space, load_space
-from tests.program.spaces import SHIPPED
+from madnas.program.space import Space, customise, load_space
+from tests.program.spaces import SHIPPED, network_of, objective_of, tiny_space
 
 PROBLEMS = {
     "r18": Problem(load_space("bottleneck"), {"macs": 1_820_000_000, "params": 11_690_000}, 0.3),
@@ -190,6 +191,24 @@ class TestKnownOptimum:
         width = widest(2, params)
         assert math.exp(point.x[0]) == pytest.approx(width, rel=1e-5)
         assert point.prices["budget[params]"] == pytest.approx(20 * params / (width * (2 * width + 796)), rel=1e-3)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 10.0, 1000.0], ids=lambda penalty: f"beta {penalty:g}")
+@pytest.mark.parametrize("classes", [2, 1000])
+def test_known_corner_is_reached(penalty, classes, tmp_path):
+    """Without a limit that binds the largest network is the best, to within half the margin that bounds are given.
+
+    However small the objective is beside what uneven depths would cost: the solver's tolerance is relative to the former.
+    """
+    space = customise(tiny_space("tiny-basic", tmp_path), classes=classes)
+    problem = Problem(space, {"layers": 1000}, depth_penalty=penalty)
+    largest = network_of(problem, [variable.values[-1] for variable in problem.variables])
+    low, high = box(problem)
+    solver = make_solver(build(problem))
+    for start in starts(problem, 5):
+        point = solver.solve(low, high, start)
+        assert point.status == "optimal"
+        assert point.objective == pytest.approx(objective_of(problem, largest), rel=SOLVER_MARGIN / 2)
 
 
 def larger(problem, limit, factor):
