@@ -49,13 +49,13 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="madnas", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # typer turns an interrupt into this, without a word
+            return _fail("interrupted", None, code)
         return code if isinstance(code, int) else 0
     except MadnasError as error:
         return _fail(str(error), error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", None, INTERRUPTED)
-    except SystemExit as end:  # how typer itself ends an interrupt
-        return _fail("interrupted", None, INTERRUPTED) if end.code == INTERRUPTED else 1
     except BrokenPipeError:
         from .console import discard_stdout
 
