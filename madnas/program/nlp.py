@@ -27,7 +27,7 @@ from madnas.errors import SolverError
 
 IPOPT_OPTIONS: dict[str, Any] = {
     "tol": 1e-7,  # nodes are compared at 1e-5 relative; tighter only costs iterations
-    "max_iter": 100,  # solves take 10-40; more means that the node is infeasible or hopeless
+    "max_iter": 150,  # solves take 10-40; more means that the node is infeasible or hopeless
     "expect_infeasible_problem": "yes",  # many nodes are; gives up on them several times sooner
     "mu_strategy": "monotone",  # with a small first mu: half the time of 'adaptive' from warm starts
     "mu_init": 1e-4,
@@ -154,8 +154,9 @@ class CasadiIpopt:
         self._upper_g = np.array([np.inf if c.upper is None else value(c.upper) for c in self._constraints])
         self._sign = -1.0 if objective.sense == -1 else 1.0
         expression = casadi_expression(objective.expr, symbols, seen)
-        middle = casadi.Function("f", [variables], [expression])([(v.lb + v.ub) / 2 for v in self._free])
-        self._scale = max(1.0, abs(float(middle)))
+        # The size of the objective without what uneven depths cost, which can be anything: the tolerance is relative to it.
+        middle = [(v.lb + v.ub) / 2 for v in self._free[: self._visible]] + [v.lb for v in self._free[self._visible :]]
+        self._scale = max(1.0, abs(float(casadi.Function("f", [variables], [expression])(middle))))
         problem = casadi_cse({"x": variables, "f": self._sign * expression / self._scale, "g": casadi.vertcat(*bodies)})
         self._cold = casadi.nlpsol("relaxation", "ipopt", problem, _casadi_options(IPOPT_OPTIONS))
         self._warm = casadi.nlpsol("neighbour", "ipopt", problem, _casadi_options(IPOPT_OPTIONS | WARM_OPTIONS))

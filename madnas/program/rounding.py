@@ -34,10 +34,10 @@ BEAM = 6000
 PAIRS = 60_000
 """Combinations looked at while a group is added, those that lose least."""
 
-CELLS = (1e-3, 6e-3)
+CELLS = (5e-4, 2e-3, 6e-3)
 """Of combinations whose usage of every limit is alike to this, relative, only the one that loses least is kept: the
 others can only be completed in the same ways. It keeps the beam from filling up with near copies. Wide networks are
-rounded in fine steps and want small cells, narrow ones large cells, so both are tried."""
+rounded in fine steps and want small cells, narrow ones large cells, so all are tried."""
 
 NEAR_LIMIT = 5e-4
 """Sums of usages are exact to about this, relative; combinations beyond a limit by more are dropped."""

@@ -33,6 +33,9 @@ PATIENCE = 2
 NEIGHBOURS = 8
 """Leaves with other depths that are rounded after the first, those of the highest value."""
 
+ROOM = (0.0, 3e-4)
+"""Shares of every limit that are kept free when a leaf is rounded."""
+
 EXHAUSTIVE = 100_000
 """A space with at most so many points is enumerated: the answer is then exact."""
 
@@ -149,6 +152,8 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
     if tree.root is not None and _gap(tree.bound, incumbent.objective) > effort.gap:
         start = tree.quantities(tree.root) if incumbent.values is None else incumbent.values.astype(float)
         climber.around(start, tree.root.point.prices)
+        _explore_depths(tree, tree.root, rounding, incumbent, effort.gap, seen)
+        climber.finish()
     return max(tree.bound, incumbent.objective)
 
 
@@ -193,19 +198,24 @@ def _explore_depths(
 
 
 def _round(tree: Tree, leaf: Node, rounding: Rounding, incumbent: Incumbent, bound: float, gap: float) -> None:
-    """Offer the roundings of a leaf to the incumbent, the fine grid of the beam first."""
-    quantities = tree.quantities(leaf)
-    usage = rounding.evaluate(quantities[None]).usage[:, 0]
-    reserve = {name: max(0.0, float(used)) for name, used in zip(rounding.evaluate.limits, usage, strict=True)}
-    centre = tree.recentre(leaf, reserve)
-    if centre is None:
-        return
-    quantities = tree.quantities(centre)
-    quantities = np.where(tree.discrete, np.rint(quantities), quantities)
-    for cell in CELLS:
-        incumbent.offer(*rounding.around(quantities, centre.point.prices, cell))
-        if _gap(bound, incumbent.objective) <= gap:
+    """Offer the roundings of a leaf to the incumbent, until the gap is closed.
+
+    The leaf is solved again with what its whole-number costs exceed the relaxation's kept free, and then with a little
+    more room, from where roundings that fit are often nearer.
+    """
+    usage = rounding.evaluate(tree.quantities(leaf)[None]).usage[:, 0]
+    for room in ROOM:
+        reserve = {name: max(0.0, float(u)) + room for name, u in zip(rounding.evaluate.limits, usage, strict=True)}
+        centre = tree.recentre(leaf, reserve)
+        if centre is None:
             return
+        quantities = np.where(tree.discrete, np.rint(tree.quantities(centre)), tree.quantities(centre))
+        prices = {name: float(f"{price:.3g}") for name, price in centre.point.prices.items()}
+        for cell in CELLS:
+            # Rounded, so that the last digits of a solver's answer do not decide between candidates.
+            incumbent.offer(*rounding.around(np.round(quantities, 2), prices, cell))
+            if _gap(bound, incumbent.objective) <= gap:
+                return
 
 
 def _gap(bound: float, objective: float) -> float:

@@ -1,0 +1,81 @@
+"""Help is instant, complete, and its examples run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import madnas
+from madnas.cli.main import app, run
+from tests.cli.shell import madnas as process
+
+VERBS = ("design", "score")
+
+
+def examples(verb):
+    """The commands in the help of a verb."""
+    (command,) = [command for command in app.registered_commands if command.callback.__name__ == verb]
+    lines = [line.strip(" -`") for line in command.callback.__doc__.splitlines()]
+    return [line for line in lines if line.startswith("madnas ")]
+
+
+EXAMPLES = [(verb, example) for verb in VERBS for example in examples(verb)]
+
+
+def test_every_verb_has_examples():
+    assert {command.callback.__name__ for command in app.registered_commands} == set(VERBS)
+    assert all(len(examples(verb)) >= 2 for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_of_every_verb(verb, flag, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run([verb, flag] if verb else [flag]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"Usage: madnas {verb}".strip() in out
+    if verb:
+        for example in examples(verb):
+            assert example in " ".join(out.split())
+
+
+def test_help_names_every_flag_of_the_issue(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["design", "--help"]) == 0
+    flags = set(re.findall(r"--[a-z-]+|(?<!-)-o\b", capsys.readouterr().out))
+    wanted = "flops macs params rho space resolution stage-weights depth-penalty max-layers classes input like kernel"
+    wanted += " channel-multiple json plot recipe activations csv force name head without-guideline list"
+    assert {f"--{flag}" for flag in wanted.split()} | {"-o"} <= flags
+
+
+@pytest.mark.parametrize(("verb", "example"), EXAMPLES, ids=[example[7:50] for _, example in EXAMPLES])
+def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if "net.yaml" in example and "-o net.yaml" not in example:
+        assert run(["design", "--space", "mlp", "--params", "100K", "-o", "net.yaml"]) == 0
+        capsys.readouterr()
+    words = shlex.split(example)
+    assert words[:2] == ["madnas", verb]
+    assert run(words[1:]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) > 5
+    assert "Traceback" not in err
+    for flag in ("-o", "--plot", "--csv"):
+        if flag in words:
+            assert Path(words[words.index(flag) + 1]).stat().st_size > 100
+
+
+@pytest.mark.parametrize("arguments", [[], ["design"], ["score"]], ids=["madnas", "design", "score"])
+def test_nothing_to_do_shows_help(arguments, capsys):
+    assert run(arguments) in (0, 2)
+    out, err = capsys.readouterr()
+    assert "Usage: madnas" in out + err
+    assert "madnas: \n" not in err  # no message without words
+
+
+def test_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"madnas {madnas.__version__}\n"
+    assert process("--version").stdout == f"madnas {madnas.__version__}\n"

@@ -1,0 +1,228 @@
+"""What only a process of its own shows: signals, closed and full streams, exit codes, and what gets imported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import MADNAS, QUICK, SWEEP, madnas
+
+ROOT = Path(__file__).parents[2]
+
+SLOW_SWEEP = ["design", "--recipe", "b0-rho0.5", "--rho", ",".join(f"{0.3 + i / 100:g}" for i in range(100))]
+"""Minutes of work."""
+
+WATCHED = """
+import sys, threading, os, signal
+from madnas.cli.main import main
+from madnas.program import nlp
+
+after, delay, solves = int(sys.argv[1]), float(sys.argv[2]), 0
+solve = nlp.CasadiIpopt.solve
+
+def watched(*arguments, **options):
+    global solves
+    solves += 1
+    if solves == after:
+        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return solve(*arguments, **options)
+
+nlp.CasadiIpopt.solve = watched
+sys.argv = ["madnas", *sys.argv[3:]]
+main()
+"""
+"""The program, with an interrupt so many seconds after its so-manieth solve began."""
+
+
+@pytest.mark.parametrize(
+    ("after", "delay"),
+    [(1, 0.0), (2, 0.001), (3, 0.002), (5, 0.004), (9, 0.0), (12, 0.003), (30, 0.001), (60, 0.002), (100, 0.05)],
+)
+def test_interrupt_while_solving(after, delay, tmp_path):
+    """At any moment, also inside the solver, which has signal handling of its own."""
+    arguments = [str(after), str(delay), *SLOW_SWEEP, "-o", "sweep", "--csv", "sweep.csv", "--plot", "sweep.png"]
+    run = subprocess.run(
+        [sys.executable, "-c", WATCHED, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert run.returncode == 130
+    assert run.stdout == ""
+    talk = [line for line in run.stderr.splitlines() if not line.startswith("designing: ")]
+    assert talk == ["madnas: interrupted"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_interrupt_while_writing_leaves_nothing_half_written(tmp_path):
+    code = """
+import os, signal, sys
+from madnas import files
+from madnas.cli.main import main
+
+fsync, written = os.fsync, 0
+
+def interrupted(descriptor):
+    fsync(descriptor)
+    os.kill(os.getpid(), signal.SIGINT)
+
+files.os.fsync = interrupted
+sys.argv = ["madnas", *sys.argv[1:]]
+main()
+"""
+    command = [sys.executable, "-c", code, *QUICK, "-o", "net.yaml"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 130
+    assert run.stderr.splitlines()[-1] == "madnas: interrupted"
+    assert not list(tmp_path.iterdir())
+
+
+def pipeline(command, reader):
+    """Exit code and stderr of madnas in a shell's pipeline."""
+    line = f"{' '.join(MADNAS)} {' '.join(command)} | {reader} > /dev/null; exit ${{PIPESTATUS[0]}}"
+    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120)
+    return run.returncode, run.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [QUICK, [*QUICK, "--json"], ["design", "--list"], ["score", "resnet18", "--json"], ["design", "--help"], SWEEP],
+    ids=["table", "json", "list", "score", "help", "sweep"],
+)
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+def test_closed_pipe_is_quiet(command, reader):
+    code, err = pipeline(command, reader)
+    assert err == ""
+    assert code == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, a device that is always full")
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_full_disk_behind_stdout_is_one_line(options):
+    with open("/dev/full", "w") as full:
+        command = [*MADNAS, *QUICK, *options]
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    assert run.stderr.startswith("madnas: ")
+    assert "No space left" in run.stderr
+
+
+def test_closed_stdout_and_stderr():
+    line = f"{' '.join(MADNAS)} {' '.join(QUICK)} >&-"
+    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in run.stderr
+    line = f"{' '.join(MADNAS)} design --params 0 2>&-"
+    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+
+
+CODES = {
+    "done": (QUICK, 0),
+    "usage": (["design", "--params", "0"], 2),
+    "option": (["design", "--nonsense"], 2),
+    "verb": (["nonsense"], 2),
+    "file": (["score", "missing.yaml"], 2),
+    "infeasible": ([*QUICK[:-1], "10"], 3),
+    "solver": ([*QUICK, "--solver", "nonsense"], 4),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code"), CODES.values(), ids=CODES.keys())
+def test_exit_codes_and_streams(arguments, code, tmp_path):
+    run = madnas(*arguments, cwd=tmp_path)
+    assert run.returncode == code
+    assert (run.stdout == "") is (code != 0)
+    assert (run.stderr == "") is (code == 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bug_shows_its_traceback():
+    code = """
+import sys
+from madnas.cli import main
+from madnas.program import search
+search.build = None
+sys.argv = ["madnas", "design", "--space", "mlp", "--params", "100K"]
+main.main()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert "TypeError" in run.stderr
+
+
+def test_command_and_module_are_the_same_program():
+    script = Path(sys.executable).with_name("madnas")
+    if not script.exists():
+        pytest.skip("the package is not installed with its command")
+    for arguments in (["--version"], ["score", "resnet18", "--json"]):
+        run = subprocess.run([script, *arguments], capture_output=True, text=True, timeout=60)
+        assert run.stdout == madnas(*arguments).stdout
+
+
+def imported(arguments, cwd):
+    """Modules that a command has imported at its end."""
+    code = f"""
+import json, os, sys
+from madnas.cli.main import run
+code = run({arguments!r})
+assert code == 0, code
+os.write(3, json.dumps(sorted(sys.modules)).encode())
+"""
+    reader, writer = os.pipe()
+    with open(reader) as stream:
+        command = ["bash", "-c", 'exec "$0" -c "$1" 3>&"$2"', sys.executable, code, str(writer)]
+        process = subprocess.Popen(command, cwd=cwd, pass_fds=[writer], stdout=subprocess.DEVNULL)
+        os.close(writer)
+        modules = set(json.loads(stream.read()))
+    assert process.wait(timeout=60) == 0
+    return modules
+
+
+HEAVY = {"torch", "torchvision", "timm", "fvcore", "matplotlib", "pyomo", "casadi", "numpy", "pydantic", "yaml"}
+IMPORTS = {
+    "help": (["--help"], set()),
+    "version": (["--version"], set()),
+    "help of design": (["design", "--help"], set()),
+    "help of score": (["score", "--help"], set()),
+    "list": (["design", "--list"], {"numpy", "pydantic", "yaml"}),
+    "design": (QUICK, {"numpy", "pyomo", "casadi", "pydantic", "yaml"}),
+    "design with files": (
+        [*QUICK, "-o", "net.yaml", "--csv", "net.csv", "--json"],
+        {"numpy", "pyomo", "casadi", "pydantic", "yaml"},
+    ),
+    "design with a plot": (
+        [*QUICK, "--plot", "net.png"],
+        {"numpy", "pyomo", "casadi", "pydantic", "yaml", "matplotlib"},
+    ),
+    "score": (["score", "deepmad-r18"], {"yaml", "pydantic"}),
+}
+
+
+@pytest.mark.parametrize(("arguments", "allowed"), IMPORTS.values(), ids=IMPORTS.keys())
+def test_nothing_heavy_is_imported_without_need(arguments, allowed, tmp_path):
+    assert imported(arguments, tmp_path) & HEAVY <= allowed
+
+
+def test_plots_need_no_display(tmp_path):
+    environment = {name: text for name, text in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment["MPLBACKEND"] = "TkAgg"  # which would open a window
+    run = madnas(*QUICK, "--plot", "net.png", cwd=tmp_path, env=environment)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert (tmp_path / "net.png").stat().st_size > 1000
+
+
+def test_output_does_not_depend_on_the_locale(tmp_path):
+    """A picture's title has a rho in it, a table lines of box characters; neither fails in the C locale."""
+    environment = os.environ | {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    run = madnas(*QUICK, "--plot", "net.svg", "-o", "net.yaml", "--name", "naïve", cwd=tmp_path, env=environment)
+    assert run.returncode == 0, run.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"net.svg", "net.yaml"}
+
+
+def test_colours_only_on_request(tmp_path):
+    run = madnas(*QUICK, cwd=tmp_path)
+    assert "\x1b" not in run.stdout
+    forced = madnas(*QUICK, cwd=tmp_path, env=os.environ | {"FORCE_COLOR": "1", "NO_COLOR": ""})
+    assert forced.returncode == 0

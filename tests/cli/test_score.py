@@ -1,0 +1,99 @@
+"""``madnas score``: one document or table for any number of targets, in closed form."""
+
+import json
+
+import pytest
+
+from madnas.cli.main import run
+from madnas.network.analyse import analyse
+from madnas.network.count import count
+from madnas.network.expand import at_resolution
+from madnas.network.named import get
+from madnas.network.specfile import dump_spec
+from tests.cli.shell import document, refused
+
+SCORES = {"params", "macs", "activations", "layers", "width", "rho", "entropy", "objective"}
+STAGE = {"resolution", "out", "layers", "rho", "entropy"}
+
+
+class TestJson:
+    def test_document_has_exactly_these_keys(self, capsys):
+        found = document(capsys, "score", "resnet18")
+        assert set(found) == {"schema", "results"}
+        assert found["schema"] == "madnas/score/1"
+        (result,) = found["results"]
+        assert set(result) == {"target", "name", "input", "scores", "stages", "failed"}
+        assert set(result["scores"]) == SCORES
+        assert all(set(score) == {"value", "std", "n"} for score in result["scores"].values())
+        assert all((score["std"], score["n"]) == (0.0, 1) for score in result["scores"].values())
+        assert [set(stage) for stage in result["stages"]] == [STAGE] * 5
+        assert result["failed"] == {}
+
+    def test_targets_keep_their_order(self, capsys):
+        targets = ["resnet50", "deepmad-r18", "resnet50", "ResNet_18"]
+        results = document(capsys, "score", *targets)["results"]
+        assert [result["target"] for result in results] == targets
+        assert [result["name"] for result in results] == ["resnet50", "deepmad-r18", "resnet50", "resnet18"]
+        assert results[0] == results[2]
+
+    def test_papers_figures_of_r18(self, capsys):
+        """Table of published structures: 11.826 M, 1.812 G, 115 layers, rho .2991, entropy 64240.4."""
+        (result,) = document(capsys, "score", "deepmad-r18")["results"]
+        scores = {name: score["value"] for name, score in result["scores"].items()}
+        assert round(scores["params"] / 1e6, 3) == 11.826
+        assert round(scores["macs"] / 1e9, 3) == 1.812
+        assert scores["layers"] == 115
+        assert round(scores["rho"], 4) == 0.2991
+        assert round(scores["entropy"], 1) == 64240.4
+        assert [round(stage["entropy"], 2) for stage in result["stages"]] == [42.53, 218.97, 1453.96, 5565.56, 7119.92]
+
+    def test_resolution(self, capsys):
+        (result,) = document(capsys, "score", "deepmad-r18", "--resolution", "288")["results"]
+        spec = at_resolution(get("deepmad-r18"), 288)
+        assert result["input"] == [3, 288, 288]
+        assert result["scores"]["macs"]["value"] == count(spec).macs
+        assert result["scores"]["entropy"]["value"] == pytest.approx(analyse(spec).weighted_entropy())
+        assert result["scores"]["params"]["value"] == count(get("deepmad-r18")).params
+
+
+class TestTable:
+    def test_shows_every_target_and_stage(self, capsys):
+        assert run(["score", "resnet18", "deepmad-r18"]) == 0
+        out, err = capsys.readouterr()
+        assert err == "" and "\x1b" not in out
+        rows = {words[0]: words[1:] for line in out.splitlines() if len(words := line.split()) == 8}
+        assert rows["deepmad-r18"] == ["11.83M", "1.812G", "115", "384.5", "0.2991", "64,240.4", rows["deepmad-r18"][6]]
+        assert rows["resnet18"][:3] == ["11.69M", "1.814G", "17"]
+        stages = [line.split() for line in out.splitlines() if line.strip()[:2] in {"1 ", "2 ", "3 ", "4 ", "5 "}]
+        assert len(stages) == 10
+        assert stages[9][-1] == "7,119.92"
+
+
+class TestTargets:
+    def test_files_of_every_kind(self, capsys, tmp_path):
+        spec = get("deepmad-29m")
+        (tmp_path / "net.yaml").write_text(dump_spec(spec))
+        expected = document(capsys, "score", "deepmad-29m")["results"][0]
+        (result,) = document(capsys, "score", str(tmp_path / "net.yaml"))["results"]
+        assert result | {"target": ""} == expected | {"target": ""}
+
+    def test_output_of_design(self, capsys, tmp_path):
+        designed = document(capsys, "design", "--space", "mlp", "--params", "50K")
+        (tmp_path / "design.json").write_text(json.dumps(designed))
+        (result,) = document(capsys, "score", str(tmp_path / "design.json"))["results"]
+        assert {name: result["scores"][name]["value"] for name in designed["counts"]} == designed["counts"]
+        assert result["scores"]["rho"]["value"] == pytest.approx(designed["rho"])
+
+    def test_one_bad_target_among_good_ones_prints_nothing_else(self, capsys):
+        assert "unknown network 'resnet19'" in refused(capsys, "score", "resnet18", "resnet19")
+
+    @pytest.mark.parametrize("side", ["0", "-1", "16385"])
+    def test_impossible_resolution(self, side, capsys):
+        assert "--resolution: from 1 to 16384" in refused(capsys, "score", "resnet18", "--resolution", side)
+
+    def test_resolution_of_an_mlp_is_not_ignored_in_silence(self, capsys, tmp_path):
+        """An ignored setting warns (examples.md): an MLP has a number of features, not a resolution."""
+        run(["design", "--space", "mlp", "--params", "50K", "-o", str(tmp_path / "net.yaml")])
+        capsys.readouterr()
+        code = run(["score", str(tmp_path / "net.yaml"), "--resolution", "32"])
+        assert code == 2 or "--resolution" in capsys.readouterr().err
