@@ -119,7 +119,7 @@ def _with(problem: Problem, limits: dict[str, float]) -> Problem:
 def _round_up(value: float, name: str) -> float:
     """Up to three significant digits, so that a person can type it."""
     if name == "layers":
-        return math.ceil(value)
+        return round(value)  # the relaxation's least number of layers is whole; margins add to it once they matter
     unit = 10.0 ** (math.floor(math.log10(value)) - 2)
     rounded = math.ceil(value / unit - 1e-9) * unit
     return round(rounded, 12) if name == "rho" else round(rounded) if rounded >= 100 else math.ceil(value)

@@ -203,7 +203,6 @@ class TestPlot:
         assert len(list(root.iter())) > 50
 
 
-
 class TestOutput:
     def test_file_round_trips_and_scores_the_same(self, capsys, tmp_path):
         path = tmp_path / "net.yaml"
@@ -292,8 +291,8 @@ class TestOutput:
 
     @pytest.mark.parametrize(
         "name",
-        ["../evil", "a/b", "", "x" * 300, "nu\0ll", "two\nlines"],
-        ids=["elsewhere", "folder", "empty", "long", "null", "two lines"],
+        ["../evil", "a/b", "", "x" * 300, "nu\0ll", "two\nlines", "na\udcc3\udcafve"],
+        ids=["elsewhere", "folder", "empty", "long", "null", "two lines", "half a character"],
     )
     def test_names_that_no_file_can_have(self, name, capsys, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

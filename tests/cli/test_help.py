@@ -20,7 +20,16 @@ def examples(verb):
     return [line for line in lines if line.startswith("madnas ")]
 
 
-EXAMPLES = [(verb, example) for verb in VERBS for example in examples(verb)]
+EXAMPLES = [
+    pytest.param(
+        verb,
+        example,
+        id=example.removeprefix("madnas ")[:40],
+        marks=pytest.mark.slow if "0.1,0.3" in example or "--recipe" in example else (),
+    )
+    for verb in VERBS
+    for example in examples(verb)
+]
 
 
 def test_every_verb_has_examples():
@@ -50,7 +59,7 @@ def test_help_names_every_flag_of_the_issue(capsys, monkeypatch):
     assert {f"--{flag}" for flag in wanted.split()} | {"-o"} <= flags
 
 
-@pytest.mark.parametrize(("verb", "example"), EXAMPLES, ids=[example[7:50] for _, example in EXAMPLES])
+@pytest.mark.parametrize(("verb", "example"), EXAMPLES)
 def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if "net.yaml" in example and "-o net.yaml" not in example:

@@ -173,8 +173,10 @@ def random_problem(name: str, folder: Path, seed: int) -> Problem:
     def limit(measure: Callable[[NetworkSpec], float]) -> float:
         return float(np.quantile([measure(network) for network in networks], choose.uniform(0.05, 0.9)))
 
-    chosen = choose.sample(BUDGETS, choose.randint(1, 3))
-    budgets = {budget: int(limit(lambda spec, budget=budget: getattr(count(spec), budget))) for budget in chosen}
+    def budget_limit(name: str) -> int:
+        return int(limit(lambda spec: float(getattr(count(spec), name))))
+
+    budgets = {budget: budget_limit(budget) for budget in choose.sample(BUDGETS, choose.randint(1, 3))}
     weights = None
     if name != "tiny-mlp" and choose.random() < 0.4:
         weights = (*(choose.choice([0.0, 0.5, 1.0, 8.0]) for _ in range(space.stages - 1)), 8.0)

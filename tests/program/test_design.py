@@ -142,13 +142,13 @@ class TestRecheck:
             assert caught.value.exit_code == 4
 
     def test_exceeded_rho(self, designed):
-        with pytest.raises(SolverError, match="recheck: rho$"):
+        with pytest.raises(SolverError, match=r"recheck: rho$"):
             self.check(designed, replace(designed.problem, rho=designed.structure.rho * (1 - 1e-9)))
 
     def test_other_objective(self, designed):
-        with pytest.raises(SolverError, match="recheck: objective$"):
+        with pytest.raises(SolverError, match=r"recheck: objective$"):
             self.check(designed, solution=tampered(designed, objective=designed.objective * (1 + 1e-6)))
-        with pytest.raises(SolverError, match="recheck: objective$"):
+        with pytest.raises(SolverError, match=r"recheck: objective$"):
             self.check(designed, objective=designed.objective - 1.0)
 
     def test_broken_ratio(self, designed):
@@ -175,7 +175,7 @@ class TestRecheck:
             return replace(found, values=values)
 
         monkeypatch.setattr(module, "search", wrong)
-        with pytest.raises(SolverError, match="failed its recheck: .*objective"):
+        with pytest.raises(SolverError, match=r"failed its recheck: .*objective"):
             design(MLP)
 
 
@@ -251,8 +251,7 @@ class TestPareto:
         assert pareto([stand_in(1.0, macs=1)]) == [True]
 
     def test_is_the_definition(self):
-        """A design is on the front if for each other one there is something at which it is strictly better, or none
-        at which it is worse."""
+        """Off the front is what another one equals or beats in everything, and beats in something."""
         generator = np.random.default_rng(0)
         rows = generator.integers(0, 4, (40, 3))
         front = pareto([stand_in(float(o), macs=int(m), params=int(p)) for o, m, p in rows])
@@ -273,9 +272,7 @@ def options(hint):
         flags = dict(zip(words[::2], words[1::2], strict=True))
         assert set(flags) <= {"--macs", "--params", "--activations", "--max-layers", "--rho"}
         names = {flag: flag[2:].replace("max-layers", "layers") for flag in flags}
-        found.append(
-            {names[f]: float(v) if f == "--rho" else parse_quantity(v, f) for f, v in flags.items()}
-        )
+        found.append({names[f]: float(v) if f == "--rho" else parse_quantity(v, f) for f, v in flags.items()})
     return found
 
 

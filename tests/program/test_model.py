@@ -29,7 +29,7 @@ def put(model, problem, row):
 
 
 def squeezed_too_little(problem, spec):
-    """By how much the model undercounts (params, macs): its squeezed width is (hidden - 31) / 4, not a multiple of 8."""
+    """By how much the model undercounts (params, macs): it squeezes to (hidden - 31) / 4, not to a multiple of 8."""
     params = macs = 0.0
     for group in spec.groups:
         if group.se == "deepmad":

@@ -98,7 +98,7 @@ class TestTranslation:
         model = ConcreteModel()
         model.x = Var()
         odd = Expr_if(IF=model.x >= 1, THEN=model.x, ELSE=0.0)
-        with pytest.raises(SolverError, match="cannot translate a .*Expression for CasADi"):
+        with pytest.raises(SolverError, match=r"cannot translate a .*Expression for CasADi"):
             casadi_expression(odd, {id(model.x): casadi.SX.sym("x")}, {})
 
 
@@ -198,7 +198,7 @@ class TestKnownOptimum:
 def test_known_corner_is_reached(penalty, classes, tmp_path):
     """Without a limit that binds the largest network is the best, to within half the margin that bounds are given.
 
-    However small the objective is beside what uneven depths would cost: the solver's tolerance is relative to the former.
+    However small the objective is beside what uneven depths would cost: the tolerance is relative to the former.
     """
     space = customise(tiny_space("tiny-basic", tmp_path), classes=classes)
     problem = Problem(space, {"layers": 1000}, depth_penalty=penalty)

@@ -24,7 +24,15 @@ SOLVED = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) fo
 
 PUBLISHED = {
     name: get(name)
-    for name in ("deepmad-r18", "deepmad-r34", "deepmad-r50", "deepmad-29m", "deepmad-29m-288", "deepmad-50m", "deepmad-89m")
+    for name in (
+        "deepmad-r18",
+        "deepmad-r34",
+        "deepmad-r50",
+        "deepmad-29m",
+        "deepmad-29m-288",
+        "deepmad-50m",
+        "deepmad-89m",
+    )
 }
 
 
@@ -100,7 +108,9 @@ FAMILIES = {
 def test_rows_of_the_tables_are_all_there():
     rows = {name: load_recipe(name).row for name in FILES}
     assert len(set(rows.values())) == 28
-    tables = {table: sum(row.startswith(f"Table {table},") for row in rows.values()) for table in (1, 2, 3, 7, 8, 9, 10)}
+    tables = {
+        table: sum(row.startswith(f"Table {table},") for row in rows.values()) for table in (1, 2, 3, 7, 8, 9, 10)
+    }
     assert tables == {1: 6, 2: 6, 3: 4, 7: 3, 8: 4, 9: 2, 10: 3}
 
 
@@ -213,7 +223,13 @@ def test_same_problem_under_two_names():
 
 class TestLoading:
     def write(self, folder, **changes):
-        lines = {"schema": "madnas/design-recipe/1", "row": "mine", "space": "bottleneck", "macs": "1.82G", "rho": "0.3"}
+        lines = {
+            "schema": "madnas/design-recipe/1",
+            "row": "mine",
+            "space": "bottleneck",
+            "macs": "1.82G",
+            "rho": "0.3",
+        }
         path = folder / "mine.yaml"
         path.write_text("".join(f"{key}: {value}\n" for key, value in (lines | changes).items() if value is not None))
         return str(path)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -200,6 +201,6 @@ def test_looser_limits_are_never_worse():
     """The bound of a tighter problem may not lie below the answer of a tighter one still."""
     problem = PROBLEMS["mlp"]()
     answers = [search(replace(problem, rho=rho)) for rho in (0.05, 0.1, 0.2, 0.4)]
-    for tighter, looser in zip(answers, answers[1:], strict=False):
+    for tighter, looser in pairwise(answers):
         assert looser.bound >= tighter.objective
         assert looser.objective >= tighter.objective * (1 - 1e-3)
