@@ -154,7 +154,7 @@ class CasadiIpopt:
         self._upper_g = np.array([np.inf if c.upper is None else value(c.upper) for c in self._constraints])
         self._sign = -1.0 if objective.sense == -1 else 1.0
         expression = casadi_expression(objective.expr, symbols, seen)
-        # The size of the objective without what uneven depths cost, which can be anything: the tolerance is relative to it.
+        # The tolerance is relative to this: the size of the objective without what uneven depths cost.
         middle = [(v.lb + v.ub) / 2 for v in self._free[: self._visible]] + [v.lb for v in self._free[self._visible :]]
         self._scale = max(1.0, abs(float(casadi.Function("f", [variables], [expression])(middle))))
         problem = casadi_cse({"x": variables, "f": self._sign * expression / self._scale, "g": casadi.vertcat(*bodies)})

@@ -291,8 +291,8 @@ class TestOutput:
 
     @pytest.mark.parametrize(
         "name",
-        ["../evil", "a/b", "", "x" * 300, "nu\0ll", "two\nlines", "na\udcc3\udcafve"],
-        ids=["elsewhere", "folder", "empty", "long", "null", "two lines", "half a character"],
+        ["../evil", "a/b", "", "x" * 300, "nu\0ll", "two\nlines"],
+        ids=["elsewhere", "folder", "empty", "long", "null", "two lines"],
     )
     def test_names_that_no_file_can_have(self, name, capsys, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

@@ -220,8 +220,14 @@ def test_output_does_not_depend_on_the_locale(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"net.svg", "net.yaml"}
 
 
-def test_colours_only_on_request(tmp_path):
-    run = madnas(*QUICK, cwd=tmp_path)
-    assert "\x1b" not in run.stdout
-    forced = madnas(*QUICK, cwd=tmp_path, env=os.environ | {"FORCE_COLOR": "1", "NO_COLOR": ""})
-    assert forced.returncode == 0
+def test_a_name_that_is_not_utf_8(tmp_path):
+    command = [*MADNAS, *QUICK, "--plot", "net.svg", "-o", "net.yaml", "--name", b"na\xefve"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
+    assert run.returncode == 2
+    assert run.stderr.startswith(b"madnas: ") and b"Traceback" not in run.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_colours_in_a_pipe(tmp_path):
+    for arguments in (QUICK, ["design", "--list"], ["score", "resnet18"]):
+        assert "\x1b" not in madnas(*arguments, cwd=tmp_path).stdout
