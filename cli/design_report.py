@@ -150,7 +150,7 @@ def print_sweep(designs: list[Design]) -> None:
     """A sweep for people, one row a design."""
     keys = list(designs[0].swept)
     table = _table(*[key.replace("_", " ") for key in keys], "MACs", "params", "layers", "width", "rho", "entropy",
-                   "objective", "gap", "blocks", "front", "s")  # fmt: skip
+                   "objective", "gap", "blocks", "front")  # fmt: skip
     for one, best in zip(designs, pareto(designs), strict=True):
         entropy = one.structure.weighted_entropy(one.problem.weights)
         table.add_row(
@@ -158,11 +158,11 @@ def print_sweep(designs: list[Design]) -> None:
             short_quantity(one.counts.macs), short_quantity(one.counts.params), str(one.counts.layers),
             f"{one.structure.width:.1f}", f"{one.structure.rho:.4f}", f"{entropy:,.0f}", f"{one.objective:,.0f}",
             f"{100 * one.gap:.2f} %", "-".join(str(depth) for depth in one.spec.depths), "*" if best else "",
-            f"{one.seconds:.2f}",
         )  # fmt: skip
     console = stdout()
     console.print(table)
     console.print("front: * where no other design here has a higher objective at no more of any budget")
+    console.print(f"{len(designs)} designs in {sum(one.seconds for one in designs):.2f} s")
 
 
 def _swept(key: str, value: object) -> str:

@@ -146,6 +146,13 @@ class TestTable:
         assert [row[:2] for row in rows] == [["60K", "0.1"], ["60K", "0.2"], ["100K", "0.1"], ["100K", "0.2"]]
         assert [("*" in row) for row in rows] == front
 
+    def test_narrow_terminals_cut_nothing_off(self, capsys, monkeypatch):
+        """80 columns are what a terminal has; names and numbers that end in dots are of no use."""
+        monkeypatch.setenv("COLUMNS", "80")
+        for arguments in (QUICK, SWEEP, ["design", "--list"]):
+            assert run(arguments) == 0
+            assert "…" not in capsys.readouterr().out
+
     def test_shares_are_never_rounded_up(self, capsys):
         """One parameter less than all is not 100 %, and all is."""
         exact = document(capsys, *QUICK)["counts"]["params"]

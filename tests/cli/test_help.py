@@ -20,12 +20,15 @@ def examples(verb):
     return [line for line in lines if line.startswith("madnas ")]
 
 
+LONG = ("0.1,0.3", "--recipe", "--verify")
+"""Words of examples that take more than a few seconds."""
+
 EXAMPLES = [
     pytest.param(
         verb,
         example,
         id=example.removeprefix("madnas ")[:40],
-        marks=pytest.mark.slow if "0.1,0.3" in example or "--recipe" in example else (),
+        marks=pytest.mark.slow if any(word in example for word in LONG) else (),
     )
     for verb in VERBS
     for example in examples(verb)

@@ -55,7 +55,7 @@ def grow(problem, splits, solver=None):
     return tree, families
 
 
-@pytest.fixture(scope="module", params=PROBLEMS)
+@pytest.fixture(scope="module", params=[pytest.param("r18", marks=pytest.mark.slow), "29m", "cifar", "mlp"])
 def grown(request):
     """A problem, its tree after 60 splits, and the families of the splits."""
     problem = PROBLEMS[request.param]
@@ -258,8 +258,9 @@ def test_a_box_that_the_solver_gives_up_on_keeps_its_parents_bound():
 def test_search_of_a_solver_that_gives_up_still_has_a_valid_bound(monkeypatch):
     problem = PROBLEMS["mlp"]
     honest = search(problem)
+    few = Effort(max_nodes=10)
     monkeypatch.setattr("madnas.program.search.make_solver", lambda model, name: Fragile(model.problem))
-    found = search(problem)
+    found = search(problem, few)
     assert found.bound >= honest.objective
     assert found.values is not None
     assert meets(problem, network_of(problem, found.values))

@@ -299,7 +299,14 @@ INFEASIBLE = {
 }
 
 
-@pytest.mark.parametrize(("space", "budgets", "rho", "blocking"), INFEASIBLE.values(), ids=INFEASIBLE.keys())
+LONG = ("params", "rho", "both budgets of a bottleneck")
+"""Of these, those that take more than a few seconds."""
+
+
+@pytest.mark.parametrize(
+    ("space", "budgets", "rho", "blocking"),
+    [pytest.param(*case, id=name, marks=pytest.mark.slow if name in LONG else ()) for name, case in INFEASIBLE.items()],
+)
 def test_infeasible_request_names_what_blocks_and_proposes_what_solves(space, budgets, rho, blocking):
     problem = Problem(load_space(space), budgets, rho)
     with pytest.raises(InfeasibleError) as caught:
