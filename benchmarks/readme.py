@@ -3,6 +3,7 @@
 Run: make tables        (tests/test_readme.py checks that the blocks are what the commands print today)
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -39,7 +40,9 @@ def run(commands: list[str]) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         for command in commands:
             arguments = [sys.executable, "-m", *shlex.split(command)]
-            done = subprocess.run(arguments, cwd=folder, check=True, capture_output=True, text=True)
+            done = subprocess.run(
+                arguments, cwd=folder, check=True, capture_output=True, text=True, env=dict(os.environ)
+            )
             yield tidy(done.stdout)
 
 

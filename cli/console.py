@@ -8,10 +8,22 @@ from typing import Any
 
 from rich.console import Console
 
+WIDTH = 120
+"""Columns of the widest table; where a terminal has fewer, it wraps lines rather than that we cut them."""
+
 
 def discard_stdout() -> None:
     """After the reader of our output went away, which is its right: write the rest to nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def open_streams() -> None:
+    """Give a process that was started with closed streams somewhere to write."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 class _Console(Console):
@@ -23,9 +35,10 @@ class _Console(Console):
 
 
 def stdout() -> Console:
-    """The console for results; wide enough for every table where stdout is a file or a pipe."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-    return _Console(width=width, highlight=False, soft_wrap=False)
+    """The console for results, wide enough for every table."""
+    console = _Console(highlight=False, soft_wrap=False)
+    console.width = max(console.width, WIDTH)
+    return console
 
 
 def stderr() -> Console:

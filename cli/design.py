@@ -128,6 +128,8 @@ def design(
     - madnas design --like resnet50 --space bottleneck --rho 0.1,0.3,0.5,0.7 --plot rho.png
     - madnas design --recipe r18-rho0.3
     """
+    from madnas.program.design import point_name
+
     from . import design_report as show
     from .design_request import Request, problems
 
@@ -142,7 +144,8 @@ def design(
     )  # fmt: skip
     points = problems(request)
     swept = len(points) > 1
-    files = show.OutputFiles(output, csv, plot, force, swept)
+    names = tuple(point_name(name, values) for values, _ in points)
+    files = show.OutputFiles(output, csv, plot, force, names)
     files.check()
     effort = _effort(gap, max_nodes, solver)
     designs = _solve_all(points, effort, name, quiet=json)

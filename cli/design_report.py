@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
@@ -19,31 +21,66 @@ NAMES = {"macs": "MACs", "params": "params", "activations": "activations", "laye
 
 @dataclass(frozen=True, slots=True)
 class OutputFiles:
-    """Where results go; checked before anything is solved, written whole or not at all."""
+    """Where results go; checked before anything is solved, written whole or not at all.
+
+    Attributes:
+        output: the network's file, or a sweep's folder.
+        csv: a table.
+        plot: a picture.
+        force: replace what exists.
+        names: name of every network that will be designed.
+    """
 
     output: Path | None
     csv: Path | None
     plot: Path | None
     force: bool
-    swept: bool
+    names: tuple[str, ...]
+
+    @property
+    def swept(self) -> bool:
+        """Whether there are several networks."""
+        return len(self.names) > 1
 
     def check(self) -> None:
-        """Raise what would go wrong at the end."""
+        """Raise what would go wrong at the end.
+
+        Raises:
+            UsageError: a name that no file can have, two results in one file, or a place that cannot be written.
+        """
         from madnas.report.plots import picture_format
 
+        for name in self.names:
+            _check_name(name)
+        if len(set(self.names)) < len(self.names):
+            raise UsageError("two points of the sweep have the same values", "give each value once")
         if self.plot is not None:
             picture_format(self.plot)
-        for path in (self.csv, self.plot, None if self.swept else self.output):
-            if path is not None:
-                check_writable(path, self.force)
-        if self.swept and self.output is not None:
-            if self.output.exists() and not self.output.is_dir():
-                raise UsageError(
-                    f"{self.output}: not a folder", "a sweep writes one file for each network: name a folder"
-                )
-            if self.output.exists() and any(self.output.iterdir()) and not self.force:
-                raise UsageError(f"{self.output}: not empty", "use --force to write into it")
-            check_writable(self.output / "x" if self.output.is_dir() else self.output, True)
+        places = [path for path in (self.csv, self.plot) if path is not None]
+        if self.output is not None and self.swept:
+            self._check_folder(self.output)
+            if self.output.is_dir():
+                places += [self.output / file for file in self._sweep_files()]
+        elif self.output is not None:
+            places.append(self.output)
+        for path in places:
+            check_writable(path, self.force)
+        if len({path.absolute() for path in places}) < len(places):
+            raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
+
+    def _sweep_files(self) -> list[str]:
+        return [*(f"{name}.yaml" for name in self.names), "sweep.csv", "sweep.png"]
+
+    def _check_folder(self, folder: Path) -> None:
+        try:
+            if not folder.exists():
+                check_writable(folder)
+            elif not folder.is_dir():
+                raise UsageError(f"{folder}: not a folder", "a sweep writes one file for each network: name a folder")
+            elif any(folder.iterdir()) and not self.force:
+                raise UsageError(f"{folder}: not empty", "use --force to write into it")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{folder}: cannot be written: {error}") from error
 
     def write(self, designs: list[Design]) -> None:
         """Write every file that was asked for."""
@@ -60,11 +97,20 @@ class OutputFiles:
         if not self.swept:
             write_text_atomic(self.output, dump_spec(designs[0].spec), self.force)
             return
-        self.output.mkdir(exist_ok=True)
+        try:
+            self.output.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{self.output}: cannot be created: {error.strerror}") from error
         for one in designs:
             write_text_atomic(self.output / f"{one.spec.name}.yaml", dump_spec(one.spec), self.force)
         write_text_atomic(self.output / "sweep.csv", design_csv(designs), self.force)
         write_bytes_atomic(self.output / "sweep.png", render(draw_sweep(designs), "png"), self.force)
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that is no single component of a path, or would break a line."""
+    if name[:1] in ("", "-", ".") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 150:
+        raise UsageError(f"--name: {name[:60]!r} cannot be part of a file name", "use letters, digits, - and _")
 
 
 def print_json_document(designs: list[Design], swept: bool) -> None:
@@ -78,7 +124,7 @@ def print_design(design: Design) -> None:
     """One design for people."""
     console = stdout()
     shape = "x".join(str(size) for size in design.spec.input)
-    console.print(f"[bold]{design.spec.name}[/bold]  space {design.problem.space.name}, input {shape}\n")
+    console.print(Text.assemble((design.spec.name, "bold"), f"  space {design.problem.space.name}, input {shape}\n"))
     console.print(_groups_table(design))
     console.print(_stages_table(design))
     console.print(_limits_table(design))
@@ -166,6 +212,7 @@ def print_sweep(designs: list[Design]) -> None:
 
 
 def _swept(key: str, value: object) -> str:
+    """A swept value as a cell."""
     if isinstance(value, tuple):
         return ",".join(f"{part:g}" for part in value)
     if value is None:
@@ -183,12 +230,12 @@ def print_list() -> None:
     for name in space_files():
         space = load_space(name)
         kernels = "" if space.block == "linear" else ",".join(map(str, space.kernels))
-        spaces.add_row(name, space.block, str(len(space.strides)), kernels, space.summary)
+        spaces.add_row(name, space.block, str(len(space.strides)), kernels, escape(space.summary))
     console.print(spaces)
     recipes = _table("recipe", "MACs", "params", "rho", "space", "row")
     for name in recipe_files():
         recipe = load_recipe(name)
-        recipes.add_row(name, str(recipe.macs), str(recipe.params), f"{recipe.rho:g}", recipe.space, recipe.row)
+        recipes.add_row(name, str(recipe.macs), str(recipe.params), f"{recipe.rho:g}", recipe.space, escape(recipe.row))
     console.print(recipes)
 
 

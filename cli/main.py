@@ -3,6 +3,7 @@
 Verbs import what they need inside their bodies, so that ``madnas --help`` loads nothing heavy.
 """
 
+import errno
 import sys
 from typing import Annotated
 
@@ -46,6 +47,9 @@ def options(
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its documented exit code (``madnas.errors``); a bug's exception passes through."""
+    from .console import discard_stdout, open_streams
+
+    open_streams()
     try:
         code = app(arguments, prog_name="madnas", standalone_mode=False)
         sys.stdout.flush()
@@ -56,11 +60,14 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", None, INTERRUPTED)
-    except BrokenPipeError:
-        from .console import discard_stdout
-
+    except (BrokenPipeError, SystemExit):  # the second is what typer makes of the first
         discard_stdout()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        discard_stdout()
+        return _fail(f"the output cannot be written: {error.strerror}", None, 2)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the option parser
             context = getattr(error, "ctx", None)
@@ -70,8 +77,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, hint: str | None, code: int) -> int:
-    sys.stdout.flush()
-    print(f"madnas: {message}", file=sys.stderr)
-    if hint:
+    if message:
+        print(f"madnas: {message}", file=sys.stderr)
+    if message and hint:
         print(f"hint: {hint}", file=sys.stderr)
     return code

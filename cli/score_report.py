@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from madnas.errors import MadnasError
+from madnas.errors import MadnasError, UsageError
 from madnas.network.analyse import Structure, analyse
 from madnas.network.count import Counts, count
 from madnas.network.expand import at_resolution
@@ -42,7 +44,9 @@ class Scored:
 def score_target(target: str, resolution: int | None, verify: bool) -> Scored:
     """Score one target; with ``verify`` recount it on the built module."""
     spec = resolve(target)
-    if resolution is not None and spec.stem is not None:
+    if resolution is not None:
+        if spec.stem is None:
+            raise UsageError(f"--resolution: {target} is an MLP, whose input has no resolution")
         spec = at_resolution(spec, resolution)
     verification = None
     if verify:
@@ -102,7 +106,8 @@ def print_scores(scored: list[Scored]) -> None:
     table = _table(*columns, *(["recount"] if verified else []))
     for one in scored:
         row = [
-            one.target, short_quantity(one.counts.params), short_quantity(one.counts.macs), str(one.counts.layers),
+            escape(one.target), short_quantity(one.counts.params), short_quantity(one.counts.macs),
+            str(one.counts.layers),
             f"{one.structure.width:.1f}", f"{one.structure.rho:.4f}", f"{one.structure.weighted_entropy():,.1f}",
             f"{one.structure.objective():,.1f}",
         ]  # fmt: skip
@@ -117,7 +122,7 @@ def print_scores(scored: list[Scored]) -> None:
                 str(number), f"{stage.resolution:g}", str(int(stage.out_chs)), str(int(stage.depth)),
                 f"{stage.rho:.4f}", f"{stage.entropy:,.2f}",
             )  # fmt: skip
-        console.print(f"[bold]{one.target}[/bold]  stages")
+        console.print(Text.assemble((one.target, "bold"), "  stages"))
         console.print(stages)
     weights = (
         "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths)  (DeepMAD Eq. 5)"

@@ -1,7 +1,7 @@
 """Quantities as people type and read them: decimal suffixes, never rounded past a budget."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 
 from madnas.errors import UsageError
 
@@ -34,7 +34,7 @@ def parse_quantity(text: str, name: str) -> int:
         raise UsageError(f"{name}: cannot read {text!r}", f"write it as {example} (decimal K, M, G or T)")
     try:
         value = Decimal(match.group(1)).scaleb(SUFFIXES[suffix])
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         raise UsageError(f"{name}: {text!r} is out of range") from None
     if not 1 <= value <= Decimal(10) ** 18:
         raise UsageError(f"{name}: must be above 0 (from 1 to 1e18), got {text!r}")

@@ -73,8 +73,8 @@ class Design:
 
     @property
     def gap(self) -> float:
-        """Relative distance of the objective from the bound."""
-        return max(0.0, (self.bound - self.objective) / abs(self.bound))
+        """Relative distance of the objective from the bound (:meth:`Problem.gap`)."""
+        return self.problem.gap(self.bound, self.objective)
 
     @property
     def bound_basis(self) -> str:
@@ -105,7 +105,7 @@ def design(
     begin = time.perf_counter()
     solution = search(problem, effort, known)
     if solution.values is None:
-        raise diagnose(problem, effort)
+        raise diagnose(problem, effort, solution.proven)
     spec = problem.network([int(value) for value in solution.values], name)
     counts, structure = count(spec), analyse(spec)
     objective = structure.objective(problem.weights, problem.beta)

@@ -30,11 +30,16 @@ class Proposal:
     factor: float
 
 
-def diagnose(problem: Problem, effort: Effort | None = None) -> InfeasibleError:
+def diagnose(problem: Problem, effort: Effort | None = None, proven: bool = True) -> InfeasibleError:
     """The error for a problem without solution: which limit blocks it, and limits that really solve.
 
     A limit *blocks* if the problem has a solution once that limit alone is raised. Where no single one is enough, all
     budgets are raised together, and where that is not enough, rho as well.
+
+    Args:
+        problem: what has no solution.
+        effort: how hard to search for one.
+        proven: whether the whole space was excluded, or the search only ended without an answer.
     """
     effort = replace(effort or Effort(), max_nodes=60)
     limits = problem.budgets | ({} if problem.rho is None else {"rho": problem.rho})
@@ -44,6 +49,8 @@ def diagnose(problem: Problem, effort: Effort | None = None) -> InfeasibleError:
             proposals.append(found)
     requested = ", ".join(f"{name} {_text(name, limit)}" for name, limit in limits.items())
     message = f"no network of space {problem.space.name} has {requested}"
+    if not proven:
+        message = f"found no network of space {problem.space.name} with {requested} (not proven that there is none)"
     if not proposals:
         return InfeasibleError(message, "raise the budgets or rho, or take another space (madnas design --list)")
     proposals.sort(key=lambda proposal: proposal.factor)

@@ -66,7 +66,7 @@ def build(problem: Problem, goal: str = "objective") -> ConcreteModel:
         return model
     weighted = structure.weighted_entropy(problem.weights)
     if problem.beta > 0 and len(network.groups) > 2:
-        model.imbalance = Var(bounds=(0.0, _most_imbalance(problem.beta)))
+        model.imbalance = Var(bounds=(0.0, _most_imbalance(problem)))
         model.uniform_depth = Constraint(expr=variance(network.depths[1:]) <= model.imbalance)
         weighted = weighted - problem.beta * exp(model.imbalance)
     elif problem.beta > 0:
@@ -75,8 +75,9 @@ def build(problem: Problem, goal: str = "objective") -> ConcreteModel:
     return model
 
 
-def _most_imbalance(beta: float) -> float:
-    return min(600.0, math.log(WORTH / beta)) if beta < WORTH else 1.0
+def _most_imbalance(problem: Problem) -> float:
+    worth = WORTH * max(problem.weights)
+    return min(600.0, math.log(worth / problem.beta)) if problem.beta < worth else 1.0
 
 
 def _bounds(low: float, high: float, logarithmic: bool) -> tuple[float, float]:

@@ -19,6 +19,12 @@ from madnas.theory.objective import default_stage_weights
 BUDGETS = ("macs", "params", "activations", "layers")
 """Costs that can be bounded, by their name in :class:`Counts`."""
 
+MOST = 1e6
+"""Largest stage weight and depth penalty; the paper's are 16 and 10."""
+
+MOST_GROUPS = 16
+"""Most groups that a program has; the paper's networks have five."""
+
 RATIO_SLACK = 1e-9
 """Relative slack of ratios such as 0.1, which no float holds exactly; budgets and rho have none."""
 
@@ -91,10 +97,12 @@ class Problem:
             raise UsageError(
                 f"{len(self.weights)} stage weights for the {self.space.stages} stages of space {self.space.name}"
             )
-        if any(not 0 <= weight < float("inf") for weight in self.weights) or not any(self.weights):
-            raise UsageError("stage weights must be at least 0, and not all 0")
-        if not 0 <= self.beta < float("inf"):
-            raise UsageError("the depth penalty must be at least 0")
+        if any(not 0 <= weight <= MOST for weight in self.weights) or not any(self.weights):
+            raise UsageError(f"stage weights must be from 0 to {MOST:g}, and not all 0")
+        if not 0 <= self.beta <= MOST:
+            raise UsageError(f"the depth penalty must be from 0 to {MOST:g}")
+        if len(self.space.strides) > MOST_GROUPS:
+            raise UsageError(f"a space of {len(self.space.strides)} groups; at most {MOST_GROUPS} can be designed")
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -187,6 +195,15 @@ class Problem:
         spec = self.network(values)
         structure = analyse(spec)
         return structure.objective(self.weights, self.beta), count(spec), structure
+
+    def gap(self, bound: float, objective: float) -> float:
+        """How far an answer is from a bound: a share of the bound without the least depth penalty, beta.
+
+        A large beta would otherwise make any distance look small beside it.
+        """
+        if objective == float("-inf"):
+            return float("inf")
+        return max(0.0, bound - objective) / max(abs(bound + self.beta), 1e-9)
 
     def grid_size(self) -> int:
         """Number of points of the integer grid, feasible or not."""

@@ -5,7 +5,7 @@ every run and machine.
 """
 
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class Solution:
         evidence: what the bound rests on; ``None`` where every point was enumerated.
         evaluated: candidates scored in closed form.
         solver: what solved the relaxations.
+        proven: whether no answer means that there is none: nothing of the space is left unexplored.
     """
 
     values: np.ndarray | None
@@ -63,11 +64,7 @@ class Solution:
     evidence: Evidence | None
     evaluated: int
     solver: str
-
-    @property
-    def gap(self) -> float:
-        """Relative distance of the answer from the bound."""
-        return (self.bound - self.objective) / abs(self.bound)
+    proven: bool
 
 
 @dataclass(slots=True)
@@ -110,7 +107,7 @@ def search(problem: Problem, effort: Effort | None = None, known: np.ndarray | N
         bound, evidence = incumbent.objective, None
     else:
         bound, evidence = _branch_and_round(tree, climber, effort), tree.evidence
-    if tree.root is None and tree.evidence.unsolved and incumbent.values is None:
+    if evidence is not None and tree.root is None and tree.evidence.unsolved:
         raise SolverError("the relaxation ended without an answer", "try other budgets, or --solver ipopt")
     return Solution(
         values=incumbent.values,
@@ -121,6 +118,7 @@ def search(problem: Problem, effort: Effort | None = None, known: np.ndarray | N
         evidence=evidence,
         evaluated=incumbent.evaluated,
         solver=solver.name,
+        proven=evidence is None or not tree.open,
     )
 
 
@@ -135,9 +133,9 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
     seen: set[bytes] = set()
     while tree.open:
         node = tree.open[0]
-        if _finished(_gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
+        if _finished(tree.problem.gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
             tree.check()
-            if _finished(_gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
+            if _finished(tree.problem.gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
                 break
             continue
         if tree.is_leaf(node) and tree.whole(node).tobytes() not in seen:
@@ -149,7 +147,7 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
             incumbent.offer(candidate, rounding.evaluate(candidate))
         else:
             tree.split(node)
-    if tree.root is not None and _gap(tree.bound, incumbent.objective) > effort.gap:
+    if tree.root is not None and tree.problem.gap(tree.bound, incumbent.objective) > effort.gap:
         start = tree.quantities(tree.root) if incumbent.values is None else incumbent.values.astype(float)
         climber.around(start, tree.root.point.prices)
         _explore_depths(tree, tree.root, rounding, incumbent, effort.gap, seen)
@@ -168,13 +166,13 @@ def _explore(tree: Tree, leaf: Node, rounding: Rounding, climber: IntegerSearch,
     first, before = not seen, incumbent.objective
     seen.add(tree.whole(leaf).tobytes())
     _round(tree, leaf, rounding, incumbent, leaf.bound, gap)
-    if not first or _gap(leaf.bound, incumbent.objective) <= gap:
-        if incumbent.objective > before and _gap(leaf.bound, incumbent.objective) > gap / 4:
+    if not first or tree.problem.gap(leaf.bound, incumbent.objective) <= gap:
+        if incumbent.objective > before and tree.problem.gap(leaf.bound, incumbent.objective) > gap / 4:
             climber.finish()
         return
     _explore_depths(tree, leaf, rounding, incumbent, gap, seen)
     climber.finish()
-    if _gap(leaf.bound, incumbent.objective) > gap:
+    if tree.problem.gap(leaf.bound, incumbent.objective) > gap:
         climber.around(tree.quantities(leaf), leaf.point.prices)
         _explore_depths(tree, leaf, rounding, incumbent, gap, seen)
         climber.finish()
@@ -185,7 +183,7 @@ def _explore_depths(
 ) -> None:
     """Round the leaves whose depths lie next to the leaf's, then to the incumbent's for as long as that helps."""
     centre, start = tree.whole(leaf), leaf.point.x
-    while _gap(leaf.bound, incumbent.objective) > gap:
+    while tree.problem.gap(leaf.bound, incumbent.objective) > gap:
         before = incumbent.objective
         near = [tree.leaf_at(centre + moves, start) for moves in _depth_moves(tree.problem)]
         for node in sorted(node for node in near if node is not None)[:NEIGHBOURS]:
@@ -214,21 +212,13 @@ def _round(tree: Tree, leaf: Node, rounding: Rounding, incumbent: Incumbent, bou
         for cell in CELLS:
             # Rounded, so that the last digits of a solver's answer do not decide between candidates.
             incumbent.offer(*rounding.around(np.round(quantities, 2), prices, cell))
-            if _gap(bound, incumbent.objective) <= gap:
+            if tree.problem.gap(bound, incumbent.objective) <= gap:
                 return
-
-
-def _gap(bound: float, objective: float) -> float:
-    return (bound - objective) / abs(bound) if np.isfinite(objective) else float("inf")
 
 
 def _depth_moves(problem: Problem) -> list[np.ndarray]:
     """Changes of depths (V,) by two blocks in all at most, and at most one block more in sum."""
-    columns = [i for i, variable in enumerate(problem.variables) if variable.name.startswith("depth")]
-    moves = []
-    for change in product((-2, -1, 0, 1), repeat=len(columns)):
-        if 0 < sum(map(abs, change)) <= 2 and sum(change) <= 1:
-            move = np.zeros(len(problem.variables), dtype=np.int64)
-            move[columns] = change
-            moves.append(move)
-    return moves
+    unit = np.eye(len(problem.variables), dtype=np.int64)
+    steps = [sign * unit[i] for i, v in enumerate(problem.variables) if v.name.startswith("depth") for sign in (-1, 1)]
+    moves = steps + [one + other for one, other in combinations_with_replacement(steps, 2)]
+    return [move for move in moves if move.any() and move.sum() <= 1]

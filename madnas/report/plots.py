@@ -30,9 +30,12 @@ def picture_format(path: Path) -> str:
 
 def render(figure: "Figure", kind: str) -> bytes:
     """A figure as the bytes of a file; the same bytes for the same figure."""
+    from matplotlib import rc_context
+
     data = io.BytesIO()
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
-    figure.savefig(data, format=kind, dpi=150, metadata=metadata)
+    with rc_context({"svg.hashsalt": "madnas"}):
+        figure.savefig(data, format=kind, dpi=150, metadata=metadata)
     return data.getvalue()
 
 
@@ -114,7 +117,9 @@ def _lines(designs: list[Design], key: str) -> list[list[int]]:
 
 
 def _value(value: Any) -> str:
-    return ",".join(f"{part:g}" for part in value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join(f"{part:g}" for part in value)
+    return "none" if value is None else str(value)
 
 
 def _title(design: Design) -> str:

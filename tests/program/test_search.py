@@ -81,10 +81,10 @@ def check(problem, found, best, feasible):
 
 def test_random_problems_are_worth_solving():
     """Most of the problems above have feasible networks, and most networks are infeasible."""
-    cases = [listed(name, seed) for name in TINY for seed in range(8)]
+    cases = [listed(name, seed) for name in TINY for seed in range(4)]
     shares = [len(feasible) / problem.grid_size() for problem, _, feasible in cases]
-    assert sum(share > 0 for share in shares) >= 24
-    assert sum(0 < share < 0.3 for share in shares) >= 16
+    assert sum(share > 0 for share in shares) >= 12
+    assert sum(0 < share < 0.3 for share in shares) >= 8
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -167,7 +167,7 @@ class TestEffort:
     def test_gap_ends_the_search(self):
         problem = PROBLEMS["mlp"]()
         loose, tight = search(problem, Effort(gap=0.02)), search(problem, Effort(gap=0.0, max_nodes=1000))
-        assert loose.gap <= 0.02
+        assert problem.gap(loose.bound, loose.objective) <= 0.02
         assert loose.evidence.nodes < tight.evidence.nodes
         assert loose.bound >= tight.bound
         assert tight.objective >= loose.objective
