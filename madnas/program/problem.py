@@ -197,13 +197,15 @@ class Problem:
         return structure.objective(self.weights, self.beta), count(spec), structure
 
     def gap(self, bound: float, objective: float) -> float:
-        """How far an answer is from a bound: a share of the bound without the least depth penalty, beta.
+        """How far an answer is from a bound, as a share of the bound.
 
-        A large beta would otherwise make any distance look small beside it.
+        Where beta is larger than the bound, the share is of the bound without beta, the least penalty that any network
+        has: a large beta would otherwise make every distance look small beside it.
         """
         if objective == float("-inf"):
             return float("inf")
-        return max(0.0, bound - objective) / max(abs(bound + self.beta), 1e-9)
+        size = bound if bound > self.beta else abs(bound + self.beta)
+        return max(0.0, bound - objective) / max(size, 1e-9)
 
     def grid_size(self) -> int:
         """Number of points of the integer grid, feasible or not."""

@@ -53,6 +53,7 @@ class Solution:
         evidence: what the bound rests on; ``None`` where every point was enumerated.
         evaluated: candidates scored in closed form.
         solver: what solved the relaxations.
+        gap: relative distance of the answer from the bound (:meth:`Problem.gap`).
         proven: whether no answer means that there is none: nothing of the space is left unexplored.
     """
 
@@ -64,6 +65,7 @@ class Solution:
     evidence: Evidence | None
     evaluated: int
     solver: str
+    gap: float
     proven: bool
 
 
@@ -118,6 +120,7 @@ def search(problem: Problem, effort: Effort | None = None, known: np.ndarray | N
         evidence=evidence,
         evaluated=incumbent.evaluated,
         solver=solver.name,
+        gap=problem.gap(bound, incumbent.objective),
         proven=evidence is None or not tree.open,
     )
 

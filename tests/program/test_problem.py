@@ -180,13 +180,13 @@ class TestRejected:
             ({"rho": math.inf}, "rho must be above 0"),
             ({"rho": math.nan}, "rho must be above 0"),
             ({"stage_weights": (1.0, 8.0)}, "2 stage weights for the 5 stages of space bottleneck"),
-            ({"stage_weights": (1.0, 1.0, 1.0, 1.0, -8.0)}, "stage weights must be at least 0"),
-            ({"stage_weights": (0.0,) * 5}, "stage weights must be at least 0, and not all 0"),
-            ({"stage_weights": (1.0, 1.0, 1.0, 1.0, math.inf)}, "stage weights must be at least 0"),
-            ({"stage_weights": (1.0, 1.0, 1.0, 1.0, math.nan)}, "stage weights must be at least 0"),
-            ({"depth_penalty": -1.0}, "depth penalty must be at least 0"),
-            ({"depth_penalty": math.nan}, "depth penalty must be at least 0"),
-            ({"depth_penalty": math.inf}, "depth penalty must be at least 0"),
+            ({"stage_weights": (1.0, 1.0, 1.0, 1.0, -8.0)}, "stage weights must be from 0 to"),
+            ({"stage_weights": (0.0,) * 5}, "and not all 0"),
+            ({"stage_weights": (1.0, 1.0, 1.0, 1.0, math.inf)}, "stage weights must be from 0 to"),
+            ({"stage_weights": (1.0, 1.0, 1.0, 1.0, math.nan)}, "stage weights must be from 0 to"),
+            ({"depth_penalty": -1.0}, "depth penalty must be from 0 to"),
+            ({"depth_penalty": math.nan}, "depth penalty must be from 0 to"),
+            ({"depth_penalty": math.inf}, "depth penalty must be from 0 to"),
         ],
         ids=str,
     )
@@ -197,3 +197,20 @@ class TestRejected:
     def test_every_budget_is_a_cost(self):
         spec = network_of(problem_of("mlp"), [8, 1, 8, 1])
         assert [getattr(count(spec), name) > 0 for name in BUDGETS] == [True] * 4
+
+
+class TestGap:
+    @pytest.mark.parametrize(
+        ("penalty", "bound", "objective", "gap"),
+        [
+            (0.0, 100.0, 99.0, 0.01),
+            (10.0, 90.0, 89.0, 0.01),  # of the 100 nats that are left without a penalty
+            (1000.0, -900.0, -901.0, 0.01),
+            (0.0, -100.0, -101.0, 0.01),
+            (0.0, 100.0, 100.0, 0.0),
+            (0.0, 100.0, 100.1, 0.0),
+            (0.0, 100.0, -math.inf, math.inf),
+        ],
+    )
+    def test_is_the_share_that_may_be_missing(self, penalty, bound, objective, gap):
+        assert problem_of("bottleneck", depth_penalty=penalty).gap(bound, objective) == pytest.approx(gap)

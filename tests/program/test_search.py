@@ -62,7 +62,7 @@ class TestAgainstBruteForce:
         if feasible:
             assert min(found.relaxation, found.bound) >= best
             assert found.objective <= best + 1e-12 * abs(best)
-            assert found.gap <= 1e-3
+            assert problem.gap(found.bound, found.objective) <= 1e-3
             assert meets(problem, network_of(problem, found.values))
         else:
             assert found.values is None
