@@ -204,7 +204,7 @@ class TestGap:
         ("penalty", "bound", "objective", "gap"),
         [
             (0.0, 100.0, 99.0, 0.01),
-            (10.0, 90.0, 89.0, 0.01),  # of the 100 nats that are left without a penalty
+            (10.0, 90.0, 89.1, 0.01),  # of the bound, as long as that is larger than the penalty
             (1000.0, -900.0, -901.0, 0.01),
             (0.0, -100.0, -101.0, 0.01),
             (0.0, 100.0, 100.0, 0.0),
