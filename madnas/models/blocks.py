@@ -1,7 +1,7 @@
 """The block catalogue as modules: one ``nn.Module`` per kind of :mod:`madnas.network.blocks`.
 
 A block asks the catalogue for its layers and gives every one of them a submodule of the same name; what is left to say
-here is how they are wired. Every block has the same signature ``(group, in_chs, first, drop_path)``. A block with a
+here is how they are wired. Every block has the same signature ``(group, in_chs, index, drop_path)``. A block with a
 residual link holds it in ``shortcut``, a module that maps the input to the shape of the output; ``None`` means that
 there is no link, so that whoever wants a network without links (Zen-Score does) sets it so.
 """
@@ -21,9 +21,9 @@ from madnas.network.spec import Group
 class ConvBlock(nn.Module):
     """Plain k x k convolution, batch norm, activation."""
 
-    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        self.conv = ConvNormAct(block_layers(group, in_chs, first)["conv"], group.act)
+        self.conv = ConvNormAct(block_layers(group, in_chs, index)["conv"], group.act)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
@@ -33,12 +33,12 @@ class ConvBlock(nn.Module):
 class BasicBlock(nn.Module):
     """ResNet's basic block [He et al. 2015]: two k x k convolutions; activation between them and after the sum."""
 
-    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        layers = block_layers(group, in_chs, first)
+        layers = block_layers(group, in_chs, index)
         self.conv1 = ConvNormAct(layers["conv1"], group.act)
         self.conv2 = ConvNormAct(layers["conv2"], act=None)
-        self.shortcut: nn.Module | None = residual_shortcut(group, in_chs, first, layers)
+        self.shortcut: nn.Module | None = residual_shortcut(group, in_chs, index, layers)
         self.drop_path = DropPath(drop_path)
         self.act = activation(group.act)
 
@@ -58,13 +58,13 @@ class BottleneckBlock(nn.Module):
     The stride sits on the k x k convolution (torchvision's and everyone's "v1.5"; the paper has it on the first 1x1).
     """
 
-    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        layers = block_layers(group, in_chs, first)
+        layers = block_layers(group, in_chs, index)
         self.conv1 = ConvNormAct(layers["conv1"], group.act)
         self.conv2 = ConvNormAct(layers["conv2"], group.act)
         self.conv3 = ConvNormAct(layers["conv3"], act=None)
-        self.shortcut: nn.Module | None = residual_shortcut(group, in_chs, first, layers)
+        self.shortcut: nn.Module | None = residual_shortcut(group, in_chs, index, layers)
         self.drop_path = DropPath(drop_path)
         self.act = activation(group.act)
 
@@ -86,10 +86,10 @@ class InvertedResidualBlock(nn.Module):
     (DeepMAD) it is in = out, average-pooled where strided, and an activation ends the block, with or without a link.
     """
 
-    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        layers = block_layers(group, in_chs, first)
-        stride = block_stride(group, first)
+        layers = block_layers(group, in_chs, index)
+        stride = block_stride(group, index)
         pools = shortcut_of(group) == "pool"
         linked = in_chs == group.out and (stride == 1 or pools)
         self.expand = ConvNormAct(layers["expand"], group.act)
@@ -117,10 +117,10 @@ class SeparableBlock(nn.Module):
     The residual link is the identity, for stride 1 and in = out.
     """
 
-    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        layers = block_layers(group, in_chs, first)
-        linked = in_chs == group.out and block_stride(group, first) == 1
+        layers = block_layers(group, in_chs, index)
+        linked = in_chs == group.out and block_stride(group, index) == 1
         self.depthwise = ConvNormAct(layers["depthwise"], group.act)
         self.se = squeeze_excite(group, layers)
         self.project = ConvNormAct(layers["project"], act=None)
@@ -141,9 +141,9 @@ class SeparableBlock(nn.Module):
 class LinearBlock(nn.Module):
     """Linear layer with bias and an activation, for MLPs."""
 
-    def __init__(self, group: Group, in_chs: int, first: bool, drop_path: float = 0.0) -> None:
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        layer = block_layers(group, in_chs, first)["linear"]
+        layer = block_layers(group, in_chs, index)["linear"]
         self.linear = nn.Linear(layer.in_chs, layer.out_chs, bias=layer.bias)
         self.act = activation(group.act)
 
@@ -163,9 +163,9 @@ BLOCKS: dict[str, type[nn.Module]] = {
 """The module of every kind of block in the catalogue."""
 
 
-def block_layers(group: Group, in_chs: int, first: bool) -> dict[str, Layer]:
+def block_layers(group: Group, in_chs: int, index: int) -> dict[str, Layer]:
     """The catalogue's layers of one block, by name. Their resolutions mean nothing here: modules take any size."""
-    return {layer.name: layer for layer in CATALOGUE[group.block].layers(group, in_chs, (1, 1), first)}
+    return {layer.name: layer for layer in CATALOGUE[group.block].layers(group, in_chs, (1, 1), index)}
 
 
 def squeeze_excite(group: Group, layers: dict[str, Layer]) -> nn.Module:
@@ -175,10 +175,10 @@ def squeeze_excite(group: Group, layers: dict[str, Layer]) -> nn.Module:
     return SqueezeExcite(layers["se_reduce"], layers["se_expand"], group.act)
 
 
-def residual_shortcut(group: Group, in_chs: int, first: bool, layers: dict[str, Layer]) -> nn.Module:
+def residual_shortcut(group: Group, in_chs: int, index: int, layers: dict[str, Layer]) -> nn.Module:
     """Shortcut of a ResNet block: projection where the catalogue projects, zero padding, or the identity."""
-    stride = block_stride(group, first)
-    if projects(group, in_chs, first):
+    stride = block_stride(group, index)
+    if projects(group, in_chs, index):
         projection = ConvNormAct(layers["shortcut"], act=None)
         pools = shortcut_of(group) == "pool" and stride != 1
         return nn.Sequential(OrderedDict(pool=average_pool(stride), proj=projection)) if pools else projection

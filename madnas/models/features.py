@@ -8,7 +8,7 @@ from madnas.network.spec import NetworkSpec
 
 def feature_info(spec: NetworkSpec) -> list[dict[str, Any]]:
     """timm's description of the last map of every stage, stages as in :func:`madnas.network.expand.segments`."""
-    if spec.stem is None:
+    if spec.is_mlp:
         return []
     stage_of = {segment.part: segment.stage for segment in segments(spec)}
     reduction = spec.stem.stride

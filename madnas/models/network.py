@@ -67,7 +67,7 @@ class MadNet(nn.Module):
             self.head_conv = ConvNormAct(Layer("conv", chs, head.conv, (1, 1)), head.act)
             chs = head.conv
         self.num_features = chs
-        pool = "" if self.spec.stem is None else global_pool
+        pool = "" if self.spec.is_mlp else global_pool
         self.head = ClassifierHead(chs, self.num_classes, pool_type=pool, drop_rate=self.drop_rate)
 
     @property

@@ -38,7 +38,7 @@ def build(spec: NetworkSpec, **kwargs: Any) -> nn.Module:
     9978
     """
     spec = _checked(spec)
-    if spec.stem is None and kwargs.get("features_only"):
+    if spec.is_mlp and kwargs.get("features_only"):
         raise UsageError(f"{spec.name}: an MLP has no feature maps", hint="leave out features_only")
     overlay = {"input_size": tuple(spec.input), "num_classes": spec.head.classes}
     overlay.update(kwargs.pop("pretrained_cfg_overlay", None) or {})

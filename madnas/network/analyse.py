@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from madnas.network.expand import segments
+from madnas.network.expand import Segment, segments
 from madnas.network.spec import NetworkSpec
 from madnas.theory.effectiveness import average_width, effectiveness, log_effectiveness
 from madnas.theory.entropy import cnn_entropy, layer_entropy, mlp_entropy
@@ -91,26 +91,26 @@ def analyse(spec: NetworkSpec) -> Structure:
     for members in _by_stage(spec):
         depth: Number = 0
         log_widths: Number = 0.0
-        for layers, repeat in members:
-            depth += repeat * len(layers)
-            log_widths += repeat * sum(layer_entropy(layer.width) for layer in layers)
-        last = members[-1][0][-1]
+        for segment in members:
+            main = [layer for layer in segment.layers if layer.main]
+            depth += segment.repeat * len(main)
+            log_widths += segment.repeat * sum(layer_entropy(layer.width) for layer in main)
+        out_chs, resolution = members[-1].out_chs, main[-1].resolution
         before = before + log_widths
-        if spec.stem is None:
+        if spec.is_mlp:
             side: Number = 1.0
-            entropy = mlp_entropy(last.out_chs, before)
+            entropy = mlp_entropy(out_chs, before)
         else:
-            side = (last.resolution[0] * last.resolution[1]) ** 0.5
-            entropy = cnn_entropy(side, last.out_chs, before)
-        stages.append(Stage(side, last.out_chs, depth, log_widths, entropy))
+            side = (resolution[0] * resolution[1]) ** 0.5
+            entropy = cnn_entropy(side, out_chs, before)
+        stages.append(Stage(side, out_chs, depth, log_widths, entropy))
     return Structure(tuple(stages), spec.depths)
 
 
-def _by_stage(spec: NetworkSpec) -> list[list]:
-    """Main-path layers with their repeats, stage by stage."""
-    stages: dict[int, list] = {}
+def _by_stage(spec: NetworkSpec) -> list[list[Segment]]:
+    """Segments that have layers on the main path, stage by stage."""
+    stages: dict[int, list[Segment]] = {}
     for segment in segments(spec):
-        main = [layer for layer in segment.layers if layer.main]
-        if main:
-            stages.setdefault(segment.stage, []).append((main, segment.repeat))
+        if any(layer.main for layer in segment.layers):
+            stages.setdefault(segment.stage, []).append(segment)
     return [stages[index] for index in sorted(stages)]

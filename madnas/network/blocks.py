@@ -6,13 +6,12 @@ a function here, an ``nn.Module`` in ``madnas.models``, and a test that both agr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from madnas.network.layer import Layer, Resolution, strided
+from madnas.network.cells import dense_layers, random_skip_layers, skip_chs
+from madnas.network.layer import Layer, Layers, Resolution, patched, strided
 from madnas.network.spec import Group
-from madnas.theory.numerics import Number, floor_to_multiple, is_symbolic
-
-Layers = tuple[Layer, ...]
+from madnas.theory.numerics import Number, floor_to_multiple, is_array, is_symbolic
 
 SE_RATIO = 4
 """Squeeze-excitation squeezes to a quarter, ..."""
@@ -26,19 +25,22 @@ class BlockKind:
     """A kind of block.
 
     Attributes:
-        layers: ``(group, in_chs, resolution, first) -> layers`` of one block, where ``resolution`` is that of its input
-            and ``first`` says whether it opens its group (and so takes stride and change of channels).
+        layers: ``(group, in_chs, resolution, index) -> layers`` of one block, where ``in_chs`` and ``resolution`` are
+            those of its input (of its group's input where blocks are not uniform) and ``index`` its place in the group:
+            block 0 opens it, and so takes stride and change of channels.
         needs: keys of ``Group`` that must be given.
         takes: keys of ``Group`` that may be given besides.
         shortcuts: allowed values of ``shortcut``, the default first.
         summary: what it is, in a line.
+        uniform: whether the blocks after the first are all alike; else each has layers of its own, by its index.
     """
 
-    layers: Callable[[Group, Number, Resolution, bool], Layers]
+    layers: Callable[[Group, Number, Resolution, int], Layers]
     needs: frozenset[str]
     takes: frozenset[str]
     shortcuts: tuple[str, ...]
     summary: str
+    uniform: bool = True
 
 
 def shortcut_of(group: Group) -> str:
@@ -46,12 +48,12 @@ def shortcut_of(group: Group) -> str:
     return group.shortcut or CATALOGUE[group.block].shortcuts[0]
 
 
-def block_stride(group: Group, first: bool) -> int:
+def block_stride(group: Group, index: int) -> int:
     """Stride of a block: only the first of a group has its group's."""
-    return group.stride if first else 1
+    return group.stride if index == 0 else 1
 
 
-def projects(group: Group, in_chs: Number, first: bool) -> bool:
+def projects(group: Group, in_chs: Number, index: int) -> bool:
     """Whether a residual block's shortcut is a 1x1 projection.
 
     ``pool`` (DeepMAD): in the first block of every group. ``conv`` (He et al.): where the shape changes. ``pad``:
@@ -59,10 +61,16 @@ def projects(group: Group, in_chs: Number, first: bool) -> bool:
     """
     kind = shortcut_of(group)
     if kind == "pool":
-        return first
+        return index == 0
     if kind == "conv":
-        return first and (group.stride != 1 or is_symbolic(in_chs) or bool(in_chs != group.out))
+        return index == 0 and (group.stride != 1 or is_symbolic(in_chs) or bool(in_chs != group.out))
     return False
+
+
+def differ(chs: Number, others: Number) -> bool:
+    """Whether channel counts differ, in any candidate of a batch."""
+    different = chs != others
+    return bool(different.any()) if is_array(different) else bool(different)
 
 
 def hidden_chs(group: Group, in_chs: Number) -> Number:
@@ -98,49 +106,56 @@ def _squeeze_excite(group: Group, in_chs: Number, hidden: Number) -> Layers:
     )
 
 
-def _projection(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
-    if not projects(group, in_chs, first):
+def _projection(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
+    if not projects(group, in_chs, index):
         return ()
     stride = 1 if shortcut_of(group) == "pool" else group.stride
     return (Layer("shortcut", in_chs, group.out, resolution, stride=stride, main=False),)
 
 
-def conv_layers(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
-    """Plain k x k convolution, BN, activation; no residual link."""
-    stride = block_stride(group, first)
-    return (Layer("conv", in_chs, group.out, strided(resolution, stride), group.kernel, stride),)
+def conv_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
+    """Plain k x k convolution, BN (or, with ``norm: none``, a bias), activation; no residual link.
+
+    With ``pool`` the stride is taken by a 2x2 maximum pooling before the first convolution (VGG).
+    """
+    stride = block_stride(group, index)
+    after = strided(resolution, stride)
+    norm = group.norm == "batch"
+    return (
+        Layer("conv", in_chs, group.out, after, group.kernel, 1 if group.pool else stride, bias=not norm, norm=norm),
+    )
 
 
-def basic_layers(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
+def basic_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
     """ResNet's basic block [He et al. 2015]: two k x k convolutions and a residual link.
 
     ``hidden`` (default: ``out``) is the width between them.
     """
-    stride = block_stride(group, first)
+    stride = block_stride(group, index)
     after = strided(resolution, stride)
     inner = group.out if group.hidden is None else group.hidden
     return (
         Layer("conv1", in_chs, inner, after, group.kernel, stride),
         Layer("conv2", inner, group.out, after, group.kernel),
-        *_projection(group, in_chs, after, first),
+        *_projection(group, in_chs, after, index),
     )
 
 
-def bottleneck_layers(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
+def bottleneck_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
     """ResNet's bottleneck block [He et al. 2015]: 1x1, k x k (with the stride), 1x1 and a residual link."""
-    stride = block_stride(group, first)
+    stride = block_stride(group, index)
     after = strided(resolution, stride)
     return (
         Layer("conv1", in_chs, group.hidden, resolution),
         Layer("conv2", group.hidden, group.hidden, after, group.kernel, stride),
         Layer("conv3", group.hidden, group.out, after),
-        *_projection(group, in_chs, after, first),
+        *_projection(group, in_chs, after, index),
     )
 
 
-def inverted_residual_layers(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
+def inverted_residual_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
     """MobileNetV2's block [Sandler et al. 2018]: 1x1 expansion, k x k depthwise (with the stride), SE, 1x1."""
-    stride = block_stride(group, first)
+    stride = block_stride(group, index)
     after = strided(resolution, stride)
     hidden = hidden_chs(group, in_chs)
     return (
@@ -151,9 +166,9 @@ def inverted_residual_layers(group: Group, in_chs: Number, resolution: Resolutio
     )
 
 
-def separable_layers(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
+def separable_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
     """Depthwise separable block: MobileNetV2's without the expansion: k x k depthwise, SE, 1x1 projection."""
-    stride = block_stride(group, first)
+    stride = block_stride(group, index)
     after = strided(resolution, stride)
     return (
         Layer("depthwise", in_chs, in_chs, after, group.kernel, stride, groups=in_chs),
@@ -162,14 +177,65 @@ def separable_layers(group: Group, in_chs: Number, resolution: Resolution, first
     )
 
 
-def linear_layers(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
+def preact_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
+    """Wide-ResNet's block [Zagoruyko and Komodakis 2016]: twice BN, activation, k x k; residual link without a norm."""
+    stride = block_stride(group, index)
+    after = strided(resolution, stride)
+    shortcut = _projection(group, in_chs, after, index)
+    return (
+        Layer("conv1", in_chs, group.out, after, group.kernel, stride, extra=2 * in_chs),
+        Layer("conv2", group.out, group.out, after, group.kernel, norm=False),
+        *(replace(layer, norm=False) for layer in shortcut),
+    )
+
+
+def convnext_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
+    """ConvNeXt's block [Liu et al. 2022]: k x k depthwise, layer norm, 1x1 to hidden, 1x1 back, scale, residual.
+
+    Where the shape changes, a layer norm and an s x s convolution of stride s come before the first block.
+    """
+    downsamples = index == 0 and (group.stride != 1 or is_symbolic(in_chs) or differ(in_chs, group.out))
+    before: Layers = ()
+    if downsamples:
+        stride = group.stride
+        resolution = patched(resolution, stride)
+        extra = 2 * in_chs
+        before = (
+            Layer("downsample", in_chs, group.out, resolution, stride, stride, bias=True, norm=False, extra=extra),
+        )
+    chs = group.out
+    hidden = hidden_chs(group, chs)
+    return (
+        *before,
+        Layer("depthwise", chs, chs, resolution, group.kernel, groups=chs, bias=True),
+        Layer("expand", chs, hidden, resolution, bias=True, norm=False),
+        Layer("project", hidden, chs, resolution, bias=True, norm=False, extra=chs),
+    )
+
+
+def random_skip_mobile_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
+    """The same cell of MobileNetV2 expansion blocks without residual links (NN-Mass, Appendix H.8)."""
+    inside = resolution if index == 0 else strided(resolution, group.stride)
+    return inverted_residual_layers(group, skip_chs(group, in_chs, index), inside, index)
+
+
+def random_skip_linear_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
+    """The same cell of linear layers, for MLPs."""
+    return linear_layers(group, skip_chs(group, in_chs, index), resolution, index)
+
+
+def linear_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
     """Linear layer with bias and an activation, for MLPs; the input map is flattened."""
     return (Layer("linear", in_chs, group.out, (1, 1), bias=True, norm=False),)
 
 
 CATALOGUE: dict[str, BlockKind] = {
     "conv": BlockKind(
-        conv_layers, frozenset({"kernel"}), frozenset({"stride", "act"}), (), "k x k convolution, BN, activation"
+        conv_layers,
+        frozenset({"kernel"}),
+        frozenset({"stride", "act", "norm", "pool"}),
+        (),
+        "k x k convolution, BN or bias, activation",
     ),
     "basic": BlockKind(
         basic_layers,
@@ -198,6 +264,52 @@ CATALOGUE: dict[str, BlockKind] = {
         frozenset({"stride", "act", "se", "shortcut"}),
         ("identity",),
         "depthwise separable block: k x k depthwise, optional SE, 1x1",
+    ),
+    "preact": BlockKind(
+        preact_layers,
+        frozenset({"kernel"}),
+        frozenset({"stride", "act", "shortcut"}),
+        ("conv",),
+        "Wide-ResNet block: twice BN, activation, k x k; residual",
+    ),
+    "convnext": BlockKind(
+        convnext_layers,
+        frozenset({"kernel"}),
+        frozenset({"stride", "act", "hidden", "expand"}),
+        (),
+        "ConvNeXt block: k x k depthwise, layer norm, 1x1, 1x1, scale, residual",
+    ),
+    "dense": BlockKind(
+        dense_layers,
+        frozenset({"kernel", "growth"}),
+        frozenset({"stride", "act", "hidden"}),
+        (),
+        "DenseNet layer: its output is appended to its input",
+        uniform=False,
+    ),
+    "random-skip": BlockKind(
+        random_skip_layers,
+        frozenset({"kernel", "links"}),
+        frozenset({"stride", "act", "seed", "bare"}),
+        (),
+        "layer of NN-Mass's cell: k x k over the layer before and random earlier channels",
+        uniform=False,
+    ),
+    "random-skip-mobile": BlockKind(
+        random_skip_mobile_layers,
+        frozenset({"kernel", "links"}),
+        frozenset({"stride", "act", "seed", "hidden", "expand"}),
+        (),
+        "the same cell of MobileNetV2 expansion blocks",
+        uniform=False,
+    ),
+    "random-skip-linear": BlockKind(
+        random_skip_linear_layers,
+        frozenset({"links"}),
+        frozenset({"act", "seed"}),
+        (),
+        "the same cell of linear layers, for MLPs",
+        uniform=False,
     ),
     "linear": BlockKind(linear_layers, frozenset(), frozenset({"act"}), (), "linear layer and activation, for MLPs"),
 }

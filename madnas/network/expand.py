@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from madnas.network.blocks import CATALOGUE
-from madnas.network.layer import Layer, Resolution, strided
-from madnas.network.spec import NetworkSpec
+from madnas.network.layer import Layer, Layers, Resolution, patched, strided
+from madnas.network.spec import NetworkSpec, Stem
 from madnas.theory.numerics import Number, is_array, is_symbolic
 
 
@@ -17,46 +17,76 @@ class Segment:
         part: ``stem``, ``group1`` ... or ``head``.
         stage: number of the stage, from 0; a stage runs from one stride-2 step to the next.
         layers: the layers of one block.
+        out_chs: channels of the map behind it.
         repeat: how many such blocks follow each other (0 where a group has a single block).
     """
 
     part: str
     stage: int
-    layers: tuple[Layer, ...]
+    layers: Layers
+    out_chs: Number
     repeat: Number = 1
 
 
 def segments(spec: NetworkSpec) -> Iterator[Segment]:
     """Walk a network from input to classifier.
 
-    A group yields its first block and, ``depth - 1`` times, the block that follows. The stage index grows at every
-    stride-2 step (a stem's pooling is one). The classifier belongs to the last stage but, except in an MLP, not to the
-    main path.
+    A group yields its first block and, ``depth - 1`` times, the block that follows; or every block, where no two are
+    alike. The stage index grows at every stride-2 step (a stem's pooling is one). The classifier belongs to the last
+    stage but, except in an MLP, not to the main path.
     """
     chs: Number = spec.input[0]
     resolution: Resolution = spec.input[1:]
     stage = 0
-    if spec.stem is None:
+    if spec.is_mlp:
         chs, resolution = chs * resolution[0] * resolution[1], (1, 1)
-    else:
-        resolution = strided(resolution, spec.stem.stride)
-        yield Segment("stem", 0, (Layer("conv", chs, spec.stem.out, resolution, spec.stem.kernel, spec.stem.stride),))
-        chs = spec.stem.out
+    elif spec.stem is not None:
+        conv = stem_layer(spec.stem, chs, resolution)
+        yield Segment("stem", 0, (conv,), conv.out_chs)
+        chs, resolution = spec.stem.out, conv.resolution
         if spec.stem.pool:
             stage, resolution = stage + 1, strided(resolution, 2)
     for index, group in enumerate(spec.groups):
         stage += group.stride == 2
-        layers_of = CATALOGUE[group.block].layers
+        kind = CATALOGUE[group.block]
         part = f"group{index + 1}"
-        yield Segment(part, stage, layers_of(group, chs, resolution, True))
-        resolution, chs = strided(resolution, group.stride), group.out
-        if is_symbolic(group.depth) or is_array(group.depth) or group.depth > 1:
-            yield Segment(part, stage, layers_of(group, chs, resolution, False), group.depth - 1)
+        first = kind.layers(group, chs, resolution, 0)
+        yield Segment(part, stage, first, group.out)
+        after = [layer for layer in first if layer.main][-1].resolution
+        if not kind.uniform:
+            for place in range(1, group.depth):
+                yield Segment(part, stage, kind.layers(group, chs, resolution, place), group.out)
+        elif is_symbolic(group.depth) or is_array(group.depth) or group.depth > 1:
+            yield Segment(part, stage, kind.layers(group, group.out, after, 1), group.out, group.depth - 1)
+        resolution, chs = after, group.out
     if spec.head.conv is not None:
-        yield Segment("head", stage, (Layer("conv", chs, spec.head.conv, resolution),))
+        yield Segment("head", stage, (Layer("conv", chs, spec.head.conv, resolution),), spec.head.conv)
         chs = spec.head.conv
-    classifier = Layer("classifier", chs, spec.head.classes, (1, 1), bias=True, norm=False, main=spec.stem is None)
-    yield Segment("head", stage, (classifier,))
+    yield Segment("head", stage, head_layers(spec, chs), spec.head.classes)
+
+
+def stem_layer(stem: Stem, in_chs: Number, resolution: Resolution) -> Layer:
+    """The stem's convolution over a map of this size."""
+    patches = stem.norm == "layer"
+    after = patched(resolution, stem.stride) if patches else strided(resolution, stem.stride)
+    norm = stem.norm != "later"
+    return Layer("conv", in_chs, stem.out, after, stem.kernel, stem.stride, bias=patches, norm=norm)
+
+
+def head_layers(spec: NetworkSpec, in_chs: Number) -> tuple[Layer, ...]:
+    """The linear layers at the end, ``hidden1`` ... and ``classifier``, over the channels before the pooling.
+
+    Only an MLP's are on the main path. The head's norm counts with the first of them.
+    """
+    head = spec.head
+    sizes = (*head.hidden, head.classes)
+    names = (*(f"hidden{number}" for number in range(1, len(sizes))), "classifier")
+    extra = 0 if head.norm == "none" else 2 * in_chs
+    layers, chs = [], in_chs * head.pool**2
+    for name, out in zip(names, sizes, strict=True):
+        layers.append(Layer(name, chs, out, (1, 1), bias=True, norm=False, main=spec.is_mlp, extra=extra))
+        chs, extra = out, 0
+    return tuple(layers)
 
 
 def at_resolution(spec: NetworkSpec, height: int, width: int | None = None) -> NetworkSpec:

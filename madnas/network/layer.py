@@ -1,6 +1,6 @@
 """One convolution or linear layer as plain data: the unit that everything else sums over."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from madnas.theory.entropy import layer_width
 from madnas.theory.numerics import Number
@@ -12,6 +12,11 @@ Resolution = tuple[int, int]
 def strided(resolution: Resolution, stride: int) -> Resolution:
     """Size of the map after a 'same'-padded layer of this stride (rounded up, as convolutions with odd kernels do)."""
     return -(-resolution[0] // stride), -(-resolution[1] // stride)
+
+
+def patched(resolution: Resolution, stride: int) -> Resolution:
+    """Size of the map after a layer of non-overlapping ``stride x stride`` patches (rounded down)."""
+    return resolution[0] // stride, resolution[1] // stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Layer:
         stride: 1 or 2.
         groups: convolution groups; the very object ``in_chs`` for a depthwise convolution.
         bias: whether the layer has a bias.
-        norm: whether a batch norm follows (2 parameters per output channel).
+        norm: whether a norm follows (2 parameters per output channel).
+        extra: other trainable parameters that belong to it: a norm before it, a scale after it.
         main: on the main path, so that it counts for depth, rho and entropy (not projections of shortcuts, not SE).
     """
 
@@ -39,10 +45,11 @@ class Layer:
     resolution: Resolution
     kernel: Number = 1
     stride: int = 1
-    groups: Number = field(default=1)
+    groups: Number = 1
     bias: bool = False
     norm: bool = True
     main: bool = True
+    extra: Number = 0
 
     @property
     def width(self) -> Number:
@@ -51,8 +58,8 @@ class Layer:
 
     @property
     def params(self) -> Number:
-        """Trainable parameters: weights, bias, and the batch norm's scale and shift."""
-        return self.out_chs * (self.width + int(self.bias) + 2 * int(self.norm))
+        """Trainable parameters: weights, bias, the norm's scale and shift, and what else belongs to the layer."""
+        return self.out_chs * (self.width + int(self.bias) + 2 * int(self.norm)) + self.extra
 
     @property
     def outputs(self) -> Number:
@@ -63,3 +70,7 @@ class Layer:
     def macs(self) -> Number:
         """Multiply-adds for one image; one multiply-add is 1, bias and norm are not counted (fvcore's convention)."""
         return self.outputs * self.width
+
+
+Layers = tuple[Layer, ...]
+"""The layers of one block."""

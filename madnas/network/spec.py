@@ -13,15 +13,31 @@ from madnas.theory.numerics import Number
 SCHEMA = "madnas/network/1"
 
 
+LINEAR_BLOCKS = frozenset({"linear", "random-skip-linear"})
+"""Blocks of MLPs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """The first convolution, conv-BN-act. ``pool: true`` adds ResNet's 3x3 stride-2 maximum pooling."""
+    """The first convolution.
+
+    Attributes:
+        out: output channels.
+        kernel: side of the square kernel.
+        stride: stride.
+        act: activation, where one follows.
+        pool: whether ResNet's 3x3 stride-2 maximum pooling follows.
+        norm: ``batch``: batch norm and activation follow. ``layer`` (ConvNeXt): patches, kernel and stride alike and no
+            padding, with a bias; layer norm follows, and no activation. ``later``: nothing follows, because the blocks
+            begin with norm and activation (Wide-ResNet).
+    """
 
     out: Number
     kernel: int = 3
     stride: int = 2
     act: str = "relu"
     pool: bool = False
+    norm: str = "batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +46,7 @@ class Group:
 
     Attributes:
         block: kind of block, a name of the catalogue (``madnas.network.blocks``).
-        out: output channels of every block.
+        out: output channels of every block; of a ``dense`` group: what it gives out, the input's included.
         depth: number of blocks.
         hidden: channels inside the block.
         expand: instead of ``hidden``: inner channels as a multiple of each block's own input channels.
@@ -41,6 +57,12 @@ class Group:
             norm); ``efficientnet`` (a quarter of the block's input, bias).
         shortcut: how the residual link changes shape: ``conv``, ``pad``, ``pool`` (DeepMAD) or ``identity``; see the
             block.
+        norm: of ``conv``: ``batch``, or ``none`` for a bias instead.
+        pool: of ``conv``: a 2x2 maximum pooling takes the stride.
+        growth: of ``dense``: channels that every layer appends.
+        links: of random-skip cells: t, most channels that a layer takes from layers before the last one.
+        seed: of random-skip cells: decides which channels these are.
+        bare: of ``random-skip``: the first layer sees the image, and has no norm and activation before it.
     """
 
     block: str
@@ -53,27 +75,46 @@ class Group:
     act: str = "relu"
     se: str = "none"
     shortcut: str | None = None
+    norm: str = "batch"
+    pool: bool = False
+    growth: Number | None = None
+    links: Number | None = None
+    seed: int = 0
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What follows the last block: a 1x1 convolution (conv-BN-act), if any, then global pooling and a linear layer."""
+    """What follows the last block: convolution or norm, if any, then pooling and linear layers.
+
+    Attributes:
+        classes: outputs of the classifier.
+        conv: channels of a 1x1 convolution (conv-BN-act) before the pooling.
+        act: activation of that convolution, of ``norm: batch``, and between linear layers.
+        norm: ``none``; ``batch``: batch norm and activation before the pooling (blocks that begin with them);
+            ``layer``: layer norm after it (ConvNeXt).
+        hidden: outputs of linear layers before the classifier (VGG).
+        pool: side of the map that the pooling gives; above 1 it is flattened (VGG: 7).
+    """
 
     classes: int
     conv: Number | None = None
     act: str = "relu"
+    norm: str = "none"
+    hidden: tuple[int, ...] = ()
+    pool: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A whole network. ``stem`` is absent for an MLP, whose input is flattened.
+    """A whole network. An MLP, whose input is flattened, has no stem and ``linear`` blocks.
 
     Attributes:
         name: what the network is called in tables.
         input: channels, height and width of the input.
         groups: the network's body.
         head: pooling and classifier.
-        stem: first convolution.
+        stem: first convolution; a convolutional network without one begins with its first group.
         provenance: where the network comes from (budgets, solver, objective, bound ...); recomputed, never trusted.
     """
 
@@ -83,6 +124,11 @@ class NetworkSpec:
     head: Head
     stem: Stem | None = None
     provenance: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+
+    @property
+    def is_mlp(self) -> bool:
+        """Whether it has linear layers only, on the flattened input."""
+        return self.stem is None and all(group.block in LINEAR_BLOCKS for group in self.groups)
 
     @property
     def depths(self) -> tuple[Number, ...]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from madnas.errors import SpecError
 from madnas.network.blocks import CATALOGUE, BlockKind, shortcut_of
-from madnas.network.spec import SCHEMA, Group, Head, NetworkSpec, Stem, to_tree
+from madnas.network.cells import MIN_CELL, dense_out
+from madnas.network.spec import LINEAR_BLOCKS, SCHEMA, Group, Head, NetworkSpec, Stem, to_tree
 from madnas.network.yamlfile import Key, add_core_schema, check, did_you_mean, dotted, read_yaml, shorten
 from madnas.theory.numerics import Number
 
@@ -19,6 +20,11 @@ ACTIVATIONS = (
 """Activations by timm's names; none with parameters of its own (PReLU), which the closed-form count does not know."""
 
 SQUEEZE_EXCITE = ("none", "deepmad", "efficientnet")
+STEM_NORMS = ("batch", "layer", "later")
+GROUP_NORMS = ("batch", "none")
+HEAD_NORMS = ("none", "batch", "layer")
+STEMLESS = frozenset({"conv", "random-skip", "random-skip-mobile"})
+"""Blocks with which a convolutional network may begin: those that do not need a stem before them."""
 MAX_CHANNELS = 1_000_000
 MAX_DEPTH = 10_000
 MAX_GROUPS = 100
@@ -26,6 +32,8 @@ MAX_KERNEL = 31
 MAX_SIDE = 16_384
 MAX_EXPAND = 1_000
 MAX_NAME = 100
+MAX_SEED = 2**63 - 1
+MAX_POOL = 64
 
 ALWAYS = frozenset({"block", "out", "depth"})
 """Keys that every group has."""
@@ -149,9 +157,14 @@ def _problems(spec: NetworkSpec) -> Iterator[tuple[str, str]]:
     yield from (("", problem) for problem in _top_problems(spec))
     if spec.stem is not None and spec.stem.out is not None:
         yield from (("stem", f"stem.{problem}") for problem in _stem_problems(spec.stem))
-    if spec.stem is None and not _is_mlp(spec) and any(group is not None for group in spec.groups):
-        yield "stem", "stem: missing; only a network of 'linear' blocks, an MLP, has none"
-    before = spec.stem and spec.stem.out
+    if spec.stem is None and not _is_mlp(spec) and spec.groups[0] and spec.groups[0].block not in STEMLESS:
+        yield (
+            "stem",
+            f"stem: missing; only networks that begin with {', '.join(sorted(STEMLESS | LINEAR_BLOCKS))} have none",
+        )
+    before = spec.stem.out if spec.stem else spec.input and spec.input[0]
+    if spec.stem is None and spec.input is not None and _is_mlp(spec):
+        before = spec.input[0] * spec.input[1] * spec.input[2]
     for index, group in enumerate(spec.groups):
         if group is not None:
             part = f"groups[{index}]"
@@ -172,8 +185,13 @@ def _top_problems(spec: NetworkSpec) -> Iterator[str]:
 
 def _stem_problems(stem: Stem) -> Iterator[str]:
     yield from _range("out", stem.out, MAX_CHANNELS)
-    yield from _kernel("kernel", stem.kernel)
-    yield from _stride("stride", stem.stride)
+    yield from _one_of("norm", stem.norm, STEM_NORMS)
+    if stem.norm == "layer":
+        if not 1 <= stem.kernel == stem.stride <= MAX_KERNEL:
+            yield f"stride: with 'norm: layer' it has to be the kernel, at most {MAX_KERNEL}, found {stem.stride}"
+    else:
+        yield from _kernel("kernel", stem.kernel)
+        yield from _stride("stride", stem.stride)
     yield from _one_of("act", stem.act, ACTIVATIONS)
 
 
@@ -181,6 +199,14 @@ def _head_problems(spec: NetworkSpec) -> Iterator[str]:
     head = spec.head
     yield from _range("classes", head.classes, MAX_CHANNELS)
     yield from _one_of("act", head.act, ACTIVATIONS)
+    yield from _one_of("norm", head.norm, HEAD_NORMS)
+    yield from _range("pool", head.pool, MAX_POOL)
+    for index, chs in enumerate(head.hidden):
+        yield from _range(f"hidden[{index}]", chs, MAX_CHANNELS)
+    if head.conv is not None and head.norm == "batch":
+        yield "norm: 'batch' is for heads without a convolution, which has a norm of its own"
+    if _is_mlp(spec) and (head.norm != "none" or head.pool != 1):
+        yield "norm and pool: an MLP has no maps to normalise or pool"
     if head.conv is not None:
         yield from _range("conv", head.conv, MAX_CHANNELS)
         if _is_mlp(spec):
@@ -204,25 +230,44 @@ def _group_problems(group: Group, spec: NetworkSpec, before: Number | None) -> I
     yield from _stride("stride", group.stride)
     yield from _one_of("act", group.act, ACTIVATIONS)
     yield from _one_of("se", group.se, SQUEEZE_EXCITE)
+    yield from _one_of("norm", group.norm, GROUP_NORMS)
     if kind is not None and misfit is None:
         yield from _key_problems(group, kind)
         yield from _expand_problems(group, before)
+        yield from _cell_problems(group, before)
         if "pad" in kind.shortcuts and shortcut_of(group) == "pad" and before is not None and group.out < before:
             yield f"shortcut: 'pad' adds channels and cannot drop any, here {before} in and {group.out} out"
 
 
+def _cell_problems(group: Group, before: Number | None) -> Iterator[str]:
+    """Yield what is wrong with a cell, and with poolings."""
+    if group.pool and group.stride != 2:
+        yield "pool: a 2x2 pooling needs stride 2"
+    if group.links is not None:
+        if not 0 <= group.links <= MAX_CHANNELS:
+            yield f"links: expected 0 to {MAX_CHANNELS}, found {shorten(str(group.links))}"
+        if group.depth < MIN_CELL:
+            yield f"depth: a random-skip cell has at least {MIN_CELL} layers, found {group.depth}"
+        if not 0 <= group.seed <= MAX_SEED:
+            yield f"seed: expected 0 to {MAX_SEED}, found {shorten(str(group.seed))}"
+    if group.growth is not None:
+        yield from _range("growth", group.growth, MAX_CHANNELS)
+        if before is not None and group.out != dense_out(group, before):
+            yield f"out: a dense group gives out all that it has, here {dense_out(group, before)}, found {group.out}"
+
+
 def _misfit(group: Group, spec: NetworkSpec) -> str | None:
     """Why a block does not belong in this network at all, if it does not."""
-    if group.block == "linear" and spec.stem is not None:
-        return "a network with a stem has no 'linear' blocks"
-    if group.block != "linear" and _is_mlp(spec):
-        return "a network without a stem is an MLP and has 'linear' blocks only"
+    if group.block in LINEAR_BLOCKS and not _is_mlp(spec):
+        return f"a convolutional network has no {group.block!r} blocks"
+    if group.block not in LINEAR_BLOCKS and _is_mlp(spec):
+        return "a network without a stem that begins with linear layers is an MLP and has no others"
     return None
 
 
 def _is_mlp(spec: NetworkSpec) -> bool:
     """Whether a network is meant to be an MLP, rather than to have lost its stem."""
-    return spec.stem is None and any(group is not None and group.block == "linear" for group in spec.groups)
+    return spec.stem is None and any(group is not None and group.block in LINEAR_BLOCKS for group in spec.groups)
 
 
 def _key_problems(group: Group, kind: BlockKind) -> Iterator[str]:
@@ -251,9 +296,9 @@ def _expand_problems(group: Group, before: Number | None) -> Iterator[str]:
     if not 0 < group.expand <= MAX_EXPAND:
         yield f"expand: expected more than 0 and at most {MAX_EXPAND}, found {shorten(str(group.expand))}"
         return
-    # The first block expands the group's input, the others its output.
-    sources = [before] if before is not None else []
-    sources += [group.out] if group.depth > 1 else []
+    # The first block expands the group's input, the others its output; ConvNeXt's all the latter.
+    sources = [before] if before is not None and group.block != "convnext" else []
+    sources += [group.out] if group.depth > 1 or group.block == "convnext" else []
     for chs in sources:
         if not 1 <= round(chs * group.expand) <= MAX_CHANNELS:
             yield f"expand: {group.expand} times {chs} channels is not between 1 and {MAX_CHANNELS}"

@@ -303,7 +303,7 @@ def dump_tinynas(spec: NetworkSpec) -> str:
     """
     check_spec(spec)
     problems = list(_foreign(spec))
-    if problems or spec.stem is None:
+    if problems or spec.is_mlp:
         raise SpecError(str(spec.name), [f"{problem} has no counterpart in TinyNAS" for problem in problems])
     default = "silu" if any(group.block == "inverted-residual" for group in spec.groups) else "relu"
     chs = spec.stem.out
@@ -321,7 +321,7 @@ def dump_tinynas(spec: NetworkSpec) -> str:
 
 def _foreign(spec: NetworkSpec) -> Iterator[str]:
     """Yield the parts of a network that TinyNAS cannot describe."""
-    if spec.stem is None:
+    if spec.is_mlp:
         yield "a network without a stem (an MLP)"
         return
     if spec.stem.pool:

@@ -31,7 +31,7 @@ def tinynas_score(
         UsageError: an MLP, which the convention does not know.
         ValueError: not one weight per stage.
     """
-    if spec.stem is None:
+    if spec.is_mlp:
         raise UsageError(f"{spec.name}: the TinyNAS convention scores convolutional networks, and this is an MLP")
     stages = analyse(at_resolution(spec, INPUT_RESOLUTION)).stages
     up_to = accumulate(stage.log_widths for stage in stages)

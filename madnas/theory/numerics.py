@@ -57,6 +57,15 @@ def sqrt(x: Number) -> Number:
     return x**0.5
 
 
+def minimum(x: Number, y: Number) -> Number:
+    """The smaller of two values, element by element for arrays; there is none for expressions."""
+    if is_array(x) or is_array(y):
+        import numpy as np
+
+        return np.minimum(x, y)
+    return min(x, y)
+
+
 def floor_to_multiple(x: Number, multiple: int) -> Number:
     """Largest multiple of ``multiple`` that is at most ``x``, but at least ``multiple`` itself.
 

@@ -1,0 +1,35 @@
+"""ConvNeXt and the networks that RAN scales from it."""
+
+from madnas.network.named import IMAGENET, named
+from madnas.network.spec import Group, Head, NetworkSpec, Stem
+
+CONVNEXTS = {
+    "convnext-t": ((96, 192, 384, 768), (3, 3, 9, 3)),
+    "convnext-s": ((96, 192, 384, 768), (3, 3, 27, 3)),
+    "convnext-b": ((128, 256, 512, 1024), (3, 3, 27, 3)),
+    "convnext-l": ((192, 384, 768, 1536), (3, 3, 27, 3)),
+}
+"""Widths and depths of the ConvNeXts [Liu et al. 2022, Section 3]."""
+
+RAN_I = {
+    "ran-i-t": ((64, 128, 256, 511), (5, 5, 15, 5)),
+    "ran-i-s": ((76, 151, 303, 606), (5, 5, 15, 5)),
+    "ran-i-b": ((87, 175, 350, 699), (7, 7, 21, 7)),
+}
+"""Widths and depths of RAN's Table 7."""
+
+
+@named(*CONVNEXTS, *RAN_I)
+def convnext(name: str) -> NetworkSpec:
+    """ConvNeXt [Liu et al. 2022], as timm builds it, and the networks of RAN's Table 7, which are ConvNeXts."""
+    return convnext_of(name, *(CONVNEXTS | RAN_I)[name])
+
+
+def convnext_of(name: str, widths: tuple[int, ...], depths: tuple[int, ...]) -> NetworkSpec:
+    """A ConvNeXt of any four widths and depths."""
+    groups = tuple(
+        Group("convnext", width, depth, expand=4, kernel=7, stride=1 if index == 0 else 2, act="gelu")
+        for index, (width, depth) in enumerate(zip(widths, depths, strict=True))
+    )
+    stem = Stem(widths[0], kernel=4, stride=4, norm="layer")
+    return NetworkSpec(name, IMAGENET, groups, Head(1000, norm="layer"), stem)
