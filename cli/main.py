@@ -13,6 +13,7 @@ import madnas
 from madnas.errors import MadnasError
 
 from .design import design
+from .scale import scale
 from .score import score
 
 INTERRUPTED = 130
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command(no_args_is_help=True)(design)
+app.command(no_args_is_help=True)(scale)
 app.command(no_args_is_help=True)(score)
 
 

@@ -12,6 +12,7 @@ from madnas.files import read_text
 from madnas.network.named import UnknownName, get, names, unknown_name
 from madnas.network.spec import SCHEMA, NetworkSpec
 from madnas.network.specfile import parse_spec
+from madnas.network.timm_names import PREFIX, timm_spec
 from madnas.network.tinynas import parse_tinynas
 from madnas.network.yamlfile import dotted, parse_yaml, shorten
 
@@ -34,16 +35,31 @@ def resolve(target: str) -> NetworkSpec:
         UsageError: neither; or the file cannot be read.
         SpecError: the file is no network; every problem.
     """
+    if target.startswith(PREFIX) and not os.path.lexists(target):
+        return _timm(target)
     if _is_path(target):
         return load(target)
     try:
         return get(target)
     except UnknownName as error:
+        known = timm_spec(target)
+        if known is not None:
+            return known
         if os.path.isdir(target):
             raise UsageError(
                 f"{target}: is a folder, not a network", hint=f"give a network's name or the path of {FILES}"
             ) from error
         raise unknown_name("network", target, names(), f"or give the path of {FILES}") from error
+
+
+def _timm(target: str) -> NetworkSpec:
+    known = timm_spec(target)
+    if known is None:
+        raise UsageError(
+            f"{target}: of timm's networks only those are described whose stages are of uniform blocks",
+            hint="ConvNeXt, ResNet, Wide-ResNet, MobileNetV2, EfficientNet-B0, DenseNet, VGG, by timm's names",
+        )
+    return known
 
 
 def load(path: str | Path) -> NetworkSpec:

@@ -1,0 +1,55 @@
+"""Files that a command writes besides what it prints: checked before the work, written whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from madnas.errors import UsageError
+from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where results go.
+
+    Attributes:
+        output: a network's YAML.
+        csv: a table.
+        plot: a picture.
+        force: replace what exists.
+    """
+
+    output: Path | None
+    csv: Path | None
+    plot: Path | None
+    force: bool
+
+    def check(self) -> None:
+        """Raise what would go wrong at the end.
+
+        Raises:
+            UsageError: two results in one file, a picture of unknown format, or a place that cannot be written.
+        """
+        from madnas.report.figures import picture_format
+
+        if self.plot is not None:
+            picture_format(self.plot)
+        places = [path for path in (self.output, self.csv, self.plot) if path is not None]
+        for path in places:
+            check_writable(path, self.force)
+        if len({path.absolute() for path in places}) < len(places):
+            raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
+
+    def write(self, spec: str | None, table: str, figure: "Figure | None") -> None:
+        """Write what was asked for."""
+        from madnas.report.figures import picture_format, render
+
+        if self.csv is not None:
+            write_text_atomic(self.csv, table, self.force)
+        if self.plot is not None and figure is not None:
+            write_bytes_atomic(self.plot, render(figure, picture_format(self.plot)), self.force)
+        if self.output is not None and spec is not None:
+            write_text_atomic(self.output, spec, self.force)

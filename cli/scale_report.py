@@ -1,0 +1,157 @@
+"""What ``madnas scale`` shows and writes."""
+
+import sys
+
+from rich.table import Table
+from rich.text import Text
+
+from madnas.errors import InfeasibleError
+from madnas.network.specfile import dump_spec
+from madnas.scaling.cells import has_links, scale_cells
+from madnas.scaling.compare import Rival
+from madnas.scaling.family import is_uniform
+from madnas.scaling.problem import Scaling
+from madnas.scaling.sample import Sampled, sample
+from madnas.scaling.scale import Scaled, Scored, scale
+from madnas.units import format_quantity, short_quantity
+
+from .console import print_json, stdout
+from .outputs import Outputs
+from .tables import network_table, share, table
+
+UNITS = {"nn-mass": "channels", "units": "channels", "entropy": "nats", "params": ""}
+
+
+def solve(problem: Scaling, name: str | None, quiet: bool) -> Scaled:
+    """Scale, by multipliers or by links; says on stderr where the theory does not quite hold."""
+    if has_links(problem.base):
+        from .progress import status
+
+        with status(quiet):
+            return scale_cells(problem, name)
+    if not is_uniform(problem.base):
+        print(
+            f"note: {problem.base.name} has blocks of several kinds or ratios of widths, so its NN-Mass is not proportional "
+            "to its non-linear units (RAN, Prop. 3)",
+            file=sys.stderr,
+        )
+    return scale(problem, name)
+
+
+def report(result: Scaled, rivals: list[Rival] | None, files: Outputs, json: bool) -> None:
+    """Write the files, and print the result."""
+    from madnas.report.scaling import draw_scale, scale_document, scores_csv
+
+    figure = draw_scale(result, rivals) if files.plot is not None else None
+    files.write(dump_spec(result.network.spec), scores_csv(list(result.front)), figure)
+    if json:
+        print_json(scale_document(result, rivals))
+        return
+    console = stdout()
+    spec, base = result.network.spec, result.problem.base
+    shape = "x".join(str(size) for size in spec.input)
+    console.print(Text.assemble((spec.name, "bold"), f"  from {base.name}, input {shape}"))
+    console.print(f"width x {result.width:.4g}, depth x {result.depth:.4g}\n")
+    console.print(network_table(spec))
+    console.print(_limits(result))
+    for line in _binding(result):
+        console.print(line)
+    console.print(_front(result))
+    if rivals is not None:
+        console.print(_compare(result, rivals))
+    what = "choices of links" if has_links(base) else "networks"
+    console.print(f"exact: all {result.candidates:,} {what} of the ranges scored, {result.seconds:.2f} s")
+
+
+def _limits(result: Scaled) -> Table:
+    problem, network = result.problem, result.network
+    found = table("limit", "value", "of", "used")
+    for name, limit in problem.budgets.items():
+        value = getattr(network.counts, name)
+        found.add_row(name, short_quantity(value), format_quantity(limit), share(value, limit))
+    for name in ("macs", "params"):
+        if name not in problem.budgets:
+            found.add_row(name, short_quantity(getattr(network.counts, name)), "none", "")
+    cap = problem.max_depth
+    found.add_row("blocks", str(network.blocks), str(cap or "none"), "" if cap is None else share(network.blocks, cap))
+    least = problem.least_mass
+    found.add_row("NN-Mass", f"{network.mass.mass:,.1f}", "none" if least is None else f"at least {least:,.1f}", "")
+    found.add_row("non-linear units", f"{int(network.mass.units):,}", "", "")
+    found.add_row("rho", f"{network.structure.rho:.4f}", "", "")
+    return found
+
+
+def _binding(result: Scaled) -> list[str]:
+    """Which limit decides, in words."""
+    if not result.binding:
+        return ["nothing limits it: it is the best of the family"]
+    objective = result.problem.objective
+    what = "fewer params" if objective == "params" else f"more {objective}"
+    lines = []
+    for place, binding in enumerate(result.binding):
+        flag = f"--{binding.limit.replace('_', '-')}"
+        wider = " a quarter wider" if binding.limit.endswith("range") else " lifted"
+        lead = "decides: " if place == 0 else "         "
+        lines.append(f"{lead}{flag}{wider}, alone: {100 * binding.gain:.2f} % {what}")
+    return lines
+
+
+def _front(result: Scaled) -> Table:
+    """The best network of every depth."""
+    found = table("blocks", "depths", "widths", "MACs", "params", "NN-Mass", "")
+    for one in result.front:
+        mark = "answer" if one.spec.groups == result.network.spec.groups else ""
+        beyond = result.problem.max_depth is not None and one.blocks > result.problem.max_depth
+        found.add_row(*_row(one), mark or ("beyond --max-depth" if beyond else ""))
+    return found
+
+
+def _row(one: Scored) -> list[str]:
+    return [
+        str(one.blocks), "-".join(map(str, one.spec.depths)), "-".join(str(group.out) for group in one.spec.groups),
+        short_quantity(one.counts.macs), short_quantity(one.counts.params), f"{one.mass.mass:,.0f}",
+    ]  # fmt: skip
+
+
+def _compare(result: Scaled, rivals: list[Rival]) -> Table:
+    found = table("scaling", "how", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
+    how = f"width {result.width:.4g}, depth {result.depth:.4g}"
+    found.add_row("NN-Mass", how, *_row(result.network))
+    for rival in rivals:
+        found.add_row(rival.rule, rival.how, *(_row(rival.network) if rival.network is not None else [""] * 6))
+    return found
+
+
+def report_sample(problem: Scaling, number: int, seed: int, files: Outputs, json: bool) -> None:
+    """Draw, write and print the networks near the budgets.
+
+    Raises:
+        InfeasibleError: none is near.
+    """
+    from madnas.report.scaling import draw_sample, sample_document, scores_csv
+
+    found, drawn = sample(problem, number, seed)
+    if not found:
+        budgets = ", ".join(f"{name} {format_quantity(limit)}" for name, limit in problem.budgets.items())
+        raise InfeasibleError(
+            f"none of {drawn} sampled networks is within {100 * problem.tolerance:g} % of {budgets}",
+            "draw more with --sample, or raise --tolerance",
+        )
+    figure = draw_sample(problem.base.name, found) if files.plot is not None else None
+    files.write(dump_spec(found[0].network.spec), scores_csv([one.network for one in found]), figure)
+    if json:
+        print_json(sample_document(problem.base.name, found, drawn))
+        return
+    console = stdout()
+    console.print(_sample_table(found))
+    console.print(
+        f"{len(found)} of {drawn} different networks drawn are within {100 * problem.tolerance:g} % of the budgets; "
+        "the first has the highest NN-Mass"
+    )
+
+
+def _sample_table(found: list[Sampled]) -> Table:
+    rows = table("width", "depth", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
+    for one in found:
+        rows.add_row(f"{one.width:.4g}", f"{one.depth:.4g}", *_row(one.network))
+    return rows

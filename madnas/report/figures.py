@@ -1,0 +1,36 @@
+"""What all pictures share: formats, colours, and figures that draw without a display."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from madnas.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#999999"
+
+
+def picture_format(path: Path) -> str:
+    """Format of a picture by its file name.
+
+    Raises:
+        UsageError: not one that can be drawn.
+    """
+    suffix = path.suffix.lstrip(".").lower()
+    if suffix not in FORMATS:
+        raise UsageError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}", f"use .{', .'.join(FORMATS)}")
+    return suffix
+
+
+def render(figure: "Figure", kind: str) -> bytes:
+    """A figure as the bytes of a file; the same bytes for the same figure."""
+    from matplotlib import rc_context
+
+    data = io.BytesIO()
+    metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
+    with rc_context({"svg.hashsalt": "madnas"}):
+        figure.savefig(data, format=kind, dpi=150, metadata=metadata)
+    return data.getvalue()

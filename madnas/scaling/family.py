@@ -1,0 +1,161 @@
+"""A base network's family: every network that width and depth multipliers make of it, each once.
+
+A multiplier scales all widths (or all depths) and rounds them, so that only finitely many networks lie in a range. They
+are found exactly, as fractions, from the multipliers at which some width or depth changes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from madnas.errors import UsageError
+from madnas.network.blocks import CATALOGUE
+from madnas.network.cells import dense_out
+from madnas.network.mass import POLICIES, nn_mass
+from madnas.network.spec import NetworkSpec
+from madnas.theory.numerics import Number
+
+MOST_WIDTHS = 100_000
+"""Most widths that a range may hold; the paper's holds two thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Sizes that a multiplier makes.
+
+    Attributes:
+        multiplier: one that makes them.
+        sizes: the rounded sizes, in the order of the base's.
+    """
+
+    multiplier: Fraction
+    sizes: tuple[int, ...]
+
+
+def check_base(base: NetworkSpec) -> None:
+    """Refuse a base that NN-Mass does not scale.
+
+    Raises:
+        UsageError: no shortcuts, or blocks of several families.
+    """
+    policies = {POLICIES[group.block][0] for group in base.groups}
+    if "none" in policies or nn_mass(base).mass == 0:
+        raise UsageError(
+            f"{base.name}: has stages without shortcuts, and so no NN-Mass to scale by",
+            hint="scaling needs stages of uniform residual or dense blocks: convnext-t, resnet50, mobilenetv2 ...",
+        )
+    if len(policies) > 1:
+        raise UsageError(
+            f"{base.name}: mixes blocks of several families ({', '.join(sorted(policies))})",
+            hint="scaling needs one uniform kind of block in all stages",
+        )
+
+
+def is_uniform(base: NetworkSpec) -> bool:
+    """Whether all blocks have the same ratio of inner to outer width, which Prop. 3 and Fig. 6(b) of RAN assume."""
+    ratios = {
+        group.expand if group.expand is not None else Fraction(int(group.hidden or group.out), int(group.out))
+        for group in base.groups
+    }
+    return len(ratios) == 1 and len({group.block for group in base.groups}) == 1
+
+
+def width_sites(base: NetworkSpec) -> dict[str, int]:
+    """The widths of a base that scale, by name: ``stem``, ``out1``, ``hidden1``, ``growth1`` ..., ``head``.
+
+    ``expand`` follows from the widths, and so does ``out`` of dense groups.
+    """
+    found: dict[str, int] = {}
+    if base.stem is not None:
+        found["stem"] = base.stem.out
+    for number, group in enumerate(base.groups, 1):
+        for key in ("out", "hidden", "growth"):
+            value = getattr(group, key)
+            if value is not None and not (key == "out" and group.growth is not None):
+                found[f"{key}{number}"] = value
+    if base.head.conv is not None:
+        found["head"] = base.head.conv
+    return found
+
+
+def assemble(base: NetworkSpec, widths: Mapping[str, Number], depths: Iterable[Number], name: str) -> NetworkSpec:
+    """A network of the family.
+
+    Args:
+        base: the base.
+        widths: a value (or an array of candidates) for every site of :func:`width_sites`.
+        depths: blocks of each group.
+        name: its name.
+    """
+    groups = []
+    chs: Number = widths.get("stem", base.input[0])
+    for number, (group, depth) in enumerate(zip(base.groups, depths, strict=True), 1):
+        scaled = {key: widths[f"{key}{number}"] for key in ("out", "hidden", "growth") if f"{key}{number}" in widths}
+        group = replace(group, depth=depth, **scaled)
+        if group.growth is not None:
+            group = replace(group, out=dense_out(group, chs))
+        groups.append(group)
+        chs = group.out
+    stem = None if base.stem is None else replace(base.stem, out=widths["stem"])
+    head = base.head if "head" not in widths else replace(base.head, conv=widths["head"])
+    return NetworkSpec(name, base.input, tuple(groups), head, stem)
+
+
+def rounded(size: int, multiplier: Fraction, multiple: int = 1) -> int:
+    """A size times a multiplier as the nearest multiple of ``multiple``, ties to even, at least ``multiple``.
+
+    With a multiple of 1 that is Python's ``round``, which gives RAN's Table 7.
+
+    >>> rounded(96, Fraction("0.666")), rounded(768, Fraction("0.666"))
+    (64, 511)
+    """
+    return max(multiple, multiple * round(size * multiplier / multiple))
+
+
+def width_choices(base: NetworkSpec, low: Fraction, high: Fraction, multiple: int = 1) -> list[Choice]:
+    """Every set of widths (in the order of :func:`width_sites`) that a multiplier from ``low`` to ``high`` makes.
+
+    A head convolution never gets narrower than the base's, as in MobileNetV2.
+
+    Raises:
+        UsageError: the range holds too many.
+    """
+    sites = width_sites(base)
+
+    def sizes(multiplier: Fraction) -> tuple[int, ...]:
+        return tuple(
+            rounded(size, max(multiplier, Fraction(1)) if site == "head" else multiplier, multiple)
+            for site, size in sites.items()
+        )
+
+    return _choices(list(sites.values()), sizes, low, high, multiple)
+
+
+def depth_choices(base: NetworkSpec, low: Fraction, high: Fraction) -> list[Choice]:
+    """Every set of depths that a multiplier from ``low`` to ``high`` makes; a group keeps at least its fewest blocks."""
+    fewest = [1 if CATALOGUE[group.block].uniform else 3 for group in base.groups]
+
+    def sizes(multiplier: Fraction) -> tuple[int, ...]:
+        return tuple(max(few, rounded(d, multiplier)) for d, few in zip(base.depths, fewest, strict=True))
+
+    return _choices(list(base.depths), sizes, low, high, 1)
+
+
+def _choices(
+    sizes: list[int], scale: Callable[[Fraction], tuple[int, ...]], low: Fraction, high: Fraction, multiple: int
+) -> list[Choice]:
+    """The sizes at every multiplier where one of them changes, and between these."""
+    steps = sum(int((high - low) * size / multiple) + 1 for size in sizes)
+    if steps > MOST_WIDTHS:
+        raise UsageError(f"the range {float(low):g} to {float(high):g} holds {steps} sizes; at most {MOST_WIDTHS}")
+    edges = {low, high}
+    for size in set(sizes):
+        first = int(low * size / multiple - Fraction(1, 2)) - 1
+        last = int(high * size / multiple + Fraction(1, 2)) + 1
+        edges |= {Fraction((2 * k + 1) * multiple, 2 * size) for k in range(max(0, first), last)}
+    ordered = sorted(edge for edge in edges if low <= edge <= high)
+    between = [(one + other) / 2 for one, other in zip(ordered, ordered[1:], strict=False)]
+    found: dict[tuple[int, ...], Fraction] = {}
+    for multiplier in sorted(ordered + between):
+        found.setdefault(scale(multiplier), multiplier)
+    return [Choice(multiplier, made) for made, multiplier in found.items()]

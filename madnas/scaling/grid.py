@@ -1,0 +1,108 @@
+"""Every network of a family at once: costs and scores as arrays, in closed form, without building a module."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from madnas.errors import UsageError
+from madnas.network.analyse import analyse
+from madnas.network.count import count
+from madnas.network.mass import nn_mass
+from madnas.network.spec import NetworkSpec
+from madnas.scaling.family import Choice, assemble, depth_choices, width_choices, width_sites
+from madnas.scaling.problem import BUDGETS, Scaling
+
+MOST_CANDIDATES = 20_000_000
+"""Most networks that are scored; the paper's ranges hold some fifty thousand."""
+
+SCORES = (*BUDGETS, "nn-mass", "units", "entropy", "blocks")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """N networks of a family.
+
+    Attributes:
+        base: the base.
+        widths: sets of widths, with their multipliers.
+        depths: sets of depths, with their multipliers.
+        rows: for each network the place of its widths and of its depths (2, N).
+        scores: costs and scores by name (:data:`SCORES`), each (N,).
+    """
+
+    base: NetworkSpec
+    widths: list[Choice]
+    depths: list[Choice]
+    rows: np.ndarray
+    scores: dict[str, np.ndarray]
+
+    def multipliers(self, row: int) -> tuple[float, float]:
+        """Width and depth multiplier of a network."""
+        width, depth = self.rows[:, row]
+        return float(self.widths[width].multiplier), float(self.depths[depth].multiplier)
+
+    def network(self, row: int, name: str | None = None) -> NetworkSpec:
+        """A network of the grid, by default named after its multipliers."""
+        width, depth = self.rows[:, row]
+        w, d = self.multipliers(row)
+        sites = dict(zip(width_sites(self.base), self.widths[width].sizes, strict=True))
+        return assemble(self.base, sites, self.depths[depth].sizes, name or f"{self.base.name}-w{w:.4g}-d{d:.4g}")
+
+
+def grid(problem: Scaling) -> Grid:
+    """Every network in the ranges of a problem, whatever its costs.
+
+    Raises:
+        UsageError: too many.
+    """
+    widths = width_choices(problem.base, *problem.width_range, problem.multiple)
+    depths = depth_choices(problem.base, *problem.depth_range)
+    if len(widths) * len(depths) > MOST_CANDIDATES:
+        raise UsageError(f"the ranges hold {len(widths) * len(depths)} networks; at most {MOST_CANDIDATES}")
+    rows = np.stack(np.meshgrid(np.arange(len(widths)), np.arange(len(depths)), indexing="ij")).reshape(2, -1)
+    return score(problem.base, widths, depths, rows)
+
+
+def score(base: NetworkSpec, widths: list[Choice], depths: list[Choice], rows: np.ndarray) -> Grid:
+    """Score networks of a family.
+
+    Args:
+        base: the base.
+        widths: sets of widths.
+        depths: sets of depths.
+        rows: places of the widths and of the depths of each network (2, N).
+    """
+    table = np.array([choice.sizes for choice in widths], dtype=np.int64)
+    scores = {name: np.empty(rows.shape[1]) for name in SCORES}
+    for place, depth in enumerate(depths):
+        chosen = np.flatnonzero(rows[1] == place)
+        columns = table[rows[0, chosen]].T
+        spec = assemble(base, dict(zip(width_sites(base), columns, strict=True)), depth.sizes, base.name)
+        for name, values in _scores(spec).items():
+            scores[name][chosen] = values
+    return Grid(base, widths, depths, rows, scores)
+
+
+def _scores(spec: NetworkSpec) -> dict[str, object]:
+    costs, mass, structure = count(spec), nn_mass(spec), analyse(spec)
+    return {
+        **{name: getattr(costs, name) for name in BUDGETS},
+        "nn-mass": mass.mass,
+        "units": mass.units,
+        "entropy": structure.weighted_entropy(),
+        "blocks": sum(spec.depths),
+    }
+
+
+def feasible(problem: Scaling, scores: dict[str, np.ndarray], without: Sequence[str] = ()) -> np.ndarray:
+    """Which networks meet every limit of a problem but those named: ``macs`` ..., ``max_depth``, ``mass`` (N,)."""
+    fits = np.ones(len(scores["macs"]), dtype=bool)
+    for name in problem.budgets:
+        if name not in without:
+            fits &= scores[name] <= problem.limit(name)
+    if problem.max_depth is not None and "max_depth" not in without:
+        fits &= scores["blocks"] <= problem.max_depth
+    if problem.least_mass is not None and "mass" not in without:
+        fits &= scores["nn-mass"] >= problem.least_mass
+    return fits
