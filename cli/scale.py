@@ -38,7 +38,7 @@ def scale(
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Percent by which budgets may be exceeded (default 0); with --sample also fallen short of (default 5).",
+            help="Percent by which budgets may be exceeded (0 by default); with --sample also undercut (5 by default).",
             rich_help_panel=BUDGETS,
         ),
     ] = None,

@@ -31,8 +31,8 @@ def solve(problem: Scaling, name: str | None, quiet: bool) -> Scaled:
             return scale_cells(problem, name)
     if not is_uniform(problem.base):
         print(
-            f"note: {problem.base.name} has blocks of several kinds or ratios of widths, so its NN-Mass is not proportional "
-            "to its non-linear units (RAN, Prop. 3)",
+            f"note: {problem.base.name} has blocks of several kinds or ratios of widths, so its NN-Mass is not "
+            "proportional to its non-linear units (RAN, Prop. 3)",
             file=sys.stderr,
         )
     return scale(problem, name)

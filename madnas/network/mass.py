@@ -146,8 +146,9 @@ def _dense(group: Group, in_chs: Number) -> Iterator[Cell]:
     """A layer is a cell's layer whether or not it has a 1x1 convolution; its channels are the growth rate."""
     opened = in_chs if group.stride == 1 else in_chs // 2
     hidden = 0 if group.hidden is None else group.hidden
-    units = sum(opened + index * group.growth + hidden for index in range(group.depth))
-    yield Cell(dense_cell_mass(group.growth, group.depth), 1.0, units)
+    growth: Number = group.growth
+    units = sum(opened + index * growth + hidden for index in range(group.depth))
+    yield Cell(dense_cell_mass(growth, group.depth), 1.0, units)
 
 
 def _random_skip(group: Group, in_chs: Number) -> Iterator[Cell]:

@@ -39,7 +39,7 @@ PATTERNS: dict[str, Callable[..., NetworkSpec]] = {
 
 
 def timm_spec(name: str) -> NetworkSpec | None:
-    """The network of a timm name, with or without ``timm/`` and a tag of weights (``.fb_in1k``); ``None`` if unknown."""
+    """The network of a timm name, with or without ``timm/`` and a tag of weights (``.fb_in1k``), or ``None``."""
     plain = name.removeprefix(PREFIX).partition(".")[0]
     for pattern, make in PATTERNS.items():
         match = re.fullmatch(pattern, plain)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SCHEMA = "madnas/scale/1"
 SAMPLE_SCHEMA = "madnas/scale-sample/1"
 
+RULES = {"base": "base", "width": "width alone", "depth": "depth alone", "compound": "compound scaling"}
+"""What pictures call the rivals."""
+
 
 def scale_document(result: Scaled, rivals: list[Rival] | None = None) -> dict[str, Any]:
     """A scaled network as JSON-able data.
@@ -121,8 +124,7 @@ def draw_scale(result: Scaled, rivals: list[Rival] | None = None) -> "Figure":
         if rival.network is not None:
             axis.plot(
                 rival.network.blocks, rival.network.mass.mass,
-                marker, color=GREEN, markersize=7, label=rival.rule if rival.rule == "base" else f"{rival.rule} alone"
-                if rival.rule != "compound" else "compound scaling",
+                marker, color=GREEN, markersize=7, label=RULES[rival.rule],
             )  # fmt: skip
     if problem.max_depth is not None:
         axis.axvline(problem.max_depth + 0.5, color=GREY, linestyle=":", linewidth=1, label="depth cap")

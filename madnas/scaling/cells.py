@@ -1,8 +1,8 @@
 """Scale DenseNet-type cells: the number of links in every cell, and their depth, at fixed widths (NN-Mass, H.10).
 
 Costs and mass of a cell grow with its links, whatever the others do. So for every depth and every choice of links in
-all cells but the last, the best number of links in the last one is found by bisection: the smallest that reaches a mass,
-or the largest that keeps the budgets. That is exact, and needs no module.
+all cells but the last, the best number of links in the last one is found by bisection: the smallest that reaches a
+mass, or the largest that keeps the budgets. That is exact, and needs no module.
 """
 
 import math
@@ -206,6 +206,6 @@ def _infeasible(problem: Scaling) -> InfeasibleError:
     costs = count(smallest)
     return InfeasibleError(
         f"no network of {problem.base.name}'s family in this depth range has {', '.join(asked)}",
-        f"its smallest, {sum(shallowest)} layers without links, has params {format_quantity(int(costs.params))} and MACs "
-        f"{format_quantity(int(costs.macs))}; raise the budget, or widen --depth-range",
+        f"its smallest, {sum(shallowest)} layers without links, has params {format_quantity(int(costs.params))} and "
+        f"MACs {format_quantity(int(costs.macs))}; raise the budget, or widen --depth-range",
     )

@@ -7,6 +7,7 @@ are found exactly, as fractions, from the multipliers at which some width or dep
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from madnas.errors import UsageError
 from madnas.network.blocks import CATALOGUE
@@ -132,7 +133,7 @@ def width_choices(base: NetworkSpec, low: Fraction, high: Fraction, multiple: in
 
 
 def depth_choices(base: NetworkSpec, low: Fraction, high: Fraction) -> list[Choice]:
-    """Every set of depths that a multiplier from ``low`` to ``high`` makes; a group keeps at least its fewest blocks."""
+    """Every set of depths that a multiplier from ``low`` to ``high`` makes; a group keeps its fewest blocks."""
     fewest = [1 if CATALOGUE[group.block].uniform else 3 for group in base.groups]
 
     def sizes(multiplier: Fraction) -> tuple[int, ...]:
@@ -154,7 +155,7 @@ def _choices(
         last = int(high * size / multiple + Fraction(1, 2)) + 1
         edges |= {Fraction((2 * k + 1) * multiple, 2 * size) for k in range(max(0, first), last)}
     ordered = sorted(edge for edge in edges if low <= edge <= high)
-    between = [(one + other) / 2 for one, other in zip(ordered, ordered[1:], strict=False)]
+    between = [(one + other) / 2 for one, other in pairwise(ordered)]
     found: dict[tuple[int, ...], Fraction] = {}
     for multiplier in sorted(ordered + between):
         found.setdefault(scale(multiplier), multiplier)

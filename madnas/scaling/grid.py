@@ -12,6 +12,7 @@ from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
 from madnas.scaling.family import Choice, assemble, depth_choices, width_choices, width_sites
 from madnas.scaling.problem import BUDGETS, Scaling
+from madnas.theory.numerics import Number
 
 MOST_CANDIDATES = 20_000_000
 """Most networks that are scored; the paper's ranges hold some fifty thousand."""
@@ -84,7 +85,7 @@ def score(base: NetworkSpec, widths: list[Choice], depths: list[Choice], rows: n
     return Grid(base, widths, depths, rows, scores)
 
 
-def _scores(spec: NetworkSpec) -> dict[str, object]:
+def _scores(spec: NetworkSpec) -> dict[str, Number]:
     costs, mass, structure = count(spec), nn_mass(spec), analyse(spec)
     return {
         **{name: getattr(costs, name) for name in BUDGETS},

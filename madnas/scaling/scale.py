@@ -151,14 +151,20 @@ def _binding(problem: Scaling, family: Grid, row: int) -> Iterator[Binding]:
         gain = float(_worth(problem, family.scores)[other]) - here
         if gain > 0:
             yield Binding(limit, gain / abs(here))
-    for key in ("width_range", "depth_range"):
-        low, high = getattr(problem, key)
-        wider = replace(problem, **{key: (low / WIDER, high * WIDER)})
+    wider_ones = {
+        "width_range": replace(problem, width_range=_widened(problem.width_range)),
+        "depth_range": replace(problem, depth_range=_widened(problem.depth_range)),
+    }
+    for key, wider in wider_ones.items():
         larger = grid(wider)
         found = best(wider, larger, feasible(wider, larger.scores))
         gain = float(_worth(problem, larger.scores)[found]) - here if found is not None else 0.0
         if gain > 0:
             yield Binding(key, gain / abs(here))
+
+
+def _widened(bounds: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
+    return bounds[0] / WIDER, bounds[1] * WIDER
 
 
 def infeasible(problem: Scaling, family: Grid) -> InfeasibleError:
