@@ -76,10 +76,12 @@ def score(base: NetworkSpec, widths: list[Choice], depths: list[Choice], rows: n
     """
     table = np.array([choice.sizes for choice in widths], dtype=np.int64)
     scores = {name: np.empty(rows.shape[1]) for name in SCORES}
-    for place, depth in enumerate(depths):
-        chosen = np.flatnonzero(rows[1] == place)
+    sizes = {depth.sizes: number for number, depth in enumerate(depths)}
+    kind = np.array([sizes[depth.sizes] for depth in depths])[rows[1]]
+    for depth, number in sizes.items():
+        chosen = np.flatnonzero(kind == number)
         columns = table[rows[0, chosen]].T
-        spec = assemble(base, dict(zip(width_sites(base), columns, strict=True)), depth.sizes, base.name)
+        spec = assemble(base, dict(zip(width_sites(base), columns, strict=True)), depth, base.name)
         for name, values in _scores(spec).items():
             scores[name][chosen] = values
     return Grid(base, widths, depths, rows, scores)

@@ -35,10 +35,7 @@ def sample(problem: Scaling, number: int = SAMPLES, seed: int = 0) -> tuple[list
     Returns:
         The networks near the budgets, the highest NN-Mass first, and how many different ones were drawn.
     """
-    generator = np.random.Generator(np.random.PCG64(seed))
-    widths = [_draw(generator, problem.width_range) for _ in range(number)]
-    depths = [_draw(generator, problem.depth_range) for _ in range(number)]
-    drawn = _grid(problem, widths, depths)
+    drawn = draw(problem, number, seed)
     near = np.ones(number, dtype=bool)
     for name, budget in problem.budgets.items():
         near &= np.abs(drawn.scores[name] / budget - 1) <= problem.tolerance
@@ -52,17 +49,18 @@ def sample(problem: Scaling, number: int = SAMPLES, seed: int = 0) -> tuple[list
     return sorted(found, key=lambda one: -float(one.network.mass.mass)), len(different)
 
 
-def _draw(generator: np.random.Generator, bounds: tuple[Fraction, Fraction]) -> Fraction:
+def draw(problem: Scaling, number: int, seed: int = 0) -> Grid:
+    """The sample itself: ``number`` networks with their scores, in the order in which they are drawn."""
+    base = problem.base
+    generator = np.random.Generator(np.random.PCG64(seed))
+    widths = [_multiplier(generator, problem.width_range) for _ in range(number)]
+    depths = [_multiplier(generator, problem.depth_range) for _ in range(number)]
+    wide = [choice for w in widths for choice in width_choices(base, w, w, problem.multiple)]
+    deep = [choice for d in depths for choice in depth_choices(base, d, d)]
+    return score(base, wide, deep, np.stack([np.arange(number), np.arange(number)]))
+
+
+def _multiplier(generator: np.random.Generator, bounds: tuple[Fraction, Fraction]) -> Fraction:
     """A multiplier in four digits, so that it can be typed again."""
     low, high = bounds
     return Fraction(round(10_000 * (float(low) + generator.random() * float(high - low))), 10_000)
-
-
-def _grid(problem: Scaling, widths: list[Fraction], depths: list[Fraction]) -> Grid:
-    base = problem.base
-    return score(
-        base,
-        [choice for w in widths for choice in width_choices(base, w, w, problem.multiple)],
-        [choice for d in depths for choice in depth_choices(base, d, d)],
-        np.stack([np.arange(len(widths)), np.arange(len(depths))]),
-    )
