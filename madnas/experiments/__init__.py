@@ -1,0 +1,1 @@
+"""The papers' experiments as recipes that anybody can run: networks trained, measured and set against the theory."""
