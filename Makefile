@@ -53,6 +53,8 @@ format: $(STAMP) ## mend what ruff can mend
 
 bench: $(STAMP) ## measure how fast designing is
 	$(BIN)/python benchmarks/design.py
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python benchmarks/skip_mlp.py
 
 tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of the documentation
 	$(BIN)/python benchmarks/recipe_table.py

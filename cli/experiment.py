@@ -172,7 +172,7 @@ def _duration(seconds: float) -> str:
 def _check_plot(plot: Path | None, force: bool) -> None:
     if plot is not None:
         from madnas.files import check_writable
-        from madnas.report.plots import picture_format
+        from madnas.report.figures import picture_format
 
         picture_format(plot)
         check_writable(plot, force)
@@ -181,7 +181,7 @@ def _check_plot(plot: Path | None, force: bool) -> None:
 def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:
     from madnas.experiments.plot import draw_summary
     from madnas.files import write_bytes_atomic
-    from madnas.report.plots import picture_format, render
+    from madnas.report.figures import picture_format, render
 
     write_bytes_atomic(plot, render(draw_summary(summary), picture_format(plot)), force)
 

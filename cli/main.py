@@ -13,6 +13,7 @@ import madnas
 from madnas.errors import MadnasError
 
 from .design import design
+from .experiment import experiment
 from .scale import scale
 from .score import score
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(design)
 app.command(no_args_is_help=True)(scale)
+app.command(no_args_is_help=True)(experiment)
 app.command(no_args_is_help=True)(score)
 
 

@@ -39,6 +39,12 @@ class InfeasibleError(MadnasError):
     exit_code = 3
 
 
+class DataError(MadnasError):
+    """Data that is missing, broken, or not what it should be."""
+
+    exit_code = 5
+
+
 class SolverError(MadnasError):
     """The solver ended without an optimal, feasible point although the problem has one."""
 

@@ -6,9 +6,8 @@ import struct
 import pytest
 import torch
 
-from madnas.errors import UsageError
+from madnas.errors import DataError, UsageError
 from madnas.experiments.datasets import is_dataset, load_dataset
-from madnas.experiments.errors import DataError
 from madnas.experiments.real import FILES, load_mnist
 from madnas.experiments.seeds import generator
 from madnas.experiments.synthetic import circle, segments

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from madnas.errors import MadnasError
-from madnas.experiments.errors import DataError
+from madnas.errors import DataError, MadnasError
 from madnas.experiments.workers import run_tasks
 
 
