@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.plots import render as render
+from madnas.report.figures import render as render
 from madnas.units import short_quantity
 
 if TYPE_CHECKING:

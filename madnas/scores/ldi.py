@@ -1,9 +1,9 @@
 """Layerwise dynamical isometry (LDI): singular values of a network's layerwise Jacobians at initialisation.
 
 NN-Mass, Definition 2 and Section 3.3: :math:`J_{i,i-1} = D_i W_i`, the derivative of a layer's outputs with respect to
-all that it reads, linked neurons included; :math:`D_i` is the derivative of the activation. The score is the mean of the
-singular values of all layers and samples, pooled as in Fig. 3. The authors' code has the derivative of ELU upside down;
-here it is what autograd says.
+all that it reads, linked neurons included; :math:`D_i` is the derivative of the activation. The score is the mean of
+the singular values of all layers and samples, pooled as in Fig. 3. The authors' code has the derivative of ELU upside
+down; here it is what autograd says.
 
 It is defined for MLPs. The first layer, whose size depends on the data, and the classifier do not count.
 """
