@@ -67,10 +67,11 @@ def _singular_values(model: MadNet, inputs: Tensor) -> list[Tensor]:
     """Singular values of each layer after the first (samples, values), as float64."""
     layers = [layer for group in model.groups for layer in group][1:]
     read: dict[nn.Module, Tensor] = {}
-    handles = [
-        layer.linear.register_forward_hook(lambda module, args, output: read.__setitem__(module, output.detach()))
-        for layer in layers
-    ]
+
+    def keep(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+        read[module] = output.detach().clone()  # the activation works in place
+
+    handles = [layer.linear.register_forward_hook(keep) for layer in layers]
     try:
         with torch.no_grad():
             model(inputs)
