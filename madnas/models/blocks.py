@@ -1,4 +1,4 @@
-"""The block catalogue as modules: one ``nn.Module`` per kind of :mod:`madnas.network.blocks`.
+"""The block catalogue as modules: one ``nn.Module`` per kind of :mod:`madnas.network.blocks`, the cells' layers aside.
 
 A block asks the catalogue for its layers and gives every one of them a submodule of the same name; what is left to say
 here is how they are wired. Every block has the same signature ``(group, in_chs, index, drop_path)``. A block with a
@@ -12,22 +12,35 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from madnas.models.layers import ConvNormAct, PadShortcut, SqueezeExcite, activation, average_pool, join
-from madnas.network.blocks import CATALOGUE, block_stride, projects, shortcut_of
+from madnas.models.convnext_block import ConvNeXtBlock
+from madnas.models.layers import (
+    ConvNormAct,
+    NormAct,
+    PadShortcut,
+    SqueezeExcite,
+    activation,
+    average_pool,
+    block_layers,
+    conv2d,
+    join,
+    linear,
+)
+from madnas.network.blocks import block_stride, projects, shortcut_of
 from madnas.network.layer import Layer
 from madnas.network.spec import Group
 
 
 class ConvBlock(nn.Module):
-    """Plain k x k convolution, batch norm, activation."""
+    """Plain k x k convolution, batch norm or bias, activation; with ``pool`` a 2x2 maximum pooling takes the stride."""
 
     def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
+        self.pool = nn.MaxPool2d(2) if group.pool and index == 0 else nn.Identity()
         self.conv = ConvNormAct(block_layers(group, in_chs, index)["conv"], group.act)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
-        return self.conv(x)
+        return self.conv(self.pool(x))
 
 
 class BasicBlock(nn.Module):
@@ -138,13 +151,37 @@ class SeparableBlock(nn.Module):
             zero_scale(self.project)
 
 
+class PreactBlock(nn.Module):
+    """Wide-ResNet's block [Zagoruyko and Komodakis 2016]: twice batch norm, activation, k x k; residual link.
+
+    Where the shape changes the link is a 1x1 convolution, of the activated input as in He et al. 2016, "Identity
+    Mappings in Deep Residual Networks", Section 3. No norm ends the branch, so that none could start at 0.
+    """
+
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
+        super().__init__()
+        layers = block_layers(group, in_chs, index)
+        self.norm1 = NormAct(in_chs, group.act)
+        self.conv1 = conv2d(layers["conv1"])
+        self.norm2 = NormAct(group.out, group.act)
+        self.conv2 = conv2d(layers["conv2"])
+        self.projects = "shortcut" in layers
+        self.shortcut: nn.Module | None = conv2d(layers["shortcut"]) if self.projects else nn.Identity()
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        active = self.norm1(x)
+        branch = self.conv2(self.norm2(self.conv1(active)))
+        return join(branch, active if self.projects else x, self.shortcut, self.drop_path)
+
+
 class LinearBlock(nn.Module):
     """Linear layer with bias and an activation, for MLPs."""
 
     def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        layer = block_layers(group, in_chs, index)["linear"]
-        self.linear = nn.Linear(layer.in_chs, layer.out_chs, bias=layer.bias)
+        self.linear = linear(block_layers(group, in_chs, index)["linear"])
         self.act = activation(group.act)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -158,14 +195,11 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "bottleneck": BottleneckBlock,
     "inverted-residual": InvertedResidualBlock,
     "separable": SeparableBlock,
+    "preact": PreactBlock,
+    "convnext": ConvNeXtBlock,
     "linear": LinearBlock,
 }
-"""The module of every kind of block in the catalogue."""
-
-
-def block_layers(group: Group, in_chs: int, index: int) -> dict[str, Layer]:
-    """The catalogue's layers of one block, by name. Their resolutions mean nothing here: modules take any size."""
-    return {layer.name: layer for layer in CATALOGUE[group.block].layers(group, in_chs, (1, 1), index)}
+"""The module of every kind of block in the catalogue, but for those whose groups are a cell."""
 
 
 def squeeze_excite(group: Group, layers: dict[str, Layer]) -> nn.Module:

@@ -9,7 +9,38 @@ from timm.layers import create_act_layer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from madnas.network.blocks import CATALOGUE
 from madnas.network.layer import Layer
+from madnas.network.spec import Group
+
+
+def block_layers(group: Group, in_chs: int, index: int) -> dict[str, Layer]:
+    """The catalogue's layers of one block, by name. Their resolutions mean nothing here: modules take any size."""
+    return {layer.name: layer for layer in CATALOGUE[group.block].layers(group, in_chs, (1, 1), index)}
+
+
+def conv2d(layer: Layer) -> nn.Conv2d:
+    """The layer's convolution; an odd kernel is padded by ``(k - 1) / 2``, which gives ``ceil(side / stride)``."""
+    return nn.Conv2d(
+        layer.in_chs,
+        layer.out_chs,
+        layer.kernel,
+        stride=layer.stride,
+        padding=(layer.kernel - 1) // 2,
+        groups=layer.groups,
+        bias=layer.bias,
+    )
+
+
+def patches(layer: Layer) -> nn.Conv2d:
+    """The layer's convolution over patches that do not overlap, without padding: ``floor(side / stride)``."""
+    assert layer.kernel == layer.stride, layer.name
+    return nn.Conv2d(layer.in_chs, layer.out_chs, layer.kernel, stride=layer.stride, bias=layer.bias)
+
+
+def linear(layer: Layer) -> nn.Linear:
+    """The linear layer."""
+    return nn.Linear(layer.in_chs, layer.out_chs, bias=layer.bias)
 
 
 class ConvNormAct(nn.Module):
@@ -19,27 +50,37 @@ class ConvNormAct(nn.Module):
     because scores hook each of them.
 
     Args:
-        layer: the convolution; an odd kernel is padded by ``(k - 1) / 2``, which gives ``ceil(side / stride)``.
+        layer: the convolution.
         act: timm's name of an activation, or None.
     """
 
     def __init__(self, layer: Layer, act: str | None) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            layer.in_chs,
-            layer.out_chs,
-            layer.kernel,
-            stride=layer.stride,
-            padding=(layer.kernel - 1) // 2,
-            groups=layer.groups,
-            bias=layer.bias,
-        )
+        self.conv = conv2d(layer)
         self.bn = nn.BatchNorm2d(layer.out_chs) if layer.norm else nn.Identity()
         self.act = activation(act)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in, H, W)`` to ``(B, out, ceil(H / stride), ceil(W / stride))``."""
         return self.act(self.bn(self.conv(x)))
+
+
+class NormAct(nn.Module):
+    """Batch norm and activation, of blocks that begin with them ("pre-activation").
+
+    Args:
+        chs: channels.
+        act: timm's name of an activation.
+    """
+
+    def __init__(self, chs: int, act: str) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(chs)
+        self.act = activation(act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` to the same shape."""
+        return self.act(self.bn(x))
 
 
 class SqueezeExcite(nn.Module):

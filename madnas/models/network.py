@@ -1,5 +1,7 @@
 """MadNet: the module of a whole network, with timm's names and interfaces."""
 
+from dataclasses import replace
+
 import torch
 from timm.layers import ClassifierHead
 from timm.models import checkpoint_seq
@@ -7,8 +9,12 @@ from timm.models._features import feature_take_indices  # timm exports it nowher
 from torch import Tensor, nn
 
 from madnas.models.blocks import BLOCKS
+from madnas.models.cells import CELLS, Cell, build_cell
+from madnas.models.convnext_block import PatchStem
 from madnas.models.features import feature_info
-from madnas.models.layers import ConvNormAct, init_weights
+from madnas.models.head import DeepHead, build_head
+from madnas.models.layers import ConvNormAct, NormAct, init_weights
+from madnas.network.expand import openings, stem_layer
 from madnas.network.layer import Layer
 from madnas.network.spec import NetworkSpec
 
@@ -17,23 +23,26 @@ class MadNet(nn.Module):
     """A network built from its description; fully convolutional (any input size) unless it is an MLP.
 
     Parameters are named by the description: ``stem.conv.weight``, ``groups.0.1.conv2.conv.weight`` (second block of the
-    first group), ``head_conv.bn.bias``, ``head.fc.weight``.
+    first group), ``head_conv.bn.bias``, ``head.fc.weight``. A group is a sequence of blocks, or a
+    :class:`~madnas.models.cells.Cell`, whose layers see all earlier ones.
 
     Args:
         spec: the description, one that :func:`~madnas.network.specfile.check_spec` accepts.
         num_classes: outputs of the classifier; 0 leaves it out. Default: the description's.
         in_chans: channels of the input. Default: the description's.
-        global_pool: timm's name of the pooling before the classifier; ``""`` leaves it out.
-        drop_rate: dropout before the classifier.
-        drop_path_rate: stochastic depth of the last block; it grows linearly from 0 over the blocks.
+        global_pool: timm's name of the pooling before the classifier; ``""`` leaves it out. Default: the mean, or the
+            maximum in heads that keep several pixels (VGG).
+        drop_rate: dropout before the classifier, and behind the head's hidden layers.
+        drop_path_rate: stochastic depth of the last block; it grows linearly from 0 over the blocks. Only residual
+            links have it.
         zero_init_last: start the last batch norm of every residual branch at 0, so that blocks start as their shortcut
-            [Goyal et al. 2017, "Accurate, Large Minibatch SGD", Section 5.1].
+            [Goyal et al. 2017, "Accurate, Large Minibatch SGD", Section 5.1]; of branches that end with one.
 
     Attributes:
         spec: the description.
         num_features: channels that ``forward_features`` gives out.
         feature_info: per stage its last map: channels, reduction (input side / map side) and name of the module. As in
-            timm, the head's convolution is no part of the last stage's map. Empty for an MLP.
+            timm, the head's convolution or norm is no part of the last stage's map. Empty for an MLP.
     """
 
     def __init__(
@@ -41,7 +50,7 @@ class MadNet(nn.Module):
         spec: NetworkSpec,
         num_classes: int | None = None,
         in_chans: int | None = None,
-        global_pool: str = "avg",
+        global_pool: str | None = None,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         zero_init_last: bool = True,
@@ -53,35 +62,37 @@ class MadNet(nn.Module):
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
 
-        self.stem, self.stem_pool, chs = _build_stem(spec, self.in_chans)
-        self.groups, chs = _build_groups(spec, chs, drop_path_rate)
-        self._build_head(chs, global_pool)
+        self.stem, self.stem_pool = _build_stem(spec, self.in_chans)
+        self.groups = _build_groups(replace(spec, input=(self.in_chans, *spec.input[1:])), drop_path_rate)
+        self._build_head(global_pool)
         self.feature_info = feature_info(spec)
         self.init_weights(zero_init_last)
 
-    def _build_head(self, chs: int, global_pool: str) -> None:
-        """Create ``head_conv`` and ``head`` over the last group's channels."""
-        head = self.spec.head
+    def _build_head(self, global_pool: str | None) -> None:
+        """Create ``head_conv``, ``final_norm`` and ``head`` over the last group's channels."""
+        head, chs = self.spec.head, self.spec.groups[-1].out
         self.head_conv: nn.Module = nn.Identity()
         if head.conv is not None:
             self.head_conv = ConvNormAct(Layer("conv", chs, head.conv, (1, 1)), head.act)
             chs = head.conv
+        self.final_norm: nn.Module = NormAct(chs, head.act) if head.norm == "batch" else nn.Identity()
         self.num_features = chs
-        pool = "" if self.spec.is_mlp else global_pool
-        self.head = ClassifierHead(chs, self.num_classes, pool_type=pool, drop_rate=self.drop_rate)
+        self.head = build_head(self.spec, chs, self.num_classes, global_pool, self.drop_rate)
 
     @property
     def head_hidden_size(self) -> int:
-        """Features that the classifier sees, per image: ``num_features``, or twice those with ``catavgmax`` pooling."""
+        """Features that the classifier sees, per image; twice ``num_features`` with ``catavgmax`` pooling."""
+        if isinstance(self.head, DeepHead):
+            return self.head.num_features
         return self.num_features * int(self.head.global_pool.feat_mult())
 
     def init_weights(self, zero_init_last: bool = True) -> None:
-        """Initialise all convolutions and, with ``zero_init_last``, the last batch norm of every residual branch."""
+        """Initialise all convolutions, what has a rule of its own, and with ``zero_init_last`` residual branches."""
         self.apply(init_weights)
-        for module in self.modules() if zero_init_last else ():
-            zero = getattr(module, "zero_init_last", None)
-            if zero is not None:
-                zero()
+        for rule in ("init_own", *(["zero_init_last"] if zero_init_last else [])):
+            for module in self.modules():
+                if hasattr(module, rule):
+                    getattr(module, rule)()
 
     def group_matcher(self, coarse: bool = False) -> dict[str, str]:
         """Patterns that sort parameters by depth, for timm's layer-wise learning rates."""
@@ -90,6 +101,9 @@ class MadNet(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute every block in the backward pass instead of keeping its activations."""
         self.grad_checkpointing = enable
+        for group in self.groups:
+            if isinstance(group, Cell):
+                group.grad_checkpointing = enable
 
     def get_classifier(self, name_only: bool = False) -> nn.Module | str:
         """The last linear layer, or its name in the ``state_dict``."""
@@ -102,8 +116,10 @@ class MadNet(nn.Module):
             num_classes: outputs of the new classifier.
             global_pool: new pooling; None keeps the present one.
         """
+        reference = next(self.parameters())
         self.num_classes = num_classes
         self.head.reset(num_classes, pool_type=global_pool)
+        self.head.to(device=reference.device, dtype=reference.dtype)
 
     def forward_intermediates(
         self,
@@ -119,7 +135,7 @@ class MadNet(nn.Module):
         Args:
             x: ``(B, C, H, W)``.
             indices: stages; None for all, n for the last n, negative ones count from the end.
-            norm: has no effect: the blocks end with their norms.
+            norm: apply the head's batch norm and activation, where it has them, to the last stage's map.
             stop_early: leave out what follows the last chosen stage.
             output_fmt: only ``NCHW``.
             intermediates_only: give only the maps.
@@ -134,10 +150,11 @@ class MadNet(nn.Module):
         for name, part in self._parts():
             x = self._run(part, x)
             if name in taps:
-                maps.append(x)
+                final = taps[name] == len(self.feature_info) - 1
+                maps.append(self.final_norm(x) if norm and final else x)
                 if stop_early and taps[name] == last:
                     return maps if intermediates_only else (x, maps)
-        return maps if intermediates_only else (self.head_conv(x), maps)
+        return maps if intermediates_only else (self._finish(x), maps)
 
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
@@ -146,7 +163,7 @@ class MadNet(nn.Module):
 
         Args:
             indices: stages, as in :meth:`forward_intermediates`.
-            prune_norm: has no effect.
+            prune_norm: drop the head's batch norm even if all stages stay.
             prune_head: drop the head's convolution and the classifier even if all stages stay.
 
         Returns:
@@ -158,6 +175,8 @@ class MadNet(nn.Module):
         if shortened:
             self.groups = self.groups[: max(0, kept - 1)]
             self.stem_pool = self.stem_pool if kept > 0 else nn.Identity()
+        if shortened or prune_norm:
+            self.final_norm = nn.Identity()
         if shortened or prune_head:
             self.head_conv = nn.Identity()
             self.num_features = self.feature_info[last]["num_chs"]
@@ -176,13 +195,16 @@ class MadNet(nn.Module):
         return part(x)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Map ``(B, C, H, W)`` to the last map ``(B, num_features, H', W')``, head convolution included."""
+        """Map ``(B, C, H, W)`` to the last map ``(B, num_features, H', W')``, head convolution or norm included."""
         for _, part in self._parts():
             x = self._run(part, x)
-        return self.head_conv(x)
+        return self._finish(x)
+
+    def _finish(self, x: Tensor) -> Tensor:
+        return self.final_norm(self.head_conv(x))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Map the last map to logits ``(B, num_classes)``, or to what the classifier sees, ``(B, num_features)``."""
+        """Map the last map to logits ``(B, num_classes)``, or to the ``head_hidden_size`` features of its input."""
         return self.head(x, pre_logits=pre_logits)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,24 +212,25 @@ class MadNet(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-def _build_stem(spec: NetworkSpec, in_chans: int) -> tuple[nn.Module, nn.Module, int]:
-    """Stem, its pooling, and the channels that the first group sees; an MLP flattens its input."""
+def _build_stem(spec: NetworkSpec, in_chans: int) -> tuple[nn.Module, nn.Module]:
+    """Stem and its pooling; an MLP flattens its input, and a CNN without a stem takes it as it is."""
     stem = spec.stem
     if stem is None:
-        return nn.Flatten(1), nn.Identity(), in_chans * spec.input[1] * spec.input[2]
-    conv = ConvNormAct(Layer("conv", in_chans, stem.out, (1, 1), stem.kernel, stem.stride), stem.act)
-    pool = nn.MaxPool2d(3, stride=2, padding=1) if stem.pool else nn.Identity()
-    return conv, pool, stem.out
+        return (nn.Flatten(1) if spec.is_mlp else nn.Identity()), nn.Identity()
+    layer = stem_layer(stem, in_chans, (1, 1))
+    conv = PatchStem(layer) if stem.norm == "layer" else ConvNormAct(layer, stem.act if stem.norm == "batch" else None)
+    return conv, nn.MaxPool2d(3, stride=2, padding=1) if stem.pool else nn.Identity()
 
 
-def _build_groups(spec: NetworkSpec, chs: int, drop_path_rate: float) -> tuple[nn.Sequential, int]:
-    """All groups over ``chs`` input channels, and the channels that the last one gives out."""
+def _build_groups(spec: NetworkSpec, drop_path_rate: float) -> nn.Sequential:
     rates = iter(torch.linspace(0, drop_path_rate, sum(spec.depths), device="cpu").tolist())
     groups = nn.Sequential()
-    for group in spec.groups:
-        blocks = nn.Sequential()
-        for index in range(group.depth):
-            blocks.append(BLOCKS[group.block](group, chs, index == 0, next(rates)))
-            chs = group.out
-        groups.append(blocks)
-    return groups, chs
+    for opening in openings(spec):
+        group, chs = opening.group, opening.in_chs
+        own = [next(rates) for _ in range(group.depth)]
+        if group.block in CELLS:
+            groups.append(build_cell(group, chs, opening.index))
+        else:
+            blocks = (BLOCKS[group.block](group, group.out if i else chs, i, rate) for i, rate in enumerate(own))
+            groups.append(nn.Sequential(*blocks))
+    return groups

@@ -15,6 +15,13 @@ from madnas.network.target import resolve
 
 default_cfgs = generate_default_cfgs({"madnas": {"first_conv": "stem.conv", "classifier": "head.fc"}})
 
+FIRST_CONVS = {
+    "conv": "groups.0.0.conv.conv",
+    "random-skip": "groups.0.0.conv",
+    "random-skip-mobile": "groups.0.0.expand.conv",
+}
+"""Name of the first convolution of a network without a stem, by its first kind of block; an MLP has none."""
+
 
 def build(spec: NetworkSpec, **kwargs: Any) -> nn.Module:
     """Build the module of a network.
@@ -41,6 +48,8 @@ def build(spec: NetworkSpec, **kwargs: Any) -> nn.Module:
     if spec.is_mlp and kwargs.get("features_only"):
         raise UsageError(f"{spec.name}: an MLP has no feature maps", hint="leave out features_only")
     overlay = {"input_size": tuple(spec.input), "num_classes": spec.head.classes}
+    if spec.stem is None:
+        overlay["first_conv"] = FIRST_CONVS.get(spec.groups[0].block)
     overlay.update(kwargs.pop("pretrained_cfg_overlay", None) or {})
     model: nn.Module = build_model_with_cfg(
         MadNet,

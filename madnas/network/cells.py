@@ -1,6 +1,6 @@
 """Cells: groups whose layers take the outputs of several earlier ones, so that no two layers are alike."""
 
-from madnas.network.layer import Layer, Layers, Resolution, strided
+from madnas.network.layer import Layer, Layers, Resolution, patched, strided
 from madnas.network.spec import Group
 from madnas.theory.numerics import Number, minimum
 
@@ -12,14 +12,16 @@ def dense_layers(group: Group, in_chs: Number, resolution: Resolution, index: in
     """DenseNet's layer [Huang et al. 2017]: BN, activation, 1x1 to hidden, BN, activation, k x k.
 
     Its output is appended to its input. A group of stride 2 opens with a transition: BN, activation, 1x1 to half the
-    channels, 2x2 average pooling. Without ``hidden`` a layer is BN, activation, k x k alone.
+    channels, 2x2 average pooling (which loses an odd last row or column). Without ``hidden`` a layer is BN, activation,
+    k x k alone.
     """
+    assert group.growth is not None
     transition: Layers = ()
     if group.stride != 1:
         half = in_chs // 2
         if index == 0:
             transition = (Layer("transition", in_chs, half, resolution, norm=False, extra=2 * in_chs),)
-        in_chs, resolution = half, strided(resolution, group.stride)
+        in_chs, resolution = half, patched(resolution, group.stride)
     in_chs = in_chs + index * group.growth
     if group.hidden is None:
         conv = Layer("conv", in_chs, group.growth, resolution, group.kernel, norm=False, extra=2 * in_chs)

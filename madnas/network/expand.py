@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from madnas.network.blocks import CATALOGUE
 from madnas.network.layer import Layer, Layers, Resolution, patched, strided
-from madnas.network.spec import NetworkSpec, Stem
+from madnas.network.spec import Group, NetworkSpec, Stem
 from madnas.theory.numerics import Number, is_array, is_symbolic
 
 
@@ -28,6 +28,51 @@ class Segment:
     repeat: Number = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The first block of a group, and where it stands.
+
+    Attributes:
+        index: of the group, from 0.
+        group: the group.
+        stage: number of its stage.
+        in_chs: channels of the map that it sees.
+        resolution: size of that map.
+        layers: the layers of its first block.
+    """
+
+    index: int
+    group: Group
+    stage: int
+    in_chs: Number
+    resolution: Resolution
+    layers: Layers
+
+    @property
+    def after(self) -> Resolution:
+        """Size of the map that the group gives out."""
+        return [layer for layer in self.layers if layer.main][-1].resolution
+
+
+def openings(spec: NetworkSpec) -> Iterator[Opening]:
+    """Walk a network from group to group."""
+    chs: Number = spec.input[0]
+    resolution: Resolution = spec.input[1:]
+    stage = 0
+    if spec.is_mlp:
+        chs, resolution = chs * resolution[0] * resolution[1], (1, 1)
+    elif spec.stem is not None:
+        chs, resolution = spec.stem.out, stem_layer(spec.stem, chs, resolution).resolution
+        if spec.stem.pool:
+            stage, resolution = stage + 1, strided(resolution, 2)
+    for index, group in enumerate(spec.groups):
+        stage += group.stride == 2
+        layers = CATALOGUE[group.block].layers(group, chs, resolution, 0)
+        opening = Opening(index, group, stage, chs, resolution, layers)
+        yield opening
+        chs, resolution = group.out, opening.after
+
+
 def segments(spec: NetworkSpec) -> Iterator[Segment]:
     """Walk a network from input to classifier.
 
@@ -35,34 +80,40 @@ def segments(spec: NetworkSpec) -> Iterator[Segment]:
     alike. The stage index grows at every stride-2 step (a stem's pooling is one). The classifier belongs to the last
     stage but, except in an MLP, not to the main path.
     """
-    chs: Number = spec.input[0]
-    resolution: Resolution = spec.input[1:]
-    stage = 0
-    if spec.is_mlp:
-        chs, resolution = chs * resolution[0] * resolution[1], (1, 1)
-    elif spec.stem is not None:
-        conv = stem_layer(spec.stem, chs, resolution)
+    if spec.stem is not None:
+        conv = stem_layer(spec.stem, spec.input[0], spec.input[1:])
         yield Segment("stem", 0, (conv,), conv.out_chs)
-        chs, resolution = spec.stem.out, conv.resolution
-        if spec.stem.pool:
-            stage, resolution = stage + 1, strided(resolution, 2)
-    for index, group in enumerate(spec.groups):
-        stage += group.stride == 2
-        kind = CATALOGUE[group.block]
-        part = f"group{index + 1}"
-        first = kind.layers(group, chs, resolution, 0)
-        yield Segment(part, stage, first, group.out)
-        after = [layer for layer in first if layer.main][-1].resolution
-        if not kind.uniform:
-            for place in range(1, group.depth):
-                yield Segment(part, stage, kind.layers(group, chs, resolution, place), group.out)
-        elif is_symbolic(group.depth) or is_array(group.depth) or group.depth > 1:
-            yield Segment(part, stage, kind.layers(group, group.out, after, 1), group.out, group.depth - 1)
-        resolution, chs = after, group.out
+    for opening in openings(spec):
+        yield from _group_segments(opening)
+    chs: Number = opening.group.out
     if spec.head.conv is not None:
-        yield Segment("head", stage, (Layer("conv", chs, spec.head.conv, resolution),), spec.head.conv)
+        conv = Layer("conv", chs, spec.head.conv, opening.after)
+        yield Segment("head", opening.stage, (conv,), conv.out_chs)
         chs = spec.head.conv
-    yield Segment("head", stage, head_layers(spec, chs), spec.head.classes)
+    yield Segment("head", opening.stage, head_layers(spec, chs), spec.head.classes)
+
+
+def _group_segments(opening: Opening) -> Iterator[Segment]:
+    group, kind = opening.group, CATALOGUE[opening.group.block]
+    part = f"group{opening.index + 1}"
+    yield Segment(part, opening.stage, opening.layers, group.out)
+    if not kind.uniform:
+        for index in range(1, group.depth):
+            layers = kind.layers(group, opening.in_chs, opening.resolution, index)
+            yield Segment(part, opening.stage, layers, group.out)
+    elif is_symbolic(group.depth) or is_array(group.depth) or group.depth > 1:
+        layers = kind.layers(group, group.out, opening.after, 1)
+        yield Segment(part, opening.stage, layers, group.out, group.depth - 1)
+
+
+def vanishes(spec: NetworkSpec) -> str | None:
+    """The part of a network, by its key in a file, in which no pixel of the map is left; None if there is none.
+
+    Only patches and 2x2 poolings, which round down, can do that.
+    """
+    if spec.stem is not None and 0 in stem_layer(spec.stem, spec.input[0], spec.input[1:]).resolution:
+        return "stem"
+    return next((f"groups[{opening.index}]" for opening in openings(spec) if 0 in opening.after), None)
 
 
 def stem_layer(stem: Stem, in_chs: Number, resolution: Resolution) -> Layer:

@@ -15,7 +15,7 @@ def strided(resolution: Resolution, stride: int) -> Resolution:
 
 
 def patched(resolution: Resolution, stride: int) -> Resolution:
-    """Size of the map after a layer of non-overlapping ``stride x stride`` patches (rounded down)."""
+    """Size of the map after a layer or pooling of non-overlapping ``stride x stride`` patches (rounded down)."""
     return resolution[0] // stride, resolution[1] // stride
 
 
@@ -31,7 +31,7 @@ class Layer:
         out_chs: output channels.
         resolution: height and width of the *output* map; ``(1, 1)`` for linear layers and squeeze-excitation.
         kernel: side of the square kernel.
-        stride: 1 or 2.
+        stride: 1 or 2; of patches, the kernel.
         groups: convolution groups; the very object ``in_chs`` for a depthwise convolution.
         bias: whether the layer has a bias.
         norm: whether a norm follows (2 parameters per output channel).

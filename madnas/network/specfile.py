@@ -8,7 +8,8 @@ from typing import Any
 
 from madnas.errors import SpecError
 from madnas.network.blocks import CATALOGUE, BlockKind, shortcut_of
-from madnas.network.cells import MIN_CELL, dense_out
+from madnas.network.cells import MIN_CELL, dense_out, skip_chs
+from madnas.network.expand import vanishes
 from madnas.network.spec import LINEAR_BLOCKS, SCHEMA, Group, Head, NetworkSpec, Stem, to_tree
 from madnas.network.yamlfile import Key, add_core_schema, check, did_you_mean, dotted, read_yaml, shorten
 from madnas.theory.numerics import Number
@@ -82,6 +83,7 @@ def parse_spec(tree: Mapping[str, Any], source: str) -> NetworkSpec:
     for part, problem in _problems(spec):
         problems[part].append(problem)
     found = [problem for part in problems.values() for problem in part]
+    found = found or list(_size_problems(spec))
     if found:
         raise SpecError(source, found, None if "schema" in tree else f"a spec file begins with 'schema: {SCHEMA}'")
     return spec
@@ -157,21 +159,43 @@ def _problems(spec: NetworkSpec) -> Iterator[tuple[str, str]]:
     yield from (("", problem) for problem in _top_problems(spec))
     if spec.stem is not None and spec.stem.out is not None:
         yield from (("stem", f"stem.{problem}") for problem in _stem_problems(spec.stem))
-    if spec.stem is None and not _is_mlp(spec) and spec.groups[0] and spec.groups[0].block not in STEMLESS:
+    first = next(iter(spec.groups), None)
+    if spec.stem is None and not _is_mlp(spec) and first is not None and first.block not in STEMLESS:
         yield (
             "stem",
             f"stem: missing; only networks that begin with {', '.join(sorted(STEMLESS | LINEAR_BLOCKS))} have none",
         )
-    before = spec.stem.out if spec.stem else spec.input and spec.input[0]
-    if spec.stem is None and spec.input is not None and _is_mlp(spec):
-        before = spec.input[0] * spec.input[1] * spec.input[2]
+    before = _first_chs(spec)
     for index, group in enumerate(spec.groups):
         if group is not None:
             part = f"groups[{index}]"
             yield from ((part, f"{part}.{problem}") for problem in _group_problems(group, spec, before))
-        before = group and group.out
+        before = group and _out_chs(group, before)
     if spec.head is not None:
         yield from (("head", f"head.{problem}") for problem in _head_problems(spec))
+
+
+def _first_chs(spec: NetworkSpec) -> Number | None:
+    """Channels that the first group sees, if known."""
+    if spec.stem is not None or spec.input is None:
+        return spec.stem and spec.stem.out
+    if _is_mlp(spec):
+        return spec.input[0] * spec.input[1] * spec.input[2]
+    first = next(iter(spec.groups), None)
+    return spec.input[0] if first is not None and first.block in STEMLESS else None
+
+
+def _out_chs(group: Group, before: Number | None) -> Number | None:
+    """Channels that a group gives out, if known: those of a dense one follow from its growth."""
+    if "growth" not in _keys(CATALOGUE.get(group.block)):
+        return group.out
+    sound = group.growth is not None and 0 < group.growth <= MAX_CHANNELS and 0 < group.depth <= MAX_DEPTH
+    return dense_out(group, before) if sound and before is not None else None
+
+
+def _keys(kind: BlockKind | None) -> frozenset[str]:
+    """Keys that a block may have besides those that every one has."""
+    return frozenset() if kind is None else kind.needs | kind.takes
 
 
 def _top_problems(spec: NetworkSpec) -> Iterator[str]:
@@ -181,6 +205,13 @@ def _top_problems(spec: NetworkSpec) -> Iterator[str]:
         yield f"input: expected channels, height and width from 1 to {MAX_SIDE}, found {shorten(str(list(spec.input)))}"
     if not 1 <= len(spec.groups) <= MAX_GROUPS:
         yield f"groups: expected 1 to {MAX_GROUPS} groups, found {'more' if spec.groups else 'none'}"
+
+
+def _size_problems(spec: NetworkSpec) -> Iterator[str]:
+    """Yield what is wrong with the input's size, of a network without other problems."""
+    part = vanishes(spec)
+    if part is not None:
+        yield f"input: {spec.input[1]} x {spec.input[2]} pixels are too few: none is left in {part}"
 
 
 def _stem_problems(stem: Stem) -> Iterator[str]:
@@ -193,6 +224,8 @@ def _stem_problems(stem: Stem) -> Iterator[str]:
         yield from _kernel("kernel", stem.kernel)
         yield from _stride("stride", stem.stride)
     yield from _one_of("act", stem.act, ACTIVATIONS)
+    if stem.norm in ("layer", "later") and stem.act != Stem(stem.out).act:
+        yield f"act: with 'norm: {stem.norm}' no activation follows the stem"
 
 
 def _head_problems(spec: NetworkSpec) -> Iterator[str]:
@@ -210,7 +243,7 @@ def _head_problems(spec: NetworkSpec) -> Iterator[str]:
     if head.conv is not None:
         yield from _range("conv", head.conv, MAX_CHANNELS)
         if _is_mlp(spec):
-            yield "conv: a network without a stem is an MLP and has no head convolution"
+            yield "conv: an MLP has no head convolution"
 
 
 def _group_problems(group: Group, spec: NetworkSpec, before: Number | None) -> Iterator[str]:
@@ -234,26 +267,28 @@ def _group_problems(group: Group, spec: NetworkSpec, before: Number | None) -> I
     if kind is not None and misfit is None:
         yield from _key_problems(group, kind)
         yield from _expand_problems(group, before)
-        yield from _cell_problems(group, before)
+        yield from _cell_problems(group, _keys(kind), before)
         if "pad" in kind.shortcuts and shortcut_of(group) == "pad" and before is not None and group.out < before:
             yield f"shortcut: 'pad' adds channels and cannot drop any, here {before} in and {group.out} out"
 
 
-def _cell_problems(group: Group, before: Number | None) -> Iterator[str]:
-    """Yield what is wrong with a cell, and with poolings."""
-    if group.pool and group.stride != 2:
+def _cell_problems(group: Group, keys: frozenset[str], before: Number | None) -> Iterator[str]:
+    """Yield what is wrong with a cell, and with poolings; ``keys`` are those of its kind."""
+    if "pool" in keys and group.pool and group.stride != 2:
         yield "pool: a 2x2 pooling needs stride 2"
-    if group.links is not None:
+    if "links" in keys and group.links is not None:
         if not 0 <= group.links <= MAX_CHANNELS:
             yield f"links: expected 0 to {MAX_CHANNELS}, found {shorten(str(group.links))}"
         if group.depth < MIN_CELL:
             yield f"depth: a random-skip cell has at least {MIN_CELL} layers, found {group.depth}"
         if not 0 <= group.seed <= MAX_SEED:
             yield f"seed: expected 0 to {MAX_SEED}, found {shorten(str(group.seed))}"
-    if group.growth is not None:
+    if "growth" in keys and group.growth is not None:
         yield from _range("growth", group.growth, MAX_CHANNELS)
-        if before is not None and group.out != dense_out(group, before):
-            yield f"out: a dense group gives out all that it has, here {dense_out(group, before)}, found {group.out}"
+        if before == 1 and group.stride == 2:
+            yield "stride: a dense group of stride 2 halves its input's channels, here 1"
+        elif _out_chs(group, before) not in (None, group.out):
+            yield f"out: a dense group gives out all that it has, here {_out_chs(group, before)}, found {group.out}"
 
 
 def _misfit(group: Group, spec: NetworkSpec) -> str | None:
@@ -272,7 +307,7 @@ def _is_mlp(spec: NetworkSpec) -> bool:
 
 def _key_problems(group: Group, kind: BlockKind) -> Iterator[str]:
     """Yield needed keys that are missing and given ones that the block does not take."""
-    known = kind.needs | kind.takes
+    known = _keys(kind)
     for f in fields(Group):
         value = getattr(group, f.name)
         if f.name in kind.needs and value is None:
@@ -299,6 +334,8 @@ def _expand_problems(group: Group, before: Number | None) -> Iterator[str]:
     # The first block expands the group's input, the others its output; ConvNeXt's all the latter.
     sources = [before] if before is not None and group.block != "convnext" else []
     sources += [group.out] if group.depth > 1 or group.block == "convnext" else []
+    if group.links is not None:
+        sources.append(skip_chs(group, group.out, max(2, group.depth - 1)))
     for chs in sources:
         if not 1 <= round(chs * group.expand) <= MAX_CHANNELS:
             yield f"expand: {group.expand} times {chs} channels is not between 1 and {MAX_CHANNELS}"

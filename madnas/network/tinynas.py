@@ -36,7 +36,7 @@ from typing import Any
 
 from madnas.errors import SpecError, UsageError
 from madnas.files import read_text
-from madnas.network.blocks import shortcut_of
+from madnas.network.blocks import CATALOGUE, shortcut_of
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.network.specfile import check_spec
 from madnas.network.yamlfile import did_you_mean, shorten
@@ -303,7 +303,7 @@ def dump_tinynas(spec: NetworkSpec) -> str:
     """
     check_spec(spec)
     problems = list(_foreign(spec))
-    if problems or spec.is_mlp:
+    if problems or spec.stem is None:
         raise SpecError(str(spec.name), [f"{problem} has no counterpart in TinyNAS" for problem in problems])
     default = "silu" if any(group.block == "inverted-residual" for group in spec.groups) else "relu"
     chs = spec.stem.out
@@ -321,28 +321,51 @@ def dump_tinynas(spec: NetworkSpec) -> str:
 
 def _foreign(spec: NetworkSpec) -> Iterator[str]:
     """Yield the parts of a network that TinyNAS cannot describe."""
-    if spec.is_mlp:
-        yield "a network without a stem (an MLP)"
-        return
-    if spec.stem.pool:
-        yield "stem.pool: maximum pooling"
-    for key, act in (("stem.act", spec.stem.act), *([("head.act", spec.head.act)] if spec.head.conv else [])):
-        if act not in ACTIVATIONS.values():
-            yield f"{key}: {act!r}"
-    chs = spec.stem.out
+    if spec.stem is None:
+        yield "a network without a stem" + (" (an MLP)" if spec.is_mlp else "")
+        if spec.is_mlp:
+            return
+    else:
+        yield from _foreign_stem(spec.stem)
+    chs = spec.stem.out if spec.stem else spec.input[0]
     for index, group in enumerate(spec.groups):
         for problem in _foreign_group(group, chs):
             yield f"groups[{index}].{problem}"
         chs = group.out
+    yield from _foreign_head(spec.head)
+
+
+def _foreign_stem(stem: Stem) -> Iterator[str]:
+    if stem.norm != "batch":
+        yield f"stem.norm: {stem.norm!r}"
+    if stem.pool:
+        yield "stem.pool: maximum pooling"
+    if stem.act not in ACTIVATIONS.values():
+        yield f"stem.act: {stem.act!r}"
+
+
+def _foreign_head(head: Head) -> Iterator[str]:
+    if head.norm != "none":
+        yield f"head.norm: {head.norm!r}"
+    if head.hidden:
+        yield f"head.hidden: {list(head.hidden)}"
+    if head.pool != 1:
+        yield f"head.pool: {head.pool} x {head.pool} pixels"
+    if head.conv and head.act not in ACTIVATIONS.values():
+        yield f"head.act: {head.act!r}"
 
 
 def _foreign_group(group: Group, in_chs: int) -> Iterator[str]:
     if group.act not in ACTIVATIONS.values():
         yield f"act: {group.act!r}"
     if group.block == "conv":
+        if group.norm != "batch":
+            yield f"norm: {group.norm!r}"
+        if group.pool:
+            yield "pool: maximum pooling"
         return
     if _class_of(group) is None:
-        yield f"block: {group.block!r} with se {group.se!r}"
+        yield f"block: {group.block!r}" + (f" with se {group.se!r}" if "se" in CATALOGUE[group.block].takes else "")
         return
     if group.block == "inverted-residual" and group.hidden is None:
         yield "expand: a width that changes inside the group"

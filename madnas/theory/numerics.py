@@ -57,6 +57,30 @@ def sqrt(x: Number) -> Number:
     return x**0.5
 
 
+def scaled(factor: float, x: Number) -> Number:
+    """``factor * x``; infinite, as the product of two floats is, where an array overflows, without numpy's warning."""
+    if is_array(x):
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            return factor * x
+    return factor * x
+
+
+def rounded(x: Number, least: int = 0) -> Number:
+    """Nearest whole number, of two the even one, but at least ``least``.
+
+    An expression stays as it is: a program relaxes whole numbers to real ones.
+    """
+    if is_symbolic(x):
+        return x
+    if is_array(x):
+        import numpy as np
+
+        return np.maximum(np.rint(x).astype(np.int64), least)
+    return max(round(x), least)
+
+
 def minimum(x: Number, y: Number) -> Number:
     """The smaller of two values, element by element for arrays; there is none for expressions."""
     if is_array(x) or is_array(y):
@@ -67,14 +91,7 @@ def minimum(x: Number, y: Number) -> Number:
 
 
 def floor_to_multiple(x: Number, multiple: int) -> Number:
-    """Largest multiple of ``multiple`` that is at most ``x``, but at least ``multiple`` itself.
-
-    For an expression this is the linear lower bound ``x - multiple + 1``, tight for whole ``x``: a program that counts
-    with it never overestimates a cost, so that its relaxation stays a relaxation. It is none for an ``x`` between whole
-    numbers (15.75 to a multiple of 8 is 8, the expression 8.75).
-    """
-    if is_symbolic(x):
-        return x - (multiple - 1)
+    """Largest multiple of ``multiple`` that is at most ``x``, but at least ``multiple`` itself; no expressions."""
     if is_array(x):
         import numpy as np
 

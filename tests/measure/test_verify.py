@@ -12,7 +12,7 @@ from madnas.models import build
 from madnas.network import named
 from madnas.network.blocks import CATALOGUE
 from madnas.network.count import count
-from madnas.network.spec import NetworkSpec
+from madnas.network.spec import LINEAR_BLOCKS, NetworkSpec
 from tests.models.examples import EXAMPLES
 from tests.strategies import CONVOLUTIONAL, mlps, networks
 
@@ -53,10 +53,13 @@ def test_random_mlps(spec: NetworkSpec) -> None:
 
 
 def test_random_networks_are_of_every_kind() -> None:
-    assert {*CONVOLUTIONAL, "linear"} == set(CATALOGUE)
+    assert {*CONVOLUTIONAL, *LINEAR_BLOCKS} == set(CATALOGUE)
 
 
-QUICK = ("resnet20", "resnet18", "mobilenetv2", "efficientnet-b0", "deepmad-r18", "deepmad-29m")
+QUICK = (
+    *("resnet20", "resnet18", "mobilenetv2", "efficientnet-b0", "deepmad-r18", "deepmad-29m"),
+    *("convnext-t", "densenet-121", "nnmass-cifar-3.8m", "vgg11", "wrn-16-8"),
+)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,17 @@
 """Small networks by hand, of every kind of block and shortcut, for tests of whatever every network must do."""
 
+from madnas.network.expand import at_resolution, vanishes
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 
 
 def network(*groups: Group, stem: Stem | None = None, head: Head | None = None, size: int = 32) -> NetworkSpec:
     """A network on square images with a default stem and head."""
     return NetworkSpec("example", (3, size, size), groups, head or Head(10), stem or Stem(8))
+
+
+def stemless(*groups: Group, head: Head) -> NetworkSpec:
+    """A network on square images that begins with its first group."""
+    return NetworkSpec("example", (3, 32, 32), groups, head)
 
 
 EXAMPLES: dict[str, NetworkSpec] = {
@@ -43,7 +49,55 @@ EXAMPLES: dict[str, NetworkSpec] = {
     "separable": network(
         Group("separable", 8, 2, kernel=3), Group("separable", 16, 2, kernel=5, stride=2, act="silu", se="efficientnet")
     ),
+    "vgg": stemless(
+        Group("conv", 8, 2, kernel=3, norm="none"),
+        Group("conv", 12, 2, kernel=3, stride=2, norm="none", pool=True),
+        Group("conv", 12, 1, kernel=3, stride=2, pool=True),
+        head=Head(10, hidden=(20, 15), pool=3),
+    ),
+    "preact": network(
+        Group("preact", 8, 1, kernel=3),
+        Group("preact", 12, 2, kernel=3),
+        Group("preact", 16, 2, kernel=3, stride=2),
+        stem=Stem(8, stride=1, norm="later"),
+        head=Head(10, norm="batch"),
+    ),
+    "convnext": network(
+        Group("convnext", 8, 2, expand=4, kernel=7, act="gelu"),
+        Group("convnext", 12, 1, hidden=30, kernel=5, stride=2, act="gelu"),
+        Group("convnext", 16, 2, expand=2, kernel=3, act="relu"),
+        stem=Stem(8, kernel=4, stride=4, norm="layer"),
+        head=Head(10, norm="layer"),
+    ),
+    "dense": network(
+        Group("dense", 8 + 3 * 4, 3, hidden=16, kernel=3, growth=4),
+        Group("dense", 10 + 2 * 6, 2, kernel=5, stride=2, growth=6),
+        stem=Stem(8, kernel=7, pool=True),
+        head=Head(10, norm="batch"),
+    ),
+    "random-skip": stemless(
+        Group("random-skip", 8, 5, kernel=3, links=10, bare=True, seed=3),
+        Group("random-skip", 12, 4, kernel=3, stride=2, links=100, seed=3),
+        Group("random-skip", 12, 3, kernel=5, links=0),
+        head=Head(10, norm="batch"),
+    ),
+    "random-skip-mobile": network(
+        Group("random-skip-mobile", 8, 4, expand=2, kernel=3, links=9, act="relu6"),
+        Group("random-skip-mobile", 12, 3, hidden=20, kernel=5, stride=2, links=5, act="relu6"),
+        head=Head(10, conv=32, act="relu6", norm="layer"),
+    ),
     "mlp": NetworkSpec("mlp", (3, 4, 5), (Group("linear", 16, 2), Group("linear", 12, 1, act="silu")), Head(10)),
+    "mlp-skip": NetworkSpec(
+        "mlp-skip",
+        (3, 4, 5),
+        (Group("random-skip-linear", 8, 5, links=10, act="elu"), Group("linear", 12, 1)),
+        Head(10, hidden=(9,)),
+    ),
 }
 
-CONVOLUTIONAL = {name: spec for name, spec in EXAMPLES.items() if spec.stem is not None}
+CONVOLUTIONAL = {name: spec for name, spec in EXAMPLES.items() if not spec.is_mlp}
+
+
+def smallest(spec: NetworkSpec) -> int:
+    """The side of the smallest square image that the network takes."""
+    return next(side for side in range(1, 100) if vanishes(at_resolution(spec, side)) is None)

@@ -57,6 +57,36 @@ def test_efficientnet_has_the_maps_of_timms() -> None:
     assert ours.feature_info.reduction() == theirs.feature_info.reduction()
 
 
+def test_convnext_has_the_maps_of_timms() -> None:
+    theirs = timm.create_model("convnext_tiny", features_only=True)
+    ours = backbone(named.get("convnext-t"))
+    assert ours.feature_info.channels() == theirs.feature_info.channels()
+    assert ours.feature_info.reduction() == theirs.feature_info.reduction()
+    assert sizes(ours(torch.randn(1, 3, 64, 64))) == sizes(theirs(torch.randn(1, 3, 64, 64)))
+
+
+def test_densenet_has_the_maps_of_timms() -> None:
+    # timm's last one has the batch norm that here is the head's.
+    theirs = timm.create_model("densenet121", features_only=True)
+    ours = backbone(named.get("densenet-121"))
+    assert ours.feature_info.channels() == theirs.feature_info.channels() == [64, 256, 512, 1024, 1024]
+    assert ours.feature_info.reduction() == theirs.feature_info.reduction()
+
+
+@pytest.mark.parametrize(
+    ("name", "modules", "reduction"),
+    [
+        ("vgg16", [f"groups.{n}" for n in range(5)], [1, 2, 4, 8, 16]),
+        ("densenet-cifar", ["groups.0", "groups.1", "groups.2"], [1, 2, 4]),
+        ("wrn-16-8", ["groups.0", "groups.1", "groups.2"], [1, 2, 4]),
+    ],
+)
+def test_stages_of_networks_with_little_or_no_stem(name: str, modules: list[str], reduction: list[int]) -> None:
+    model = build(named.get(name))
+    assert [info["module"] for info in model.feature_info] == modules
+    assert [info["reduction"] for info in model.feature_info] == reduction
+
+
 @pytest.mark.parametrize(
     ("out_indices", "channels"),
     [((0, 2), [12, 24]), ((1,), [20]), (2, [20, 24]), ((-1,), [24]), ((-3, -1), [12, 24])],
@@ -68,8 +98,10 @@ def test_out_indices(out_indices: int | tuple[int, ...], channels: list[int]) ->
     assert [shape[0] for shape in sizes(model(torch.randn(1, 3, 32, 32)))] == channels
 
 
-@pytest.mark.parametrize("out_indices", [(0,), (0, 1)], ids=str)
-@pytest.mark.parametrize("name", ["bottleneck-conv", "inverted-identity"])
+@pytest.mark.parametrize("out_indices", [(0,), (0, 1), (-1,)], ids=str)
+@pytest.mark.parametrize(
+    "name", ["bottleneck-conv", "inverted-identity", "convnext", "dense", "preact", "random-skip", "vgg"]
+)
 def test_backbone_keeps_no_parameter_that_its_maps_do_not_use(name: str, out_indices: tuple[int, ...]) -> None:
     # Unused parameters stop distributed training, and cost memory.
     model = timm.create_model("madnas", spec=EXAMPLES[name], features_only=True, out_indices=out_indices)
@@ -114,11 +146,16 @@ def test_pruned_network_says_so() -> None:
 
 
 @pytest.mark.parametrize("feature_cls", ["hook", "fx"])
-def test_timms_other_extractors_see_the_same_maps(feature_cls: str) -> None:
+@pytest.mark.parametrize(
+    "spec",
+    [THREE_STAGES, *(EXAMPLES[name] for name in ("convnext", "dense", "preact", "random-skip", "vgg"))],
+    ids=["three", "convnext", "dense", "preact", "random-skip", "vgg"],
+)
+def test_timms_other_extractors_see_the_same_maps(spec: NetworkSpec, feature_cls: str) -> None:
     torch.manual_seed(0)
-    ours = backbone(THREE_STAGES)
+    ours = backbone(spec)
     torch.manual_seed(0)
-    theirs = backbone(THREE_STAGES, feature_cls=feature_cls)
+    theirs = backbone(spec, feature_cls=feature_cls)
     image = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(theirs(image), ours(image))
 
@@ -145,6 +182,6 @@ def test_maps_have_the_sizes_that_the_closed_form_says(spec: NetworkSpec) -> Non
     for segment in segments(spec):
         main = [layer for layer in segment.layers if layer.main]
         if segment.part != "head" and segment.repeat and main:
-            last[segment.stage] = (main[-1].out_chs, *main[-1].resolution)
+            last[segment.stage] = (segment.out_chs, *main[-1].resolution)
     maps = backbone(spec)(torch.zeros(1, *spec.input))
     assert sizes(maps) == [last[stage] for stage in sorted(last)]

@@ -1,5 +1,7 @@
 """What every network must do, and timm's interface."""
 
+from dataclasses import replace
+
 import pytest
 import timm
 import torch
@@ -8,9 +10,11 @@ from timm.models import group_parameters
 from torch import nn
 
 from madnas.models import build
+from madnas.models.registry import FIRST_CONVS
 from madnas.network.expand import at_resolution
 from madnas.network.spec import Group, NetworkSpec
-from tests.models.examples import CONVOLUTIONAL, EXAMPLES, network
+from madnas.network.specfile import STEMLESS
+from tests.models.examples import CONVOLUTIONAL, EXAMPLES, network, smallest
 
 every = pytest.mark.parametrize("spec", EXAMPLES.values(), ids=EXAMPLES.keys())
 every_conv = pytest.mark.parametrize("spec", CONVOLUTIONAL.values(), ids=CONVOLUTIONAL.keys())
@@ -26,6 +30,9 @@ def test_gradient_reaches_every_parameter(spec: NetworkSpec) -> None:
     torch.manual_seed(0)
     # Eval mode, because a batch's own statistics make a loss blind to some shifts and scales before them.
     model = build(spec, zero_init_last=False).double().eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("gamma"):
+            nn.init.ones_(parameter)  # ConvNeXt's, which start so small that hardly a gradient passes
     logits = model(images(spec, batch=4, dtype=torch.float64))
     nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9] == []
@@ -77,8 +84,9 @@ def test_channels_last_gives_the_same(spec: NetworkSpec) -> None:
 
 
 @every_conv
-@pytest.mark.parametrize("size", [(1, 1), (17, 32), (40, 9)], ids=str)
-def test_any_input_size(spec: NetworkSpec, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [None, (17, 32), (40, 9)], ids=["smallest", "17x32", "40x9"])
+def test_any_input_size(spec: NetworkSpec, size: tuple[int, int] | None) -> None:
+    size = size or (smallest(spec), smallest(spec))
     model, other = build(spec).eval(), build(at_resolution(spec, *size)).eval()
     other.load_state_dict(model.state_dict())  # the size is no part of the weights
     batch = torch.randn(1, 3, *size)
@@ -90,8 +98,17 @@ def test_head_splits_in_pooled_features_and_classifier(spec: NetworkSpec) -> Non
     model = build(spec).eval()
     batch = images(spec)
     pooled = model.forward_head(model.forward_features(batch), pre_logits=True)
-    assert pooled.shape == (2, model.num_features) == (2, model.head_hidden_size)
+    assert pooled.shape == (2, model.head_hidden_size)
     torch.testing.assert_close(model.get_classifier()(pooled), model(batch))
+
+
+@every
+def test_every_parameter_belongs_to_a_group(spec: NetworkSpec) -> None:
+    model = build(spec)
+    groups = group_parameters(model, model.group_matcher())
+    blocks = sum(spec.depths)
+    assert sum(len(names) for names in groups.values()) == len(list(model.parameters()))
+    assert len(groups) == blocks + 1 + (spec.stem is not None)
 
 
 @every
@@ -121,6 +138,18 @@ def test_number_of_classes_and_of_input_channels_can_be_overridden(spec: Network
     model = build(spec, num_classes=3, in_chans=1).eval()
     assert (model.num_classes, model.in_chans) == (3, 1)
     assert model(torch.randn(2, 1, *spec.input[1:])).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["stemless-conv", "vgg", "random-skip", "random-skip-mobile"])
+def test_first_convolution_has_the_name_that_timm_is_told(name: str) -> None:
+    spec = EXAMPLES["conv"] if name == "stemless-conv" else EXAMPLES[name]
+    model = timm.create_model("madnas", spec=replace(spec, stem=None))
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    assert model.get_submodule(model.default_cfg["first_conv"]) is first
+
+
+def test_every_block_that_may_come_first_has_its_first_convolution() -> None:
+    assert set(FIRST_CONVS) == STEMLESS
 
 
 @every
@@ -238,23 +267,28 @@ def test_parameters_group_by_depth() -> None:
     assert all(name.startswith("groups.1.0.") for name in groups[3])
 
 
-def test_compiles_without_a_break() -> None:
-    spec = EXAMPLES["inverted-pool"]
+MODERN = ["inverted-pool", "convnext", "dense", "preact", "random-skip", "vgg"]
+
+
+@pytest.mark.parametrize("name", MODERN)
+def test_compiles_without_a_break(name: str) -> None:
+    spec = EXAMPLES[name]
     model = build(spec).eval()
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(images(spec)), model(images(spec)))
 
 
-def test_exports() -> None:
-    spec = EXAMPLES["inverted-pool"]
+@pytest.mark.parametrize("name", MODERN)
+def test_exports(name: str) -> None:
+    spec = EXAMPLES[name]
     model = build(spec).eval()
     program = torch.export.export(model, (images(spec),))
     torch.testing.assert_close(program.module()(images(spec)), model(images(spec)))
 
 
-def test_builds_on_the_meta_device() -> None:
-    spec = EXAMPLES["bottleneck-conv"]
+@every
+def test_builds_on_the_meta_device(spec: NetworkSpec) -> None:
     with torch.device("meta"):
         model = build(spec)
-    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
-    assert model(torch.empty(2, 3, 32, 32, device="meta")).shape == (2, 10)
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
+    assert model(torch.empty(2, *spec.input, device="meta")).shape == (2, 10)

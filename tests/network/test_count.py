@@ -9,9 +9,9 @@ import pytest
 from madnas.network.analyse import analyse
 from madnas.network.blocks import CATALOGUE
 from madnas.network.count import Counts, count
-from madnas.network.expand import at_resolution, segments
+from madnas.network.expand import at_resolution, segments, vanishes
 from madnas.network.named import get
-from madnas.network.spec import Group, Head, NetworkSpec, Stem
+from madnas.network.spec import LINEAR_BLOCKS, Group, Head, NetworkSpec, Stem
 
 DEEPMAD = ("r18", "r34", "r50", "29m", "29m-288", "50m", "89m")
 BASELINES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenetv2", "efficientnet-b0", "resnet20")
@@ -94,6 +94,61 @@ BY_HAND = {
         # 4*25 + 8, 4*6 + 12
         Counts(108 + 36, 4 * (100 + 24), 4 * 10, 2),
     ),
+    "conv bias": (
+        Group("conv", 6, 2, kernel=3, norm="none"),
+        # 4*9*6 + 6 and 6*9*6 + 6
+        Counts(222 + 330, 16 * (216 + 324), 192, 2),
+    ),
+    "conv pool": (Group("conv", 6, 1, kernel=3, stride=2, pool=True), Counts(228, 4 * 216, 24, 1)),
+    "preact": (
+        Group("preact", 6, 2, kernel=3, stride=2),
+        # first, on 2x2 maps: norm 8, 216, norm 12, 324, projection 24; second: 12 + 324, 12 + 324
+        Counts(8 + 216 + 12 + 324 + 24 + 672, 4 * (216 + 324 + 24 + 648), 4 * 6 * 5, 4),
+    ),
+    "preact, same shape": (Group("preact", 4, 1, kernel=3), Counts(2 * (8 + 144), 16 * 288, 128, 2)),
+    "convnext": (
+        Group("convnext", 4, 1, expand=4, kernel=7),
+        # 4*49 + 4 and norm 8; 4*16 + 16; 16*4 + 4 and scale 4
+        Counts(200 + 8 + 80 + 68 + 4, 16 * (196 + 64 + 64), 16 * 24, 3),
+    ),
+    "convnext, strided": (
+        Group("convnext", 6, 2, hidden=9, kernel=3, stride=2),
+        # norm 8 and 4*4*6 + 6 of 2x2 patches; twice 54 + 6 and norm 12, 54 + 9, 54 + 6 and scale 6
+        Counts(8 + 102 + 2 * (72 + 63 + 66), 4 * 96 + 2 * 4 * 162, 4 * 6 + 2 * 4 * 21, 7),
+    ),
+    "dense": (
+        Group("dense", 10, 2, hidden=5, kernel=3, growth=3),
+        # norm 8, 4*5, norm 10, 5*9*3; the second sees 7 channels: norm 14, 7*5, norm 10, 135
+        Counts(8 + 20 + 10 + 135 + 14 + 35 + 10 + 135, 16 * (20 + 135 + 35 + 135), 16 * 2 * 8, 4),
+    ),
+    "dense, transition": (
+        Group("dense", 5, 1, kernel=3, stride=2, growth=3),
+        # norm 8 and 4*2, before the pooling; norm 4 and 2*9*3 behind it
+        Counts(8 + 8 + 4 + 54, 16 * 8 + 4 * 54, 16 * 2 + 4 * 3, 2),
+    ),
+    "random-skip": (
+        Group("random-skip", 3, 4, kernel=3, links=4),
+        # inputs: 4, the stem's; 3; 3 + min(3, 4); 3 + min(6, 4); each with a norm and 9*3 weights
+        Counts((2 + 27) * (4 + 3 + 6 + 7), 16 * 27 * 20, 16 * 12, 4),
+    ),
+    "random-skip, bare": (
+        Group("random-skip", 3, 4, kernel=3, stride=2, links=4, bare=True),
+        Counts((2 + 27) * 20 - 8, 4 * 27 * 20, 4 * 12, 4),
+    ),
+    "random-skip, no links": (
+        Group("random-skip", 3, 4, kernel=3, links=0),
+        Counts((2 + 27) * (4 + 3 + 3 + 3), 16 * 27 * 13, 16 * 12, 4),
+    ),
+    "random-skip-mobile": (
+        Group("random-skip-mobile", 3, 3, hidden=5, kernel=3, stride=2, links=2),
+        # inputs: 4, on 4x4; 3; 3 + 2; then always 5*9 + 10 and 5*3 + 6
+        Counts((20 + 10) + (15 + 10) + (25 + 10) + 3 * (55 + 21), 16 * 20 + 4 * (15 + 25 + 3 * 60), 80 + 40 + 96, 9),
+    ),
+    "random-skip-mobile, expand": (
+        Group("random-skip-mobile", 4, 3, expand=2, kernel=3, links=4),
+        # inputs 4, 4, 8; hidden 8, 8, 16
+        Counts(2 * (48 + 88 + 40) + (160 + 176 + 72), 16 * (2 * 136 + 128 + 144 + 64), 16 * (2 * 20 + 36), 9),
+    ),
 }
 
 
@@ -110,12 +165,62 @@ def test_block_by_hand(name):
 
 
 def test_hand_counts_cover_the_catalogue():
-    assert {group.block for group, _ in BY_HAND.values()} | {"linear"} == set(CATALOGUE)
+    assert {group.block for group, _ in BY_HAND.values()} | LINEAR_BLOCKS == set(CATALOGUE)
 
 
 def test_mlp_by_hand():
     spec = NetworkSpec("mlp", (1, 2, 3), (Group("linear", 5, 2),), Head(4))
     assert count(spec) == Counts(6 * 5 + 5 + 5 * 5 + 5 + 5 * 4 + 4, 30 + 25 + 20, 14, 3)
+
+
+def test_mlp_of_a_random_skip_cell_by_hand():
+    spec = NetworkSpec("mlp", (1, 2, 3), (Group("random-skip-linear", 5, 4, links=3),), Head(4, hidden=(7,)))
+    # inputs 6, 5, 5 + 3, 5 + 3; then 5*7 and 7*4
+    weights = 5 * (6 + 5 + 8 + 8) + 35 + 28
+    assert count(spec) == Counts(weights + 4 * 5 + 7 + 4, weights, 4 * 5 + 7 + 4, 6)
+
+
+ONE = NetworkSpec("one", (3, 8, 8), (Group("conv", 6, 1, kernel=3),), Head(10), Stem(4))
+"""Its group gives out 6 channels on 4x4 maps; its classifier costs 70 params and 60 MACs."""
+
+
+@pytest.mark.parametrize(
+    ("head", "params", "macs"),
+    [
+        (Head(10, norm="batch"), 12, 0),
+        (Head(10, norm="layer"), 12, 0),
+        # 6*4 features of 2x2 pixels, then 20 and 5
+        (Head(10, hidden=(20, 5), pool=2), 480 + 20 + 100 + 5 + 50 + 10 - 70, 480 + 100 + 50 - 60),
+        (Head(10, pool=2), 180, 180),
+        # 6*20 and norm 40; layer norm 40 and a classifier of 4*20*10 + 10
+        (Head(10, conv=20, norm="layer", pool=2), 160 + 40 + 810 - 70, 16 * 120 + 800 - 60),
+    ],
+    ids=["batch", "layer", "hidden", "pool", "all"],
+)
+def test_heads_by_hand(head, params, macs):
+    costs, base = count(replace(ONE, head=head)), count(ONE)
+    assert (costs.params - base.params, costs.macs - base.macs) == (params, macs)
+    assert costs.layers - base.layers == (head.conv is not None)
+
+
+@pytest.mark.parametrize(
+    ("stem", "params", "macs", "side"),
+    [
+        (Stem(4), 116, 1728, 4),
+        (Stem(4, norm="later"), 108, 1728, 4),
+        # 3*16*4 + 4 and norm 8, on 2x2 maps
+        (Stem(4, kernel=4, stride=4, norm="layer"), 204, 4 * 192, 2),
+    ],
+    ids=["batch", "later", "layer"],
+)
+def test_stems_by_hand(stem, params, macs, side):
+    costs = count(replace(ONE, stem=stem))
+    assert (costs.params, costs.macs) == (params + 228 + 70, macs + side**2 * 216 + 60)
+
+
+def test_network_without_a_stem_by_hand():
+    # its group sees the image: 3*9*6 + 12, on 8x8
+    assert count(replace(ONE, stem=None)) == Counts(174 + 70, 64 * 162 + 60, 64 * 6 + 10, 1)
 
 
 def test_head_convolution_by_hand():
@@ -141,6 +246,29 @@ def test_odd_sizes_round_up():
     assert resolutions == [(17, 9), (9, 5), (1, 1)]
 
 
+@pytest.mark.parametrize(
+    "group",
+    [
+        Group("conv", 4, 2, kernel=3, stride=2, pool=True),
+        Group("convnext", 4, 2, expand=2, kernel=3, stride=2),
+        Group("dense", 6, 2, kernel=3, stride=2, growth=2),
+    ],
+    ids=lambda group: group.block,
+)
+def test_odd_sizes_of_patches_and_poolings_round_down(group):
+    spec = NetworkSpec("odd", (3, 33, 17), (group,), Head(10), Stem(4, kernel=3, stride=3, norm="layer"))
+    resolutions = [segment.layers[-1].resolution for segment in segments(spec)]
+    assert resolutions == [(11, 5), (5, 2), (5, 2), (1, 1)]
+
+
+def test_map_that_vanishes():
+    group = Group("convnext", 4, 1, expand=2, kernel=3, stride=2)
+    spec = NetworkSpec("small", (3, 8, 16), (group, group), Head(10), Stem(4, kernel=4, stride=4, norm="layer"))
+    assert [vanishes(at_resolution(spec, side)) for side in (3, 4, 8, 16)] == ["stem", "groups[0]", "groups[1]", None]
+    assert vanishes(spec) == "groups[1]"
+    assert vanishes(at_resolution(get("resnet50"), 1)) is None
+
+
 ARRAYS: dict[str, dict[str, Any]] = {
     "bottleneck": {"block": "bottleneck", "shortcut": "pool"},
     "basic-pool": {"block": "basic", "shortcut": "pool"},
@@ -148,6 +276,8 @@ ARRAYS: dict[str, dict[str, Any]] = {
     "inverted-residual": {"block": "inverted-residual"},
     "inverted-residual-se": {"block": "inverted-residual", "se": "deepmad", "shortcut": "pool"},
     "conv": {"block": "conv"},
+    "preact": {"block": "preact"},
+    "convnext": {"block": "convnext", "expand": 4},
 }
 
 

@@ -1,12 +1,17 @@
 """Named networks: their structure against the papers' tables, spellings, unknown names, registration."""
 
+from pathlib import Path
+
 import pytest
 
 from madnas.errors import UsageError
-from madnas.network import named
+from madnas.network import named, zoo
 from madnas.network.expand import segments
-from madnas.network.named import UnknownName, get, make_divisible, names, unknown_name
+from madnas.network.named import UnknownName, get, names, unknown_name
+from madnas.network.spec import Stem
 from madnas.network.specfile import check_spec
+from madnas.network.zoo.mobile import make_divisible
+from madnas.network.zoo.skip import skip_mlp
 
 
 def test_names():
@@ -35,6 +40,13 @@ def test_every_network_can_be_built_and_bears_its_name(name):
         "mobilenetv2_1.40": "mobilenetv2-1.4",
         "mobilenetv2-0.35": "mobilenetv2-0.35",
         "EfficientNet_B0": "efficientnet-b0",
+        "ConvNeXt_T": "convnext-t",
+        "DenseNet121": "densenet-121",
+        "VGG-16": "vgg16",
+        "WRN_28_10": "wrn-28-10",
+        "wrn-52-1": "wrn-52-1",
+        "wrn-imagenet-101-1.5": "wrn-imagenet-101-1.5",
+        "RAN-i-T": "ran-i-t",
     }.items(),
 )
 def test_spellings(spelling, name):
@@ -60,6 +72,64 @@ def test_unknown_name_suggests_the_nearest():
 def test_impossible_widths(width):
     with pytest.raises(UsageError, match=f"mobilenetv2-{width}: the width must be above 0 and at most 10"):
         get(f"mobilenetv2-{width}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    {
+        "wrn-4-2": "a depth of 6 n",
+        "wrn-27-10": "a depth of 6 n",
+        "wrn-28-0": "a factor of at least 1",
+        "wrn-imagenet-50-0.5": "the factor must be at least 1",
+    }.items(),
+)
+def test_impossible_wide_resnets(name, message):
+    with pytest.raises(UsageError, match=f"{name}: .*{message}"):
+        get(name)
+
+
+def test_wide_resnet_is_its_table():
+    # Zagoruyko and Komodakis 2016, Table 1, with N = (28 - 4) / 6 and k = 10
+    spec = get("wrn-28-10")
+    assert [(group.block, group.out, group.depth, group.stride) for group in spec.groups] == [
+        *(("preact", 160, 4, 1), ("preact", 320, 4, 2), ("preact", 640, 4, 2))
+    ]
+    assert (spec.stem, spec.head.norm) == (Stem(16, stride=1, norm="later"), "batch")
+
+
+def test_wide_resnets_of_imagenet_are_wide_in_the_right_place():
+    basic, bottleneck = get("wrn-imagenet-18-2"), get("wrn-imagenet-50-2")
+    assert [group.out for group in basic.groups] == [128, 256, 512, 1024]
+    assert [(group.hidden, group.out) for group in bottleneck.groups] == [
+        *((128, 256), (256, 512), (512, 1024), (1024, 2048))
+    ]
+
+
+@pytest.mark.parametrize("name", ["densenet-121", "densenet-169", "densenet-201", "densenet-161"])
+def test_densenets_give_out_all_that_they_have(name):
+    ends = {"densenet-121": 1024, "densenet-169": 1664, "densenet-201": 1920, "densenet-161": 2208}
+    assert get(name).groups[-1].out == ends[name]
+
+
+def test_cells_of_nn_mass():
+    spec = get("nnmass-cifar-5.0m")
+    assert [(group.out, group.depth, group.links, group.bare, group.stride) for group in spec.groups] == [
+        *((32, 12, 60, True, 1), (64, 12, 130, False, 2), (128, 12, 170, False, 2))
+    ]
+    assert skip_mlp("mlp", 784, 16, 8, 4, 10).is_mlp
+    check_spec(skip_mlp("mlp", 784, 16, 8, 4, 10))
+
+
+def test_ran_i_is_its_table():
+    # RAN, Table 7
+    spec = get("ran-i-t")
+    assert [(group.out, group.depth) for group in spec.groups] == [(64, 5), (128, 5), (256, 15), (511, 5)]
+    assert spec.stem == Stem(64, 4, 4, norm="layer")
+
+
+def test_every_module_of_the_zoo_is_imported():
+    folder = Path(zoo.__file__).parent
+    assert sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__") == sorted(zoo.__all__)
 
 
 def test_unknown_name_of_another_kind():

@@ -26,6 +26,7 @@ from madnas.network.specfile import (
     spec_to_tree,
 )
 from madnas.network.yamlfile import parse_yaml
+from tests import strategies
 
 TREE: dict[str, Any] = {
     "schema": SCHEMA,
@@ -89,6 +90,144 @@ def test_document_has_the_fields_of_a_network():
     assert {f.name for f in fields(_Document)} == {f.name for f in fields(NetworkSpec)} | {"schema"}
 
 
+VGG: dict[str, Any] = {
+    "schema": SCHEMA,
+    "name": "vgg",
+    "input": [3, 32, 32],
+    "groups": [
+        {"block": "conv", "out": 8, "depth": 1, "kernel": 3, "norm": "none"},
+        {"block": "conv", "out": 16, "depth": 2, "kernel": 3, "stride": 2, "norm": "none", "pool": True},
+    ],
+    "head": {"classes": 10, "hidden": [64, 32], "pool": 7},
+}
+
+DENSE: dict[str, Any] = {
+    "schema": SCHEMA,
+    "name": "dense",
+    "input": [3, 32, 32],
+    "stem": {"out": 8, "norm": "later"},
+    "groups": [
+        {"block": "dense", "out": 20, "depth": 3, "hidden": 16, "kernel": 3, "growth": 4},
+        {"block": "dense", "out": 16, "depth": 1, "kernel": 3, "stride": 2, "growth": 6},
+    ],
+    "head": {"classes": 10, "norm": "batch"},
+}
+
+CELLS: dict[str, Any] = {
+    "schema": SCHEMA,
+    "name": "cells",
+    "input": [3, 32, 32],
+    "groups": [
+        {"block": "random-skip", "out": 8, "depth": 5, "kernel": 3, "links": 9, "seed": 3, "bare": True},
+        {"block": "random-skip-mobile", "out": 8, "depth": 3, "kernel": 3, "links": 0, "expand": 2, "stride": 2},
+    ],
+    "head": {"classes": 10, "norm": "batch"},
+}
+
+CONVNEXT: dict[str, Any] = {
+    "schema": SCHEMA,
+    "name": "convnext",
+    "input": [3, 32, 32],
+    "stem": {"out": 8, "kernel": 4, "stride": 4, "norm": "layer"},
+    "groups": [
+        {"block": "convnext", "out": 8, "depth": 2, "kernel": 7, "expand": 4, "act": "gelu"},
+        {"block": "convnext", "out": 16, "depth": 2, "kernel": 7, "hidden": 40, "act": "gelu", "stride": 2},
+    ],
+    "head": {"classes": 10, "norm": "layer"},
+}
+
+
+def test_trees_become_networks():
+    first, second = parse_spec(CELLS, "x").groups
+    assert first == Group("random-skip", 8, 5, kernel=3, links=9, seed=3, bare=True)
+    assert (second.links, second.expand) == (0, 2)
+    assert parse_spec(VGG, "x").head == Head(10, hidden=(64, 32), pool=7)
+    assert [group.pool for group in parse_spec(VGG, "x").groups] == [False, True]
+    assert parse_spec(CONVNEXT, "x").stem == Stem(8, 4, 4, norm="layer")
+    assert [group.growth for group in parse_spec(DENSE, "x").groups] == [4, 6]
+
+
+WRONG_KINDS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
+    "stem norm": (DENSE, "stem.norm", "latter", "stem.norm: unknown 'latter'; did you mean 'later'"),
+    "stem act later": (DENSE, "stem.act", "silu", "stem.act: with 'norm: later' no activation follows the stem"),
+    "stem act layer": (CONVNEXT, "stem.act", "gelu", "stem.act: with 'norm: layer' no activation follows the stem"),
+    "patches that overlap": (CONVNEXT, "stem.stride", 2, "stem.stride: with 'norm: layer' it has to be the kernel"),
+    "patches of another size": (CONVNEXT, "stem.kernel", 3, "stem.stride: with 'norm: layer' it has to be the kernel"),
+    "patch too large": (CONVNEXT, "stem", {"out": 8, "kernel": 32, "stride": 32, "norm": "layer"}, "stem.stride: with"),
+    "stride without patches": (
+        CONVNEXT,
+        "stem",
+        {"out": 8, "kernel": 3, "stride": 4},
+        "stem.stride: expected 1 or 2, found 4",
+    ),
+    "stem missing": (DENSE, "stem", ..., "stem: missing; only networks that begin with conv, linear, random-skip"),
+    "group norm": (VGG, "groups.0.norm", "layer", "groups[0].norm: unknown 'layer'; one of batch, none"),
+    "norm not taken": (CELLS, "groups.0.norm", "none", "groups[0].norm: not a key of block 'random-skip', which takes"),
+    "pool without stride": (VGG, "groups.0.pool", True, "groups[0].pool: a 2x2 pooling needs stride 2"),
+    "pool not taken": (DENSE, "groups.1.pool", True, "groups[1].pool: not a key of block 'dense', which takes"),
+    "growth needed": (DENSE, "groups.0.growth", ..., "groups[0].growth: missing; block 'dense' needs it"),
+    "dense out": (
+        DENSE,
+        "groups.0.out",
+        24,
+        "groups[0].out: a dense group gives out all that it has, here 20, found 24",
+    ),
+    "dense out strided": (DENSE, "groups.1.out", 26, "groups[1].out: a dense group gives out all that it has, here 16"),
+    "dense se": (DENSE, "groups.1.se", "deepmad", "groups[1].se: not a key of block 'dense', which takes"),
+    "links needed": (CELLS, "groups.0.links", ..., "groups[0].links: missing; block 'random-skip' needs it"),
+    "links negative": (CELLS, "groups.0.links", -1, "groups[0].links: expected 0 to 1000000, found -1"),
+    "links huge": (CELLS, "groups.0.links", 10**9, "groups[0].links: expected 0 to 1000000, found 1000000000"),
+    "links not taken": (VGG, "groups.0.links", 3, "groups[0].links: not a key of block 'conv', which takes"),
+    "seed negative": (CELLS, "groups.0.seed", -1, "groups[0].seed: expected 0 to 9223372036854775807, found -1"),
+    "seed huge": (CELLS, "groups.0.seed", 2**63, "groups[0].seed: expected 0 to 9223372036854775807"),
+    "seed type": (CELLS, "groups.0.seed", "x", "groups[0].seed: expected an integer, found 'x'"),
+    "seed not taken": (VGG, "groups.0.seed", 3, "groups[0].seed: not a key of block 'conv', which takes"),
+    "cell too short": (
+        CELLS,
+        "groups.0.depth",
+        2,
+        "groups[0].depth: a random-skip cell has at least 3 layers, found 2",
+    ),
+    "bare not taken": (CELLS, "groups.1.bare", True, "groups[1].bare: not a key of block 'random-skip-mobile', which"),
+    "bare type": (CELLS, "groups.0.bare", 1, "groups[0].bare: expected true or false, found 1"),
+    "expand of the links": (
+        CELLS,
+        "groups.1",
+        CELLS["groups"][1] | {"links": 10**6, "depth": 9_000, "out": 1000},
+        "groups[1].expand: 2.0 times 1001000 channels is not between 1 and 1000000",
+    ),
+    "both widths": (CONVNEXT, "groups.0.hidden", 3, "groups[0].hidden: given beside 'expand'"),
+    "no width": (CONVNEXT, "groups.1.hidden", ..., "groups[1].hidden: missing; block 'convnext' needs exactly one"),
+    "small expand": (CONVNEXT, "groups.0.expand", 0.01, "groups[0].expand: 0.01 times 8 channels is not between 1"),
+    "shortcut not taken": (CONVNEXT, "groups.0.shortcut", "conv", "groups[0].shortcut: not a key of block 'convnext'"),
+    "head norm": (DENSE, "head.norm", "group", "head.norm: unknown 'group'; one of none, batch, layer"),
+    "two head norms": (DENSE, "head.conv", 32, "head.norm: 'batch' is for heads without a convolution, which has"),
+    "head pool": (VGG, "head.pool", 0, "head.pool: expected 1 to 64, found 0"),
+    "head pool huge": (VGG, "head.pool", 65, "head.pool: expected 1 to 64, found 65"),
+    "head hidden": (VGG, "head.hidden", [64, 0], "head.hidden[1]: expected 1 to 1000000, found 0"),
+    "head hidden type": (VGG, "head.hidden", 64, "head.hidden: expected a list, found 64"),
+    "head hidden text": (VGG, "head.hidden", ["a"], "head.hidden[0]: expected an integer, found 'a'"),
+    "growth zero": (DENSE, "groups.0.growth", 0, "groups[0].growth: expected 1 to 1000000, found 0"),
+    "dense depth": (DENSE, "groups.0.depth", 0, "groups[0].depth: expected 1 to 10000, found 0"),
+    "too small for patches": (CONVNEXT, "input", [3, 3, 32], "input: 3 x 32 pixels are too few: none is left in stem"),
+    "too small for blocks": (
+        CONVNEXT,
+        "input",
+        [3, 7, 32],
+        "input: 7 x 32 pixels are too few: none is left in groups[1]",
+    ),
+    "too small for pooling": (VGG, "input", [3, 1, 1], "input: 1 x 1 pixels are too few: none is left in groups[1]"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_mistakes_of_each_kind(case):
+    tree, path, value, expected = WRONG_KINDS[case]
+    found = problems(changed(path, value, tree))
+    assert found[0].startswith(expected)
+    assert len(found) == 1
+
+
 WRONG = {
     "schema missing": ("schema", ..., "schema: missing"),
     "schema other": ("schema", "madnas/space/1", f"schema: expected '{SCHEMA}', found 'madnas/space/1'"),
@@ -101,7 +240,11 @@ WRONG = {
     "input huge": ("input", [3, 64, 16385], "input: expected channels, height and width from 1 to 16384"),
     "input short": ("input", [3, 64], "input[2]: missing"),
     "input type": ("input", 64, "input: expected a list, found 64"),
-    "stem missing": ("stem", ..., "stem: missing; only a network of 'linear' blocks, an MLP, has none"),
+    "stem missing": (
+        "stem",
+        ...,
+        "stem: missing; only networks that begin with conv, linear, random-skip, random-skip-",
+    ),
     "stem key": ("stem.pol", True, "stem.pol: unknown key; did you mean 'pool'?"),
     "stem out": ("stem.out", ..., "stem.out: missing"),
     "stem kernel": ("stem.kernel", 2, "stem.kernel: expected an odd number from 1 to 31, found 2"),
@@ -119,7 +262,7 @@ WRONG = {
         "groups[0].block: unknown 'botleneck'; did you mean 'bottleneck'?",
     ),
     "block missing": ("groups.0.block", ..., "groups[0].block: missing"),
-    "block linear": ("groups.0.block", "linear", "groups[0].block: a network with a stem has no 'linear' blocks"),
+    "block linear": ("groups.0.block", "linear", "groups[0].block: a convolutional network has no 'linear' blocks"),
     "out zero": ("groups.0.out", 0, "groups[0].out: expected 1 to 1000000, found 0"),
     "out negative": ("groups.0.out", -8, "groups[0].out: expected 1 to 1000000, found -8"),
     "out huge": ("groups.0.out", 10**60, "groups[0].out: expected 1 to 1000000, found 1000"),
@@ -188,14 +331,42 @@ def test_expand_must_leave_sane_widths(expand):
     assert found[0].startswith("groups[1].expand: ")
 
 
-def test_mistakes_of_mlps():
-    assert problems(changed("head.conv", 3, MLP)) == [
-        "head.conv: a network without a stem is an MLP and has no head convolution"
+def test_transition_of_one_channel():
+    group = {"block": "dense", "out": 6, "depth": 1, "kernel": 3, "stride": 2, "growth": 6}
+    tree = changed("groups", [group], changed("stem.out", 1, DENSE))
+    assert problems(tree) == ["groups[0].stride: a dense group of stride 2 halves its input's channels, here 1"]
+
+
+def test_cell_of_an_mlp():
+    cell = {"block": "random-skip-linear", "out": 8, "depth": 2, "links": 4}
+    assert problems(changed("groups", [*MLP["groups"], cell], MLP)) == [
+        "groups[1].depth: a random-skip cell has at least 3 layers, found 2"
     ]
+    assert parse_spec(changed("groups", [cell | {"depth": 3}], MLP), "x").is_mlp
+    message = "a network without a stem that begins with linear layers is an MLP and has no others"
+    assert problems(changed("groups", [*VGG["groups"], cell], VGG))[:2] == [
+        f"groups[{index}].block: {message}" for index in (0, 1)
+    ]
+    assert problems(changed("groups", [*DENSE["groups"], cell | {"depth": 3}], DENSE)) == [
+        "groups[2].block: a convolutional network has no 'random-skip-linear' blocks"
+    ]
+
+
+def test_mistakes_of_mlps():
+    assert problems(changed("head.conv", 3, MLP)) == ["head.conv: an MLP has no head convolution"]
     mixed = changed("groups", [*MLP["groups"], {"block": "conv", "out": 8, "depth": 1, "kernel": 3}], MLP)
-    assert problems(mixed) == ["groups[1].block: a network without a stem is an MLP and has 'linear' blocks only"]
+    assert problems(mixed) == [
+        "groups[1].block: a network without a stem that begins with linear layers is an MLP and has no others"
+    ]
     assert problems(changed("groups.0.kernel", 3, MLP)) == [
         "groups[0].kernel: not a key of block 'linear', which takes act"
+    ]
+    for key, value in {"norm": "layer", "pool": 7}.items():
+        assert problems(changed(f"head.{key}", value, MLP)) == [
+            "head.norm and pool: an MLP has no maps to normalise or pool"
+        ]
+    assert problems(changed("groups.0.stride", 2, MLP)) == [
+        "groups[0].stride: not a key of block 'linear', which takes act"
     ]
 
 
@@ -324,10 +495,13 @@ CHANNELS = st.integers(1, 3000)
 ODD = st.sampled_from([1, 3, 5, 7, 31])
 
 
+ANYWHERE = ("conv", "basic", "bottleneck", "inverted-residual", "separable", "preact")
+
+
 @st.composite
 def groups(draw: st.DrawFn) -> Group:
-    """A group of any kind but linear, with any keys that it may have; never a 'pad' that would drop channels."""
-    block = draw(st.sampled_from(sorted(set(CATALOGUE) - {"linear"})))
+    """A group of any size, of the kinds that fit anywhere; never a 'pad' that would drop channels."""
+    block = draw(st.sampled_from(ANYWHERE))
     kind = CATALOGUE[block]
     keys: dict[str, Any] = {"kernel": draw(ODD), "stride": draw(st.sampled_from([1, 2]))}
     keys["act"] = draw(st.sampled_from(ACTIVATIONS))
@@ -344,6 +518,9 @@ def groups(draw: st.DrawFn) -> Group:
 
 @st.composite
 def networks(draw: st.DrawFn) -> NetworkSpec:
+    if draw(st.booleans()):
+        spec = draw(strategies.networks() | strategies.mlps())
+        return replace(spec, name=draw(NAMES), provenance=draw(st.dictionaries(TEXT, JSON, max_size=3)))
     sides = st.integers(1, 300)
     shape = (draw(st.integers(1, 4)), draw(sides), draw(sides))
     provenance = draw(st.dictionaries(TEXT, JSON, max_size=3))
@@ -369,14 +546,14 @@ def test_any_network_survives_its_file(spec):
     assert count(again) == count(spec)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_any_value_anywhere_gives_a_network_or_a_clear_error(data):
-    tree = deepcopy(TREE)
-    paths = ["schema", "name", "input", "stem", "groups", "head", "provenance", "x", "stem.out", "stem.x", "head.conv"]
-    paths += [
-        f"groups.{i}.{key}" for i in range(3) for key in ("block", "out", "kernel", "se", "expand", "shortcut", "x")
-    ]
+    tree = deepcopy(data.draw(st.sampled_from([TREE, MLP, VGG, DENSE, CELLS, CONVNEXT])))
+    paths = ["schema", "name", "input", "stem", "groups", "head", "provenance", "x"]
+    paths += [f"stem.{key}" for key in ("out", "kernel", "stride", "norm", "x")]
+    paths += [f"head.{key}" for key in ("conv", "norm", "hidden", "pool", "classes")]
+    paths += [f"groups.{i}.{f.name}" for i in range(3) for f in fields(Group)] + ["groups.0.x"]
     for path in data.draw(st.lists(st.sampled_from(paths), max_size=3, unique=True)):
         if path.count(".") and not isinstance(tree.get(path.split(".")[0]), dict | list):
             continue

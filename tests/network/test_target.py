@@ -134,7 +134,7 @@ def test_unknown_name_says_what_is_accepted():
     with pytest.raises(UsageError, match="unknown network 'resnt18'; did you mean 'resnet18'") as caught:
         resolve("resnt18")
     hint = str(caught.value.hint)
-    assert hint.startswith("known: deepmad-29m, ")
+    assert hint.startswith("known: convnext-b, ")
     assert hint.endswith("give the path of a spec file (.yaml), of 'design --json' output or of a TinyNAS file (.txt)")
 
 

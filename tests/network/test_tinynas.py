@@ -283,6 +283,46 @@ def test_what_tinynas_cannot_say_is_named(name):
         assert any(part in problem for problem in caught.value.problems)
 
 
+NEW_KINDS = {
+    "convnext-t": ["stem.norm: 'layer'", *(f"groups[{i}].block: 'convnext'" for i in range(4)), "head.norm: 'layer'"],
+    "densenet-121": ["stem.pool: maximum", *(f"groups[{i}].block: 'dense'" for i in range(4)), "head.norm: 'batch'"],
+    "wrn-16-8": ["stem.norm: 'later'", *(f"groups[{i}].block: 'preact'" for i in range(3)), "head.norm: 'batch'"],
+    "densenet-cifar": [
+        "a network without a stem",
+        *(f"groups[{i}].block: 'random-skip'" for i in range(3)),
+        "head.norm: 'batch'",
+    ],
+    "vgg11": [
+        "a network without a stem",
+        "groups[0].norm: 'none'",
+        *(f"groups[{i}].{key}" for i in range(1, 5) for key in ("norm: 'none'", "pool: maximum pooling")),
+        "head.hidden: [4096, 4096]",
+        "head.pool: 7 x 7 pixels",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", NEW_KINDS)
+def test_kinds_of_other_families_are_refused_part_by_part(name):
+    with pytest.raises(SpecError) as caught:
+        dump_tinynas(get(name))
+    missing = [problem for problem in caught.value.problems if ".act: " not in problem]
+    assert len(missing) == len(NEW_KINDS[name])
+    for problem, expected in zip(missing, NEW_KINDS[name], strict=True):
+        assert problem.startswith(expected)
+        assert problem.endswith(" has no counterpart in TinyNAS")
+
+
+def test_convolution_with_a_bias_or_a_pooling_is_foreign():
+    spec = get("deepmad-r18")
+    for group, problem in {
+        Group("conv", 8, 1, kernel=3, norm="none"): "norm: 'none'",
+        Group("conv", 8, 1, kernel=3, stride=2, pool=True): "pool: maximum pooling",
+    }.items():
+        with pytest.raises(SpecError, match=rf"groups\[0\]\.{problem} has no counterpart"):
+            dump_tinynas(replace(spec, groups=(group,)))
+
+
 def test_other_foreign_parts():
     spec = get("deepmad-r18")
     with pytest.raises(SpecError, match=r"stem\.act: 'gelu' has no counterpart"):

@@ -72,6 +72,7 @@ def wide_resnet_imagenet(name: str) -> NetworkSpec:
     def widen(group: Group) -> Group:
         if group.block == "basic":
             return replace(group, out=round(group.out * k))
+        assert group.hidden is not None
         return replace(group, hidden=round(group.hidden * k))
 
     return replace(base, name=name, groups=tuple(widen(group) for group in base.groups))
