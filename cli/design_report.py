@@ -1,7 +1,9 @@
 """What ``madnas design`` shows and writes."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.markup import escape
@@ -11,10 +13,12 @@ from rich.text import Text
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
 from madnas.network.specfile import dump_spec
-from madnas.program.design import Design, pareto
 from madnas.units import format_quantity, short_quantity
 
 from .console import print_json, stdout
+
+if TYPE_CHECKING:  # it loads the solver, which --list does without
+    from madnas.program.design import Design, Miss
 
 NAMES = {"macs": "MACs", "params": "params", "activations": "activations", "layers": "layers", "rho": "rho"}
 
@@ -82,7 +86,7 @@ class OutputFiles:
         except (OSError, ValueError) as error:
             raise UsageError(f"{folder}: cannot be written: {error}") from error
 
-    def write(self, designs: list[Design]) -> None:
+    def write(self, designs: "list[Design]") -> None:
         """Write every file that was asked for."""
         from madnas.report.document import design_csv
         from madnas.report.plots import draw_design, draw_sweep, picture_format, render
@@ -113,14 +117,24 @@ def _check_name(name: str) -> None:
         raise UsageError(f"--name: {name[:60]!r} cannot be part of a file name", "use letters, digits, - and _")
 
 
-def print_json_document(designs: list[Design], swept: bool) -> None:
+def print_json_document(designs: "list[Design]", missed: "list[Miss]", swept: bool) -> None:
     """The results as one JSON document."""
     from madnas.report.document import design_document, sweep_document
 
-    print_json(sweep_document(designs) if swept else design_document(designs[0]))
+    print_json(sweep_document(designs, missed) if swept else design_document(designs[0]))
 
 
-def print_design(design: Design) -> None:
+def print_misses(missed: "list[Miss]") -> None:
+    """On stderr, why points of a sweep have no network."""
+    from madnas.program.design import point_name
+
+    for miss in missed:
+        print(f"madnas: {point_name('point', miss.swept)}: {miss.error}", file=sys.stderr)
+        if miss.error.hint:
+            print(f"hint: {miss.error.hint}", file=sys.stderr)
+
+
+def print_design(design: "Design") -> None:
     """One design for people."""
     console = stdout()
     shape = "x".join(str(size) for size in design.spec.input)
@@ -137,7 +151,7 @@ def print_design(design: Design) -> None:
     console.print(f"{solution.solver}, {solution.evaluated:,} candidates scored, {design.seconds:.2f} s")
 
 
-def _groups_table(design: Design) -> Table:
+def _groups_table(design: "Design") -> Table:
     table = _table("part", "block", "stride", "kernel", "hidden", "out", "blocks")
     spec = design.spec
     if spec.stem is not None:
@@ -152,7 +166,7 @@ def _groups_table(design: Design) -> Table:
     return table
 
 
-def _stages_table(design: Design) -> Table:
+def _stages_table(design: "Design") -> Table:
     table = _table("stage", "map", "out", "layers", "rho", "entropy", "weight")
     for number, (stage, weight) in enumerate(zip(design.structure.stages, design.problem.weights, strict=True), 1):
         table.add_row(
@@ -162,7 +176,7 @@ def _stages_table(design: Design) -> Table:
     return table
 
 
-def _limits_table(design: Design) -> Table:
+def _limits_table(design: "Design") -> Table:
     """Value, limit and share of every budget and rho, and what one percent more of it would add."""
     table = _table("limit", "value", "of", "used", "1 % more adds")
     gains = {binding.limit: binding for binding in design.binding}
@@ -192,22 +206,28 @@ def _gain(gains: dict, name: str) -> str:
     return f"{gains[name].gain:,.1f} nats ({gains[name].gain_percent:.2f} %)"
 
 
-def print_sweep(designs: list[Design]) -> None:
+def print_sweep(designs: "list[Design]") -> None:
     """A sweep for people, one row a design."""
-    keys = list(designs[0].swept)
+    from madnas.report.document import front
+
+    keys, best = list(designs[0].swept), front(designs)
     table = _table(*[key.replace("_", " ") for key in keys], "MACs", "params", "layers", "width", "rho", "entropy",
-                   "objective", "gap", "blocks", "front")  # fmt: skip
-    for one, best in zip(designs, pareto(designs), strict=True):
+                   "objective", "gap", "blocks", *(["front"] if best else []))  # fmt: skip
+    for index, one in enumerate(designs):
         entropy = one.structure.weighted_entropy(one.problem.weights)
         table.add_row(
             *[_swept(key, one.swept[key]) for key in keys],
             short_quantity(one.counts.macs), short_quantity(one.counts.params), str(one.counts.layers),
             f"{one.structure.width:.1f}", f"{one.structure.rho:.4f}", f"{entropy:,.0f}", f"{one.objective:,.0f}",
-            f"{100 * one.gap:.2f} %", "-".join(str(depth) for depth in one.spec.depths), "*" if best else "",
+            f"{100 * one.gap:.2f} %", "-".join(str(depth) for depth in one.spec.depths),
+            *(["*" if best[index] else ""] if best else []),
         )  # fmt: skip
     console = stdout()
     console.print(table)
-    console.print("front: * where no other design here has a higher objective at no more of any budget")
+    if best:
+        console.print("front: * where no other design here has a higher objective at no more of any budget")
+    else:
+        console.print("entropy and objective compare between rows of the same stage weights only")
     console.print(f"{len(designs)} designs in {sum(one.seconds for one in designs):.2f} s")
 
 
@@ -220,22 +240,24 @@ def _swept(key: str, value: object) -> str:
     return f"{value:g}" if key == "rho" else format_quantity(float(str(value)))
 
 
-def print_list() -> None:
-    """Spaces and recipes, a line each."""
-    from madnas.program.recipe import load_recipe, recipe_files
-    from madnas.program.space import load_space, space_files
+def print_list(json: bool) -> None:
+    """Spaces and recipes, a line each, or as one JSON document."""
+    from madnas.report.listing import list_document
 
-    console = stdout()
+    document = list_document()
+    if json:
+        print_json(document)
+        return
     spaces = _table("space", "block", "groups", "kernels", "summary")
-    for name in space_files():
-        space = load_space(name)
-        kernels = "" if space.block == "linear" else ",".join(map(str, space.kernels))
-        spaces.add_row(name, space.block, str(len(space.strides)), kernels, escape(space.summary))
-    console.print(spaces)
+    for one in document["spaces"]:
+        kernels = ",".join(map(str, one["kernels"]))
+        spaces.add_row(one["name"], one["block"], str(one["groups"]), kernels, escape(one["summary"]))
     recipes = _table("recipe", "MACs", "params", "rho", "space", "row")
-    for name in recipe_files():
-        recipe = load_recipe(name)
-        recipes.add_row(name, str(recipe.macs), str(recipe.params), f"{recipe.rho:g}", recipe.space, escape(recipe.row))
+    for one in document["recipes"]:
+        budgets = [format_quantity(one["budgets"][name]) for name in ("macs", "params")]
+        recipes.add_row(one["name"], *budgets, f"{one['rho']:g}", one["space"], escape(one["row"]))
+    console = stdout()
+    console.print(spaces)
     console.print(recipes)
 
 

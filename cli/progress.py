@@ -2,13 +2,50 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 2.0
+"""Seconds after which work counts as long."""
+
 INTERVAL = 5.0
 """Seconds between two lines where stderr is no terminal."""
+
+
+@contextmanager
+def status(quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Give a function that shows what a single long piece of work is doing, from its second second on."""
+    begin = last = time.monotonic()
+
+    if quiet and not sys.stderr.isatty():
+        yield lambda message: None
+        return
+    if sys.stderr.isatty():
+        from .console import stderr
+
+        spinner = stderr().status("")
+
+        def show(message: str) -> None:
+            if time.monotonic() - begin > PATIENCE:
+                spinner.update(message)
+                spinner.start()
+
+        try:
+            yield show
+        finally:
+            spinner.stop()
+        return
+
+    def line(message: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > INTERVAL:
+            last = time.monotonic()
+            print(message, file=sys.stderr)
+
+    yield line
 
 
 def track(items: Iterable[T], total: int, what: str, quiet: bool = False) -> Iterator[T]:

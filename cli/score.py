@@ -26,14 +26,16 @@ def score(
     - madnas score deepmad-29m --verify
     """
     from madnas.errors import UsageError
+    from madnas.report.scores import score_document
 
     from . import score_report as show
+    from .console import print_json
 
     if resolution is not None and not 1 <= resolution <= 16384:
         raise UsageError(f"--resolution: from 1 to 16384, got {resolution}")
     scored = [show.score_target(target, resolution, verify) for target in targets]
     if json:
-        show.print_json_document(scored)
+        print_json(score_document(scored))
     else:
         show.print_scores(scored)
     show.fail_on_mismatch(scored)

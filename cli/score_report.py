@@ -1,44 +1,25 @@
 """What ``madnas score`` shows."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from madnas.errors import MadnasError, UsageError
-from madnas.network.analyse import Structure, analyse
-from madnas.network.count import Counts, count
+from madnas.network.analyse import analyse
+from madnas.network.count import count
 from madnas.network.expand import at_resolution
-from madnas.network.spec import NetworkSpec
 from madnas.network.target import resolve
+from madnas.report.scores import Scored
 from madnas.units import short_quantity
 
-from .console import print_json, stdout
-
-if TYPE_CHECKING:
-    from madnas.measure.verify import Verification
-
-SCHEMA = "madnas/score/1"
+from .console import stdout
 
 
 class MismatchError(MadnasError):
     """The closed form and the built module disagree: a bug in madnas, worth a report."""
 
     exit_code = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A target with its structural scores."""
-
-    target: str
-    spec: NetworkSpec
-    counts: Counts
-    structure: Structure
-    verification: "Verification | None"
 
 
 def score_target(target: str, resolution: int | None, verify: bool) -> Scored:
@@ -54,48 +35,6 @@ def score_target(target: str, resolution: int | None, verify: bool) -> Scored:
 
         verification = recount(spec)
     return Scored(target, spec, count(spec), analyse(spec), verification)
-
-
-def print_json_document(scored: list[Scored]) -> None:
-    """The scores as one JSON document."""
-    print_json({"schema": SCHEMA, "results": [_document(one) for one in scored]})
-
-
-def _document(one: Scored) -> dict[str, Any]:
-    structure, counts = one.structure, one.counts
-    values: dict[str, Any] = {
-        "params": int(counts.params),
-        "macs": int(counts.macs),
-        "activations": int(counts.activations),
-        "layers": int(counts.layers),
-        "width": float(structure.width),
-        "rho": float(structure.rho),
-        "entropy": float(structure.weighted_entropy()),
-        "objective": float(structure.objective()),
-    }
-    document: dict[str, Any] = {
-        "target": one.target,
-        "name": one.spec.name,
-        "input": list(one.spec.input),
-        "scores": {name: {"value": value, "std": 0.0, "n": 1} for name, value in values.items()},
-        "stages": [
-            {
-                "resolution": float(stage.resolution),
-                "out": int(stage.out_chs),
-                "layers": int(stage.depth),
-                "rho": float(stage.rho),
-                "entropy": float(stage.entropy),
-            }
-            for stage in structure.stages
-        ],
-        "failed": {},
-    }
-    if one.verification is not None:
-        document["verified"] = {
-            "matches": not one.verification.mismatches,
-            "mismatches": [str(mismatch) for mismatch in one.verification.mismatches],
-        }
-    return document
 
 
 def print_scores(scored: list[Scored]) -> None:
@@ -124,10 +63,11 @@ def print_scores(scored: list[Scored]) -> None:
             )  # fmt: skip
         console.print(Text.assemble((one.target, "bold"), "  stages"))
         console.print(stages)
-    weights = (
-        "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths)  (DeepMAD Eq. 5)"
+    alone = ", nothing for a single stage" if any(len(one.structure.stages) == 1 for one in scored) else ""
+    console.print(
+        "entropy: stage entropies weighted 1, ..., 1, 8; "
+        f"objective: minus 10 exp(variance of depths){alone}  (DeepMAD Eq. 5)"
     )
-    console.print(weights)
 
 
 def fail_on_mismatch(scored: list[Scored]) -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from madnas.network.expand import segments
 from madnas.network.spec import NetworkSpec
 from madnas.theory.effectiveness import average_width, effectiveness, log_effectiveness
-from madnas.theory.entropy import cnn_entropy, layer_entropy, mlp_entropy
-from madnas.theory.numerics import Number
-from madnas.theory.objective import DEPTH_PENALTY, default_stage_weights, objective
+from madnas.theory.entropy import cnn_entropy, log_variance, mlp_entropy
+from madnas.theory.numerics import Number, sqrt
+from madnas.theory.objective import default_depth_penalty, default_stage_weights, objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Structure:
         """The objective of Eq. (5), in nats; by default beta is 10, or 0 for a single stage, as in an MLP."""
         weights = weights or default_stage_weights(len(self.stages))
         if depth_penalty is None:
-            depth_penalty = DEPTH_PENALTY if len(self.stages) > 1 else 0.0
+            depth_penalty = default_depth_penalty(len(self.stages))
         return objective(self.entropies, weights, self.group_depths[1:], depth_penalty)
 
 
@@ -93,14 +93,14 @@ def analyse(spec: NetworkSpec) -> Structure:
         log_widths: Number = 0.0
         for layers, repeat in members:
             depth += repeat * len(layers)
-            log_widths += repeat * sum(layer_entropy(layer.width) for layer in layers)
+            log_widths += repeat * log_variance(layer.width for layer in layers)
         last = members[-1][0][-1]
         before = before + log_widths
         if spec.stem is None:
             side: Number = 1.0
             entropy = mlp_entropy(last.out_chs, before)
         else:
-            side = (last.resolution[0] * last.resolution[1]) ** 0.5
+            side = sqrt(last.resolution[0] * last.resolution[1])
             entropy = cnn_entropy(side, last.out_chs, before)
         stages.append(Stage(side, last.out_chs, depth, log_widths, entropy))
     return Structure(tuple(stages), spec.depths)

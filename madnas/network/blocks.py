@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from madnas.network.layer import Layer, Resolution, strided
 from madnas.network.spec import Group
-from madnas.theory.numerics import Number, floor_to_multiple, is_symbolic
+from madnas.theory.numerics import Number, floor_to_multiple, is_array, is_symbolic, rounded
 
 Layers = tuple[Layer, ...]
 
@@ -51,26 +51,26 @@ def block_stride(group: Group, first: bool) -> int:
     return group.stride if first else 1
 
 
-def projects(group: Group, in_chs: Number, first: bool) -> bool:
-    """Whether a residual block's shortcut is a 1x1 projection.
+def projects(group: Group, in_chs: Number, first: bool) -> Number:
+    """Whether a residual block's shortcut is a 1x1 projection; an array where that differs between candidates.
 
     ``pool`` (DeepMAD): in the first block of every group. ``conv`` (He et al.): where the shape changes. ``pad``:
     never.
     """
     kind = shortcut_of(group)
-    if kind == "pool":
-        return first
-    if kind == "conv":
-        return first and (group.stride != 1 or is_symbolic(in_chs) or bool(in_chs != group.out))
-    return False
+    if not first or kind not in ("pool", "conv"):
+        return False
+    if kind == "pool" or group.stride != 1 or is_symbolic(in_chs):
+        return True
+    differs = in_chs != group.out
+    return differs if is_array(differs) else bool(differs)
 
 
 def hidden_chs(group: Group, in_chs: Number) -> Number:
     """Inner channels of a block: ``hidden``, or ``expand`` times the block's input, rounded."""
     if group.expand is None:
         return group.hidden
-    hidden = in_chs * group.expand
-    return hidden if is_symbolic(hidden) else round(hidden)
+    return rounded(in_chs * group.expand)
 
 
 def se_chs(group: Group, in_chs: Number) -> Number:
@@ -83,8 +83,7 @@ def se_chs(group: Group, in_chs: Number) -> Number:
         if is_symbolic(hidden):  # a lower bound for every whole hidden width, so that a relaxation stays one
             return (hidden - (SE_RATIO * SE_MULTIPLE - 1)) / SE_RATIO
         return floor_to_multiple(hidden // SE_RATIO, SE_MULTIPLE)
-    quarter = in_chs / SE_RATIO
-    return quarter if is_symbolic(quarter) else max(1, round(quarter))
+    return rounded(in_chs / SE_RATIO, least=1)
 
 
 def _squeeze_excite(group: Group, in_chs: Number, hidden: Number) -> Layers:
@@ -99,10 +98,13 @@ def _squeeze_excite(group: Group, in_chs: Number, hidden: Number) -> Layers:
 
 
 def _projection(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:
-    if not projects(group, in_chs, first):
+    projected = projects(group, in_chs, first)
+    if projected is False:
         return ()
     stride = 1 if shortcut_of(group) == "pool" else group.stride
-    return (Layer("shortcut", in_chs, group.out, resolution, stride=stride, main=False),)
+    # Of several candidates, those without a projection have one of no channels, which costs nothing.
+    out = group.out * projected if is_array(projected) else group.out
+    return (Layer("shortcut", in_chs, out, resolution, stride=stride, main=False),)
 
 
 def conv_layers(group: Group, in_chs: Number, resolution: Resolution, first: bool) -> Layers:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from madnas.errors import UsageError
 from madnas.network.expand import segments
-from madnas.program.design import Design, pareto
+from madnas.program.design import Design
+from madnas.report.document import front
 from madnas.units import short_quantity
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def draw_sweep(designs: list[Design]) -> "Figure":
         "objective (nats)": [float(one.objective) for one in designs],
     }
     figure, axes = _figure(4)
-    front = pareto(designs)
+    best = front(designs)
     lines = _lines(designs, key)
     for axis, (label, values), colour in zip(axes, series.items(), (BLUE, ORANGE, GREEN, BLUE), strict=True):
         for rows in lines:
@@ -90,8 +91,8 @@ def draw_sweep(designs: list[Design]) -> "Figure":
                 [places[i] for i in rows], [values[i] for i in rows], "o-", color=colour, linewidth=1, markersize=4
             )
         axis.set(ylabel=label)
-    if key in designs[0].problem.budgets:
-        on_front = [i for i, best in enumerate(front) if best]
+    if best is not None and key in designs[0].problem.budgets:
+        on_front = [i for i, here in enumerate(best) if here]
         axes[-1].plot(
             [places[i] for i in on_front], [series["objective (nats)"][i] for i in on_front],
             "o", markersize=9, markerfacecolor="none", color=ORANGE, label="Pareto front",

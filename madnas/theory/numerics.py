@@ -57,15 +57,32 @@ def sqrt(x: Number) -> Number:
     return x**0.5
 
 
-def floor_to_multiple(x: Number, multiple: int) -> Number:
-    """Largest multiple of ``multiple`` that is at most ``x``, but at least ``multiple`` itself.
+def scaled(factor: float, x: Number) -> Number:
+    """``factor * x``; infinite, as the product of two floats is, where an array overflows, without numpy's warning."""
+    if is_array(x):
+        import numpy as np
 
-    For an expression this is the linear lower bound ``x - multiple + 1``, tight for whole ``x``: a program that counts
-    with it never overestimates a cost, so that its relaxation stays a relaxation. It is none for an ``x`` between whole
-    numbers (15.75 to a multiple of 8 is 8, the expression 8.75).
+        with np.errstate(over="ignore"):
+            return factor * x
+    return factor * x
+
+
+def rounded(x: Number, least: int = 0) -> Number:
+    """Nearest whole number, of two the even one, but at least ``least``.
+
+    An expression stays as it is: a program relaxes whole numbers to real ones.
     """
     if is_symbolic(x):
-        return x - (multiple - 1)
+        return x
+    if is_array(x):
+        import numpy as np
+
+        return np.maximum(np.rint(x).astype(np.int64), least)
+    return max(round(x), least)
+
+
+def floor_to_multiple(x: Number, multiple: int) -> Number:
+    """Largest multiple of ``multiple`` that is at most ``x``, but at least ``multiple`` itself; no expressions."""
     if is_array(x):
         import numpy as np
 
