@@ -15,6 +15,7 @@ from importlib.metadata import version
 
 from benchmarks.design import TORCH, ratio
 from madnas.network.named import get
+from madnas.network.spec import NetworkSpec
 from madnas.scaling.problem import Scaling
 from madnas.scaling.sample import draw
 
@@ -27,14 +28,14 @@ ROUNDS = 7
 PROBLEM = Scaling(get("convnext-t"), {"macs": 4_500_000_000})
 
 
-def built(spec) -> tuple[float, int, int]:
+def built(spec: NetworkSpec) -> tuple[float, int, int]:
     """Seconds to build a network with timm and to count it with fvcore; its MACs and params."""
     from timm.models.convnext import ConvNeXt
 
     from madnas.measure.module_count import count_module
 
     begin = time.perf_counter()
-    module = ConvNeXt(depths=spec.depths, dims=[group.out for group in spec.groups])
+    module = ConvNeXt(depths=spec.depths, dims=tuple(group.out for group in spec.groups))
     counts = count_module(module, spec.input)
     return time.perf_counter() - begin, counts.macs, counts.params
 

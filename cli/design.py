@@ -1,12 +1,13 @@
 """``madnas design``: from a budget to a network, with a bound on how much better any other could be."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from madnas.program.design import Design
+    from madnas.program.design import Design, Miss
 
 BUDGETS, SPACE, SWEEP, OUTPUT, SOLVER = "Budgets", "Space", "Objective", "Output", "Search"
 
@@ -75,7 +76,8 @@ def design(
         typer.Option(help="alpha of every stage: 1,1,1,1,8. Give it several times to sweep.", rich_help_panel=SWEEP),
     ] = None,
     depth_penalty: Annotated[
-        float | None, typer.Option(help="beta, weight of uneven depths. [default: 10]", rich_help_panel=SWEEP)
+        float | None,
+        typer.Option(help="beta, weight of uneven depths. Default: the space's, else 10.", rich_help_panel=SWEEP),
     ] = None,
     without_guideline: Annotated[
         list[int] | None,
@@ -118,7 +120,7 @@ def design(
         typer.Option(help="casadi (IPOPT inside its wheel) or ipopt (an executable on PATH).", rich_help_panel=SOLVER),
     ] = "casadi",
 ) -> None:
-    """Design a network for your budgets, in about a second and without a GPU.
+    """Design a network for your budgets, in seconds and without a GPU.
 
     Solves DeepMAD's mathematical program (Eq. 5): the deepest, widest network in the sense of entropy whose cost stays
     within the budgets and whose effectiveness within rho. Prints how far from optimal the answer can be at most.
@@ -128,14 +130,15 @@ def design(
     - madnas design --like resnet50 --space bottleneck --rho 0.1,0.3,0.5,0.7 --plot rho.png
     - madnas design --recipe r18-rho0.3
     """
-    from madnas.program.design import point_name
-
     from . import design_report as show
-    from .design_request import Request, problems
 
     if show_list:
-        show.print_list()
+        show.print_list(json)
         return
+    from madnas.program.design import point_name
+
+    from .design_request import Request, problems
+
     request = Request(
         macs=macs, params=params, activations=activations, max_layers=max_layers, rho=rho, like=like, space=space,
         resolution=resolution, input_shape=input_shape, classes=classes, kernel=kernel,
@@ -148,14 +151,21 @@ def design(
     files = show.OutputFiles(output, csv, plot, force, names)
     files.check()
     effort = _effort(gap, max_nodes, solver)
-    designs = _solve_all(points, effort, name, quiet=json)
+    missed: list[Miss] = []
+    if swept:
+        designs, missed = _sweep(points, effort, name, quiet=json)
+    else:
+        designs = [_solve(points[0][1], effort, name, quiet=json)]
     files.write(designs)
     if json:
-        show.print_json_document(designs, swept)
+        show.print_json_document(designs, missed, swept)
     elif swept:
         show.print_sweep(designs)
     else:
         show.print_design(designs[0])
+    if missed:
+        show.print_misses(missed)
+        raise typer.Exit(max(miss.error.exit_code for miss in missed))
 
 
 def _effort(gap: float, max_nodes: int, solver: str) -> Any:
@@ -169,12 +179,26 @@ def _effort(gap: float, max_nodes: int, solver: str) -> Any:
     return Effort(gap=gap / 100, max_nodes=max_nodes, solver=solver)
 
 
-def _solve_all(points: list[tuple[dict[str, Any], Any]], effort: Any, name: str, quiet: bool) -> "list[Design]":
+def _solve(problem: Any, effort: Any, name: str, quiet: bool) -> "Design":
     from madnas.program.design import design as solve
-    from madnas.program.design import sweep
 
-    if len(points) == 1:
-        return [solve(points[0][1], effort, name)]
+    from .progress import status
+
+    with status(quiet) as watch:
+        return solve(problem, replace(effort, watch=watch), name)
+
+
+def _sweep(
+    points: list[tuple[dict[str, Any], Any]], effort: Any, name: str, quiet: bool
+) -> "tuple[list[Design], list[Miss]]":
+    """Every point's network, and the points that have none; if that is all of them, the first one's error."""
+    from madnas.program.design import Miss, sweep
+
     from .progress import track
 
-    return list(track(sweep(points, effort, name), len(points), "designing", quiet))
+    results = list(track(sweep(points, effort, name), len(points), "designing", quiet))
+    designs = [result for result in results if not isinstance(result, Miss)]
+    missed = [result for result in results if isinstance(result, Miss)]
+    if not designs:
+        raise missed[0].error
+    return designs, missed

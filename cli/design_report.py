@@ -1,9 +1,10 @@
 """What ``madnas design`` shows and writes."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -11,10 +12,13 @@ from rich.text import Text
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
 from madnas.network.specfile import dump_spec
-from madnas.program.design import Design, pareto
 from madnas.units import format_quantity, short_quantity
 
 from .console import print_json, stdout
+from .tables import network_table, new_table, share
+
+if TYPE_CHECKING:  # it loads the solver, which --list does without
+    from madnas.program.design import Design, Miss
 
 NAMES = {"macs": "MACs", "params": "params", "activations": "activations", "layers": "layers", "rho": "rho"}
 
@@ -48,7 +52,7 @@ class OutputFiles:
         Raises:
             UsageError: a name that no file can have, two results in one file, or a place that cannot be written.
         """
-        from madnas.report.plots import picture_format
+        from madnas.report.figures import picture_format
 
         for name in self.names:
             _check_name(name)
@@ -82,10 +86,11 @@ class OutputFiles:
         except (OSError, ValueError) as error:
             raise UsageError(f"{folder}: cannot be written: {error}") from error
 
-    def write(self, designs: list[Design]) -> None:
+    def write(self, designs: "list[Design]") -> None:
         """Write every file that was asked for."""
         from madnas.report.document import design_csv
-        from madnas.report.plots import draw_design, draw_sweep, picture_format, render
+        from madnas.report.figures import picture_format, render
+        from madnas.report.plots import draw_design, draw_sweep
 
         if self.csv is not None:
             write_text_atomic(self.csv, design_csv(designs), self.force)
@@ -113,19 +118,29 @@ def _check_name(name: str) -> None:
         raise UsageError(f"--name: {name[:60]!r} cannot be part of a file name", "use letters, digits, - and _")
 
 
-def print_json_document(designs: list[Design], swept: bool) -> None:
+def print_json_document(designs: "list[Design]", missed: "list[Miss]", swept: bool) -> None:
     """The results as one JSON document."""
     from madnas.report.document import design_document, sweep_document
 
-    print_json(sweep_document(designs) if swept else design_document(designs[0]))
+    print_json(sweep_document(designs, missed) if swept else design_document(designs[0]))
 
 
-def print_design(design: Design) -> None:
+def print_misses(missed: "list[Miss]") -> None:
+    """On stderr, why points of a sweep have no network."""
+    from madnas.program.design import point_name
+
+    for miss in missed:
+        print(f"madnas: {point_name('point', miss.swept)}: {miss.error}", file=sys.stderr)
+        if miss.error.hint:
+            print(f"hint: {miss.error.hint}", file=sys.stderr)
+
+
+def print_design(design: "Design") -> None:
     """One design for people."""
     console = stdout()
     shape = "x".join(str(size) for size in design.spec.input)
     console.print(Text.assemble((design.spec.name, "bold"), f"  space {design.problem.space.name}, input {shape}\n"))
-    console.print(_groups_table(design))
+    console.print(network_table(design.spec))
     console.print(_stages_table(design))
     console.print(_limits_table(design))
     solution = design.solution
@@ -137,23 +152,8 @@ def print_design(design: Design) -> None:
     console.print(f"{solution.solver}, {solution.evaluated:,} candidates scored, {design.seconds:.2f} s")
 
 
-def _groups_table(design: Design) -> Table:
-    table = _table("part", "block", "stride", "kernel", "hidden", "out", "blocks")
-    spec = design.spec
-    if spec.stem is not None:
-        table.add_row("stem", "conv", str(spec.stem.stride), str(spec.stem.kernel), "", str(spec.stem.out), "1")
-    for number, group in enumerate(spec.groups, 1):
-        hidden, kernel = (str(value) if value is not None else "" for value in (group.hidden, group.kernel))
-        block = group.block + (f" + SE ({group.se})" if group.se != "none" else "")
-        table.add_row(f"group {number}", block, str(group.stride), kernel, hidden, str(group.out), str(group.depth))
-    if spec.head.conv is not None:
-        table.add_row("head", "conv", "1", "1", "", str(spec.head.conv), "1")
-    table.add_row("head", "linear", "", "", "", str(spec.head.classes), "")
-    return table
-
-
-def _stages_table(design: Design) -> Table:
-    table = _table("stage", "map", "out", "layers", "rho", "entropy", "weight")
+def _stages_table(design: "Design") -> Table:
+    table = new_table("stage", "map", "out", "layers", "rho", "entropy", "weight")
     for number, (stage, weight) in enumerate(zip(design.structure.stages, design.problem.weights, strict=True), 1):
         table.add_row(
             str(number), f"{stage.resolution:g}", f"{int(stage.out_chs)}", f"{int(stage.depth)}", f"{stage.rho:.4f}",
@@ -162,17 +162,17 @@ def _stages_table(design: Design) -> Table:
     return table
 
 
-def _limits_table(design: Design) -> Table:
+def _limits_table(design: "Design") -> Table:
     """Value, limit and share of every budget and rho, and what one percent more of it would add."""
-    table = _table("limit", "value", "of", "used", "1 % more adds")
+    table = new_table("limit", "value", "of", "used", "1 % more adds")
     gains = {binding.limit: binding for binding in design.binding}
     for name, (value, limit) in design.used().items():
         table.add_row(
-            NAMES[name], short_quantity(value), format_quantity(limit), _share(value, limit), _gain(gains, name)
+            NAMES[name], short_quantity(value), format_quantity(limit), share(value, limit), _gain(gains, name)
         )
     if design.problem.rho is not None:
         rho, limit_rho = design.structure.rho, design.problem.rho
-        table.add_row("rho", f"{rho:.4f}", f"{limit_rho:g}", _share(rho, limit_rho), _gain(gains, "rho"))
+        table.add_row("rho", f"{rho:.4f}", f"{limit_rho:g}", share(rho, limit_rho), _gain(gains, "rho"))
     else:
         table.add_row("rho", f"{design.structure.rho:.4f}", "none", "", "")
     for name in ("macs", "params", "layers"):
@@ -181,33 +181,34 @@ def _limits_table(design: Design) -> Table:
     return table
 
 
-def _share(value: float, limit: float) -> str:
-    """Percentage, cut and not rounded, so that 100 % is said only where it is so."""
-    return f"{int(10000 * value / limit) / 100:.2f} %"
-
-
 def _gain(gains: dict, name: str) -> str:
     if name not in gains:
         return "nothing (does not bind)"
     return f"{gains[name].gain:,.1f} nats ({gains[name].gain_percent:.2f} %)"
 
 
-def print_sweep(designs: list[Design]) -> None:
+def print_sweep(designs: "list[Design]") -> None:
     """A sweep for people, one row a design."""
-    keys = list(designs[0].swept)
-    table = _table(*[key.replace("_", " ") for key in keys], "MACs", "params", "layers", "width", "rho", "entropy",
-                   "objective", "gap", "blocks", "front")  # fmt: skip
-    for one, best in zip(designs, pareto(designs), strict=True):
+    from madnas.report.document import front
+
+    keys, best = list(designs[0].swept), front(designs)
+    table = new_table(*[key.replace("_", " ") for key in keys], "MACs", "params", "layers", "width", "rho", "entropy",
+                   "objective", "gap", "blocks", *(["front"] if best else []))  # fmt: skip
+    for index, one in enumerate(designs):
         entropy = one.structure.weighted_entropy(one.problem.weights)
         table.add_row(
             *[_swept(key, one.swept[key]) for key in keys],
             short_quantity(one.counts.macs), short_quantity(one.counts.params), str(one.counts.layers),
             f"{one.structure.width:.1f}", f"{one.structure.rho:.4f}", f"{entropy:,.0f}", f"{one.objective:,.0f}",
-            f"{100 * one.gap:.2f} %", "-".join(str(depth) for depth in one.spec.depths), "*" if best else "",
+            f"{100 * one.gap:.2f} %", "-".join(str(depth) for depth in one.spec.depths),
+            *(["*" if best[index] else ""] if best else []),
         )  # fmt: skip
     console = stdout()
     console.print(table)
-    console.print("front: * where no other design here has a higher objective at no more of any budget")
+    if best:
+        console.print("front: * where no other design here has a higher objective at no more of any budget")
+    else:
+        console.print("entropy and objective compare between rows of the same stage weights only")
     console.print(f"{len(designs)} designs in {sum(one.seconds for one in designs):.2f} s")
 
 
@@ -220,28 +221,22 @@ def _swept(key: str, value: object) -> str:
     return f"{value:g}" if key == "rho" else format_quantity(float(str(value)))
 
 
-def print_list() -> None:
-    """Spaces and recipes, a line each."""
-    from madnas.program.recipe import load_recipe, recipe_files
-    from madnas.program.space import load_space, space_files
+def print_list(json: bool) -> None:
+    """Spaces and recipes, a line each, or as one JSON document."""
+    from madnas.report.listing import list_document
 
+    document = list_document()
+    if json:
+        print_json(document)
+        return
+    spaces = new_table("space", "block", "groups", "kernels", "summary")
+    for one in document["spaces"]:
+        kernels = ",".join(map(str, one["kernels"]))
+        spaces.add_row(one["name"], one["block"], str(one["groups"]), kernels, escape(one["summary"]))
+    recipes = new_table("recipe", "MACs", "params", "rho", "space", "row")
+    for one in document["recipes"]:
+        budgets = [format_quantity(one["budgets"][name]) for name in ("macs", "params")]
+        recipes.add_row(one["name"], *budgets, f"{one['rho']:g}", one["space"], escape(one["row"]))
     console = stdout()
-    spaces = _table("space", "block", "groups", "kernels", "summary")
-    for name in space_files():
-        space = load_space(name)
-        kernels = "" if space.block == "linear" else ",".join(map(str, space.kernels))
-        spaces.add_row(name, space.block, str(len(space.strides)), kernels, escape(space.summary))
     console.print(spaces)
-    recipes = _table("recipe", "MACs", "params", "rho", "space", "row")
-    for name in recipe_files():
-        recipe = load_recipe(name)
-        recipes.add_row(name, str(recipe.macs), str(recipe.params), f"{recipe.rho:g}", recipe.space, escape(recipe.row))
     console.print(recipes)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    text = {"part", "block", "stage", "limit", "space", "recipe", "summary", "row", "blocks", "1 % more adds"}
-    for column in columns:
-        table.add_column(column, justify="left" if column in text else "right", no_wrap=column != "summary")
-    return table

@@ -1,13 +1,14 @@
-"""From the flags of ``madnas design`` to design problems: quantities, lists, recipes, budgets of another network."""
+"""From the flags of ``madnas design`` to design problems: the flags become a recipe's values, lists become a sweep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 from typing import Any
 
 from madnas.errors import UsageError
 from madnas.program.problem import Problem
-from madnas.program.recipe import DesignRecipe, load_recipe
-from madnas.program.space import Space, customise, load_space
+from madnas.program.recipe import GUIDELINES, DesignRecipe, load_recipe
+from madnas.program.space import Space, load_space
 from madnas.units import parse_quantity
 
 DEFAULT_SPACE = "mobilenet-se"
@@ -43,11 +44,47 @@ def problems(request: Request) -> list[tuple[dict[str, Any], Problem]]:
     Raises:
         UsageError: a flag that cannot be read, too large a sweep, no budget.
     """
-    recipe = load_recipe(request.recipe) if request.recipe else None
-    base = recipe.problem() if recipe else None
-    space = _space(request, recipe)
+    recipe = _merged(request)
+    axes = _axes(request)
+    if prod(map(len, axes.values())) > MAX_POINTS:
+        raise UsageError(f"the lists make more than {MAX_POINTS} designs", "sweep fewer values")
+    points = []
+    for values in product(*axes.values()):
+        chosen = dict(zip(axes, values, strict=True))
+        problem = replace(recipe, **chosen).problem()
+        swept = {key: None if chosen[key] == "none" else chosen[key] for key in axes if len(axes[key]) > 1}
+        points.append((swept, problem))
+    return points
+
+
+def _merged(request: Request) -> DesignRecipe:
+    """The recipe with the flags' values, those of lists aside, in the place of its own."""
+    recipe = load_recipe(request.recipe) if request.recipe is not None else DesignRecipe("flags", DEFAULT_SPACE)
+    if request.recipe is not None and request.space is not None:
+        _check_fit(recipe, request, load_space(request.space))
+    _check_numbers(request)
+    flags: dict[str, Any] = {
+        "space": request.space,
+        "max_layers": request.max_layers,
+        "resolution": request.resolution,
+        "kernels": None if request.kernel is None else _kernels(request.kernel),
+        "multiple": request.channel_multiple,
+        "head_conv": request.head,
+        "classes": request.classes,
+        "depth_penalty": request.depth_penalty,
+        "without_guidelines": request.without_guideline or None,
+    }
+    changes = {key: value for key, value in flags.items() if value is not None}
+    if request.input_shape is not None:  # a recipe's resolution is part of its input, which this replaces
+        changes |= {"input": _shape(request.input_shape), "resolution": request.resolution}
+    if request.like is not None:
+        changes |= _budgets_of(request.like)
+    return replace(recipe, **changes)
+
+
+def _axes(request: Request) -> dict[str, list[Any]]:
+    """Values of the flags that may hold lists, by the recipe's key."""
     axes: dict[str, list[Any]] = {}
-    budgets = _budgets(request, base)
     for flag in ("macs", "params", "activations"):
         text = getattr(request, flag)
         if text is not None:
@@ -56,62 +93,41 @@ def problems(request: Request) -> list[tuple[dict[str, Any], Problem]]:
         axes["rho"] = [_rho(part) for part in _parts(request.rho, "--rho")]
     if request.stage_weights:
         axes["stage_weights"] = [_weights(text) for text in request.stage_weights]
-    _check_numbers(request)
-    guidelines = frozenset({1, 2, 3}) - set(request.without_guideline or (recipe.without_guidelines if recipe else ()))
-    points = []
-    for values in product(*axes.values()):
-        chosen = dict(zip(axes, values, strict=True))
-        weights = chosen.get("stage_weights", base.stage_weights if base else None)
-        problem = Problem(
-            space=space,
-            budgets=budgets | {key: chosen[key] for key in chosen if key not in ("rho", "stage_weights")},
-            rho=chosen.get("rho", base.rho if base else space.rho),
-            stage_weights=weights,
-            depth_penalty=request.depth_penalty,
-            guidelines=guidelines,
+    return axes
+
+
+def _budgets_of(target: str) -> dict[str, int]:
+    """MACs and params of a network."""
+    from madnas.network.count import count
+    from madnas.network.target import resolve
+
+    counts = count(resolve(target))
+    return {"macs": int(counts.macs), "params": int(counts.params)}
+
+
+def _check_fit(recipe: DesignRecipe, request: Request, space: Space) -> None:
+    """Refuse another space than the recipe's where the recipe says something of every group or stage of its own."""
+    groups = len(space.strides)
+    if recipe.strides is not None and len(recipe.strides) != groups:
+        raise UsageError(
+            f"--space: recipe {request.recipe} has strides for {len(recipe.strides)} groups, {space.name} has {groups}",
+            "copy the recipe and change its space and strides",
         )
-        points.append(({key: value for key, value in chosen.items() if len(axes[key]) > 1}, problem))
-        if len(points) > MAX_POINTS:
-            raise UsageError(f"the lists make more than {MAX_POINTS} designs", "sweep fewer values")
-    return points
-
-
-def _space(request: Request, recipe: DesignRecipe | None) -> Space:
-    if recipe is not None and request.space is None:
-        space = recipe.problem().space
-    else:
-        space = load_space(request.space or DEFAULT_SPACE)
-    shape = None if request.input_shape is None else _shape(request.input_shape)
-    return customise(
-        space,
-        input=shape,
-        resolution=request.resolution,
-        classes=request.classes,
-        kernels=None if request.kernel is None else _kernels(request.kernel),
-        multiple=request.channel_multiple,
-        head_conv=request.head,
-    )
-
-
-def _budgets(request: Request, base: Problem | None) -> dict[str, int]:
-    budgets = dict(base.budgets) if base else {}
-    if request.like is not None:
-        from madnas.network.count import count
-        from madnas.network.target import resolve
-
-        counts = count(resolve(request.like))
-        budgets |= {"macs": int(counts.macs), "params": int(counts.params)}
-    if request.max_layers is not None:
-        budgets["layers"] = request.max_layers
-    return budgets
+    stages = replace(space, strides=recipe.strides or space.strides).stages
+    weights = recipe.stage_weights
+    if weights is not None and not request.stage_weights and len(weights) != stages:
+        raise UsageError(
+            f"--space: recipe {request.recipe} has {len(weights)} stage weights, {space.name} has {stages} stages",
+            "give --stage-weights",
+        )
 
 
 def _check_numbers(request: Request) -> None:
     if request.max_layers is not None and request.max_layers < 1:
         raise UsageError(f"--max-layers: must be above 0, got {request.max_layers}")
-    wrong = set(request.without_guideline) - {1, 2, 3}
+    wrong = set(request.without_guideline) - GUIDELINES
     if wrong:
-        raise UsageError(f"--without-guideline: {sorted(wrong)[0]} is not one of 1, 2, 3")
+        raise UsageError(f"--without-guideline: {min(wrong)} is not one of 1, 2, 3")
 
 
 def _parts(text: str, flag: str) -> list[str]:
@@ -121,9 +137,9 @@ def _parts(text: str, flag: str) -> list[str]:
     return parts
 
 
-def _rho(text: str) -> float | None:
+def _rho(text: str) -> float | str:
     if text.lower() == "none":
-        return None
+        return "none"
     value = _float(text, "--rho")
     if not 0 < value < float("inf"):
         raise UsageError(f"--rho: must be above 0, got {text}", "DeepMAD uses 0.1 to 2; 'none' switches the limit off")

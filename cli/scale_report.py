@@ -17,7 +17,7 @@ from madnas.units import format_quantity, short_quantity
 
 from .console import print_json, stdout
 from .outputs import Outputs
-from .tables import network_table, share, table
+from .tables import network_table, new_table, share
 
 UNITS = {"nn-mass": "channels", "units": "channels", "entropy": "nats", "params": ""}
 
@@ -65,7 +65,7 @@ def report(result: Scaled, rivals: list[Rival] | None, files: Outputs, json: boo
 
 def _limits(result: Scaled) -> Table:
     problem, network = result.problem, result.network
-    found = table("limit", "value", "of", "used")
+    found = new_table("limit", "value", "of", "used")
     for name, limit in problem.budgets.items():
         value = getattr(network.counts, name)
         found.add_row(name, short_quantity(value), format_quantity(limit), share(value, limit))
@@ -98,7 +98,7 @@ def _binding(result: Scaled) -> list[str]:
 
 def _front(result: Scaled) -> Table:
     """The best network of every depth."""
-    found = table("blocks", "depths", "widths", "MACs", "params", "NN-Mass", "")
+    found = new_table("blocks", "depths", "widths", "MACs", "params", "NN-Mass", "")
     for one in result.front:
         mark = "answer" if one.spec.groups == result.network.spec.groups else ""
         beyond = result.problem.max_depth is not None and one.blocks > result.problem.max_depth
@@ -114,7 +114,7 @@ def _row(one: Scored) -> list[str]:
 
 
 def _compare(result: Scaled, rivals: list[Rival]) -> Table:
-    found = table("scaling", "how", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
+    found = new_table("scaling", "how", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
     how = f"width {result.width:.4g}, depth {result.depth:.4g}"
     found.add_row("NN-Mass", how, *_row(result.network))
     for rival in rivals:
@@ -151,7 +151,7 @@ def report_sample(problem: Scaling, number: int, seed: int, files: Outputs, json
 
 
 def _sample_table(found: list[Sampled]) -> Table:
-    rows = table("width", "depth", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
+    rows = new_table("width", "depth", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
     for one in found:
         rows.add_row(f"{one.width:.4g}", f"{one.depth:.4g}", *_row(one.network))
     return rows

@@ -1,7 +1,7 @@
 """What ``madnas score`` shows."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.markup import escape
@@ -9,19 +9,19 @@ from rich.table import Table
 from rich.text import Text
 
 from madnas.errors import MadnasError, UsageError
-from madnas.network.analyse import Structure, analyse
-from madnas.network.count import Counts, count
+from madnas.network.analyse import analyse
+from madnas.network.count import count
 from madnas.network.expand import at_resolution
+from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
 from madnas.network.target import resolve
+from madnas.report.scores import Scored
 from madnas.units import short_quantity
 
-from .console import print_json, stdout
+from .console import stdout
 
 if TYPE_CHECKING:
-    from madnas.measure.verify import Verification
-
-SCHEMA = "madnas/score/1"
+    from madnas.scores.registry import Measured
 
 
 class MismatchError(MadnasError):
@@ -30,22 +30,36 @@ class MismatchError(MadnasError):
     exit_code = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A target with its structural scores."""
-
-    target: str
-    spec: NetworkSpec
-    counts: Counts
-    structure: Structure
-    verification: "Verification | None"
+METRICS = ("ldi",)
+"""Scores of a module, as :mod:`madnas.scores.registry` has them; told here so that help and errors need no torch."""
 
 
-def score_target(target: str, resolution: int | None, verify: bool) -> Scored:
+def metric_names(text: str | None, repeats: int, seed: int) -> list[str]:
+    """The metrics of a comma-separated list.
+
+    Raises:
+        UsageError: an unknown one, or an impossible number of draws.
+    """
+    from madnas.network.named import unknown_name
+
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
+    if not 1 <= repeats <= 100_000:
+        raise UsageError(f"--repeats: from 1 to 100000, got {repeats}")
+    if not 0 <= seed < 2**62:
+        raise UsageError(f"--seed: a whole number from 0, got {seed}")
+    return list(dict.fromkeys(names))
+
+
+def score_target(
+    target: str, resolution: int | None, verify: bool, metrics: Sequence[str] = (), repeats: int = 8, seed: int = 0
+) -> Scored:
     """Score one target; with ``verify`` recount it on the built module."""
     spec = resolve(target)
     if resolution is not None:
-        if spec.stem is None:
+        if spec.is_mlp:
             raise UsageError(f"--resolution: {target} is an MLP, whose input has no resolution")
         spec = at_resolution(spec, resolution)
     verification = None
@@ -53,49 +67,23 @@ def score_target(target: str, resolution: int | None, verify: bool) -> Scored:
         from madnas.measure.verify import verify as recount
 
         verification = recount(spec)
-    return Scored(target, spec, count(spec), analyse(spec), verification)
+    measured, failed = _measure(spec, metrics, repeats, seed) if metrics else ({}, {})
+    return Scored(target, spec, count(spec), analyse(spec), nn_mass(spec), measured, failed, verification)
 
 
-def print_json_document(scored: list[Scored]) -> None:
-    """The scores as one JSON document."""
-    print_json({"schema": SCHEMA, "results": [_document(one) for one in scored]})
+def _measure(
+    spec: NetworkSpec, metrics: Sequence[str], repeats: int, seed: int
+) -> "tuple[dict[str, Measured], dict[str, str]]":
+    """Scores of the built module, and why there is none where it is not defined."""
+    from madnas.scores.registry import measure
 
-
-def _document(one: Scored) -> dict[str, Any]:
-    structure, counts = one.structure, one.counts
-    values: dict[str, Any] = {
-        "params": int(counts.params),
-        "macs": int(counts.macs),
-        "activations": int(counts.activations),
-        "layers": int(counts.layers),
-        "width": float(structure.width),
-        "rho": float(structure.rho),
-        "entropy": float(structure.weighted_entropy()),
-        "objective": float(structure.objective()),
-    }
-    document: dict[str, Any] = {
-        "target": one.target,
-        "name": one.spec.name,
-        "input": list(one.spec.input),
-        "scores": {name: {"value": value, "std": 0.0, "n": 1} for name, value in values.items()},
-        "stages": [
-            {
-                "resolution": float(stage.resolution),
-                "out": int(stage.out_chs),
-                "layers": int(stage.depth),
-                "rho": float(stage.rho),
-                "entropy": float(stage.entropy),
-            }
-            for stage in structure.stages
-        ],
-        "failed": {},
-    }
-    if one.verification is not None:
-        document["verified"] = {
-            "matches": not one.verification.mismatches,
-            "mismatches": [str(mismatch) for mismatch in one.verification.mismatches],
-        }
-    return document
+    measured, failed = {}, {}
+    for name in metrics:
+        try:
+            measured[name] = measure(spec, name, repeats, seed)
+        except UsageError as error:
+            failed[name] = str(error)
+    return measured, failed
 
 
 def print_scores(scored: list[Scored]) -> None:
@@ -115,6 +103,10 @@ def print_scores(scored: list[Scored]) -> None:
             row.append("equal" if not one.verification.mismatches else "DIFFERS")
         table.add_row(*row)
     console.print(table)
+    console.print(_topology(scored))
+    for one in scored:
+        for name, reason in one.failed.items():
+            console.print(f"{escape(one.target)}: no {name}: {reason}")
     for one in scored:
         stages = _table("stage", "map", "out", "layers", "rho", "entropy (nats)")
         for number, stage in enumerate(one.structure.stages, 1):
@@ -124,10 +116,28 @@ def print_scores(scored: list[Scored]) -> None:
             )  # fmt: skip
         console.print(Text.assemble((one.target, "bold"), "  stages"))
         console.print(stages)
-    weights = (
-        "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths)  (DeepMAD Eq. 5)"
+    alone = ", nothing for a single stage" if any(len(one.structure.stages) == 1 for one in scored) else ""
+    console.print(
+        "entropy: stage entropies weighted 1, ..., 1, 8; "
+        f"objective: minus 10 exp(variance of depths){alone}  (DeepMAD Eq. 5)"
     )
-    console.print(weights)
+
+
+def _topology(scored: list[Scored]) -> Table:
+    """NN-Mass and what was measured on the module."""
+    metrics = list(dict.fromkeys(name for one in scored for name in (*one.measured, *one.failed)))
+    table = _table("target", "NN-Mass", "density", "non-linear units", *metrics)
+    for one in scored:
+        cells = [escape(one.target), f"{one.mass.mass:,.1f}", f"{one.mass.density:.4f}", f"{int(one.mass.units):,}"]
+        table.add_row(*cells, *[_cell(one, name) for name in metrics])
+    return table
+
+
+def _cell(one: Scored, name: str) -> str:
+    if name not in one.measured:
+        return "-"
+    found = one.measured[name]
+    return f"{found.value:.4f} ± {found.std:.4f} (n {found.n})"
 
 
 def fail_on_mismatch(scored: list[Scored]) -> None:

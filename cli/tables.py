@@ -25,7 +25,7 @@ TEXT = frozenset(
 """Columns of words, which are aligned to the left."""
 
 
-def table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
     """A table with a line under its head."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
@@ -35,7 +35,7 @@ def table(*columns: str) -> Table:
 
 def network_table(spec: NetworkSpec) -> Table:
     """Stem, groups and head of a network, a row each."""
-    made = table("part", "block", "stride", "kernel", "hidden", "out", "blocks")
+    made = new_table("part", "block", "stride", "kernel", "hidden", "out", "blocks")
     if spec.stem is not None:
         made.add_row("stem", "conv", str(spec.stem.stride), str(spec.stem.kernel), "", str(spec.stem.out), "1")
     for number, group in enumerate(spec.groups, 1):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from madnas.network.expand import Segment, segments
 from madnas.network.spec import NetworkSpec
 from madnas.theory.effectiveness import average_width, effectiveness, log_effectiveness
-from madnas.theory.entropy import cnn_entropy, layer_entropy, mlp_entropy
-from madnas.theory.numerics import Number
-from madnas.theory.objective import DEPTH_PENALTY, default_stage_weights, objective
+from madnas.theory.entropy import cnn_entropy, log_variance, mlp_entropy
+from madnas.theory.numerics import Number, sqrt
+from madnas.theory.objective import default_depth_penalty, default_stage_weights, objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Structure:
         """The objective of Eq. (5), in nats; by default beta is 10, or 0 for a single stage, as in an MLP."""
         weights = weights or default_stage_weights(len(self.stages))
         if depth_penalty is None:
-            depth_penalty = DEPTH_PENALTY if len(self.stages) > 1 else 0.0
+            depth_penalty = default_depth_penalty(len(self.stages))
         return objective(self.entropies, weights, self.group_depths[1:], depth_penalty)
 
 
@@ -94,14 +94,14 @@ def analyse(spec: NetworkSpec) -> Structure:
         for segment in members:
             main = [layer for layer in segment.layers if layer.main]
             depth += segment.repeat * len(main)
-            log_widths += segment.repeat * sum(layer_entropy(layer.width) for layer in main)
+            log_widths += segment.repeat * log_variance(layer.width for layer in main)
         out_chs, resolution = members[-1].out_chs, main[-1].resolution
         before = before + log_widths
         if spec.is_mlp:
             side: Number = 1.0
             entropy = mlp_entropy(out_chs, before)
         else:
-            side = (resolution[0] * resolution[1]) ** 0.5
+            side = sqrt(resolution[0] * resolution[1])
             entropy = cnn_entropy(side, out_chs, before)
         stages.append(Stage(side, out_chs, depth, log_widths, entropy))
     return Structure(tuple(stages), spec.depths)

@@ -69,8 +69,14 @@ def projects(group: Group, in_chs: Number, index: int) -> Number:
 
 
 def differ(chs: Number, others: Number) -> bool:
-    """Whether channel counts differ, in any candidate of a batch."""
+    """Whether channel counts differ.
+
+    Raises:
+        ValueError: in some candidates of a batch and not in others, which then have other layers.
+    """
     different = chs != others
+    if is_array(different) and different.any() != different.all():
+        raise ValueError("candidates with and without a downsampling layer cannot be counted together")
     return bool(different.any()) if is_array(different) else bool(different)
 
 

@@ -11,7 +11,7 @@ evidence, not a certificate.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -40,30 +40,33 @@ class Evidence:
     Attributes:
         nodes: boxes whose relaxation was solved.
         infeasible: boxes that were dropped because the solver found nothing feasible in them, from two starts.
-        unsolved: boxes that keep their parent's bound because no start reached an optimum.
-        starts: solves in all.
+        starts: solves in all, those of roundings included.
         iterations: of the solver, in all.
-        checked: boxes, of those that make up the bound, that were solved again from another start.
-        agreed: of these, how many ended in the same optimum (or a lower one, which changes no bound, counts as not).
         root_starts: starts of the root.
         root_agreed: how many of these ended in the best optimum.
+        unsolved: boxes, of those that make up the bound, that have their parent's because no start reached an optimum.
+        checked: boxes, of those that make up the bound, that were solved again from another start.
+        agreed: of these, how many ended in the same optimum (or a lower one, which changes no bound, counts as not).
+        contradicted: boxes, of those that make up the bound, that hold a better network than their relaxation said.
     """
 
     nodes: int = 0
     infeasible: int = 0
-    unsolved: int = 0
     starts: int = 0
     iterations: int = 0
-    checked: int = 0
-    agreed: int = 0
     root_starts: int = 0
     root_agreed: int = 0
+    unsolved: int = 0
+    checked: int = 0
+    agreed: int = 0
+    contradicted: int = 0
 
     def describe(self) -> str:
         """One line for people."""
         text = f"{self.nodes} nodes; starts agreed at {self.agreed} of the {self.checked} that make it up (2 each)"
         text += f" and {self.root_agreed} of {self.root_starts} at the root; {self.infeasible} nodes infeasible"
-        return text + (f"; {self.unsolved} unsolved, with their parent's bound" if self.unsolved else "")
+        text += f"; {self.unsolved} unsolved, with their parent's bound" if self.unsolved else ""
+        return text + (f"; {self.contradicted} CONTRADICTED by the answer" if self.contradicted else "")
 
 
 @dataclass(order=True, frozen=True)
@@ -75,6 +78,7 @@ class Node:
     upper: np.ndarray = field(compare=False)
     point: Point = field(compare=False)
     checked: bool = field(compare=False, default=False)
+    agreed: bool = field(compare=False, default=False)
 
     @property
     def bound(self) -> float:
@@ -119,8 +123,8 @@ class Tree:
         """Whether depths and kernels are whole, so that only channels are still continuous."""
         return node.point.status == "optimal" and self._fractional(node, self._first) is None
 
-    def split(self, node: Node) -> None:
-        """Replace a popped node, that is not a single point, by its halves.
+    def split(self, node: Node) -> list[Node]:
+        """The halves of a node that is not a single point, those in which something is feasible.
 
         It is split at the variable that is farthest from an allowed value, depths, kernels and coarse channels first;
         where all are whole, but the network that they make is not as good as the relaxation says, in the middle.
@@ -134,12 +138,12 @@ class Tree:
         values = self._values[column]
         below = int(np.searchsorted(values, self.quantities(node)[column], side="right") - 1)
         below = int(np.clip(below, node.lower[column], node.upper[column] - 1))
+        halves = []
         for new_lower, new_upper in ((node.lower[column], below), (below + 1, node.upper[column])):
             lower, upper = node.lower.copy(), node.upper.copy()
             lower[column], upper[column] = new_lower, new_upper
-            child = self._solve(lower, upper, [node.point], node)
-            if child is not None:
-                heapq.heappush(self.open, child)
+            halves.append(self._solve(lower, upper, [node.point], node))
+        return [half for half in halves if half is not None]
 
     def is_point(self, node: Node) -> bool:
         """Whether a box holds a single network."""
@@ -160,7 +164,7 @@ class Tree:
         if self.root is None or not ((whole >= 0) & (whole <= largest))[self.discrete].all():
             return None
         lower, upper = np.where(self.discrete, whole, 0), np.where(self.discrete, whole, largest)
-        point = self.solver.solve(*self._bounds(lower, upper), start)
+        point = self._run(*self._bounds(lower, upper), start)
         return Node((-point.objective, 0), lower, upper, point) if point.status == "optimal" else None
 
     def positions(self, values: np.ndarray) -> np.ndarray:
@@ -181,12 +185,17 @@ class Tree:
         """A leaf solved again with depths and kernels fixed and ``reserve`` kept free of each limit."""
         whole = self.whole(leaf)
         lower, upper = np.where(self.discrete, whole, leaf.lower), np.where(self.discrete, whole, leaf.upper)
-        point = self.solver.solve(*self._bounds(lower, upper), leaf.point, reserve)
+        point = self._run(*self._bounds(lower, upper), leaf.point, reserve)
         return Node((-point.objective, 0), lower, upper, point) if point.status == "optimal" else None
 
     def pop(self) -> Node:
         """Take the node with the highest bound."""
         return heapq.heappop(self.open)
+
+    def push(self, nodes: Iterable[Node]) -> None:
+        """Add nodes to the open ones."""
+        for node in nodes:
+            heapq.heappush(self.open, node)
 
     def _fractional(self, node: Node, among: np.ndarray) -> int | None:
         """The variable farthest from an allowed value, in steps (channels: relative to the width), or ``None``."""
@@ -243,7 +252,6 @@ class Tree:
             self.evidence.infeasible += 1
             return None
         self.evidence.nodes += 1
-        self.evidence.unsolved += not solved
         self._created += 1
         if solved:
             best = max(solved, key=lambda point: point.objective)
@@ -258,10 +266,13 @@ class Tree:
             self.evidence.root_agreed = sum(_agree(point.objective, best.objective) for point in solved)
         else:
             bound = min(bound, parent.bound)
-        return Node((-bound, self._created), lower, upper, best, checked=parent is None)
+        at_root = parent is None
+        return Node((-bound, self._created), lower, upper, best, checked=at_root, agreed=at_root and _all_agree(solved))
 
-    def _run(self, low: np.ndarray, high: np.ndarray, start: np.ndarray | Point) -> Point:
-        point = self.solver.solve(low, high, start)
+    def _run(
+        self, low: np.ndarray, high: np.ndarray, start: np.ndarray | Point, reserve: Mapping[str, float] | None = None
+    ) -> Point:
+        point = self.solver.solve(low, high, start, reserve)
         self.evidence.starts += 1
         self.evidence.iterations += point.iterations
         return point
@@ -273,18 +284,30 @@ class Tree:
 
     def _checked(self, node: Node) -> Node:
         if node.point.status == "failed":
-            return replace(node, checked=True)
+            return node
         low, high = self._bounds(node.lower, node.upper)
         point = self._run(low, high, 0.5 * (node.point.x + middle(low, high, self._log)))
-        self.evidence.checked += 1
-        self.evidence.agreed += point.status == "optimal" and _agree(point.objective, node.point.objective)
-        if (
-            point.status == "optimal"
-            and point.objective > node.point.objective
-            and _raised(point.objective) > node.bound
-        ):
-            return replace(node, key=(-_raised(point.objective), node.key[1]), point=point, checked=True)
-        return replace(node, checked=True)
+        agreed = point.status == "optimal" and _agree(point.objective, node.point.objective)
+        if point.status == "optimal" and _raised(point.objective) > max(node.bound, _raised(node.point.objective)):
+            key = (-_raised(point.objective), node.key[1])
+            return replace(node, key=key, point=point, checked=True, agreed=agreed)
+        return replace(node, checked=True, agreed=agreed)
+
+    def conclude(self, values: np.ndarray | None, objective: float) -> None:
+        """Record what the open nodes, those that make up the bound, rest on.
+
+        Args:
+            values: the answer (V,), if there is one: it may not be better than the relaxation of a box that holds it.
+            objective: its objective, nats.
+        """
+        solved = [node for node in self.open if node.point.status == "optimal"]
+        self.evidence.unsolved = len(self.open) - len(solved)
+        self.evidence.checked = sum(node.checked for node in solved)
+        self.evidence.agreed = sum(node.agreed for node in solved)
+        if values is not None:
+            place = self.positions(values)
+            holding = [node for node in self.open if ((node.lower <= place) & (place <= node.upper)).all()]
+            self.evidence.contradicted = sum(node.bound < objective for node in holding)
 
     def _too_large(self, lower: np.ndarray) -> bool:
         """Whether the smallest network of a box already exceeds a budget (costs grow with every variable)."""
@@ -301,6 +324,10 @@ def middle(low: np.ndarray, high: np.ndarray, logarithmic: np.ndarray) -> np.nda
 def _raised(objective: float) -> float:
     """A solver's value as a bound."""
     return objective + SOLVER_MARGIN * abs(objective)
+
+
+def _all_agree(points: Sequence[Point]) -> bool:
+    return all(_agree(point.objective, points[0].objective) for point in points)
 
 
 def _agree(one: float, other: float) -> bool:

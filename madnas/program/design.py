@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 import madnas
-from madnas.errors import SolverError
+from madnas.errors import InfeasibleError, MadnasError, SolverError
 from madnas.network.analyse import Structure, analyse
 from madnas.network.count import Counts, count
 from madnas.network.spec import NetworkSpec
+from madnas.program.evaluator import LAST_DIGIT
 from madnas.program.infeasible import diagnose
 from madnas.program.problem import Problem
 from madnas.program.search import Effort, Solution, search
@@ -132,7 +133,7 @@ def recheck(
         SolverError: a limit is exceeded or the objective is not what the search believed; a bug, not a user's mistake.
     """
     broken = [name for name, limit in problem.budgets.items() if getattr(counts, name) > limit]
-    if problem.rho is not None and structure.rho > problem.rho:
+    if problem.rho is not None and structure.rho > problem.rho * (1 + LAST_DIGIT):
         broken.append("rho")
     values = [int(value) for value in solution.values] if solution.values is not None else []
     broken += [ratio.name for ratio in problem.ratios if not ratio.holds(values[ratio.top], values[ratio.bottom])]
@@ -178,9 +179,22 @@ def _short(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A point of a sweep that has no network.
+
+    Attributes:
+        swept: values of the swept options, by name.
+        error: why.
+    """
+
+    swept: dict[str, Any]
+    error: MadnasError
+
+
 def sweep(
     points: Iterable[tuple[dict[str, Any], Problem]], effort: Effort | None = None, name: str = "design"
-) -> Iterator[Design]:
+) -> Iterator[Design | Miss]:
     """Design one network for each point of a sweep, each at least as good as any earlier answer that fits it.
 
     Args:
@@ -191,7 +205,11 @@ def sweep(
     answers: list[tuple[Problem, np.ndarray]] = []
     for swept, problem in points:
         known = [values for other, values in answers if other.variables == problem.variables]
-        finished = design(problem, effort, point_name(name, swept), np.array(known) if known else None)
+        try:
+            finished = design(problem, effort, point_name(name, swept), np.array(known) if known else None)
+        except (InfeasibleError, SolverError) as error:
+            yield Miss(swept, error)
+            continue
         if finished.solution.values is not None:
             answers.append((problem, finished.solution.values))
         yield replace(finished, swept=swept)

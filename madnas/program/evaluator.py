@@ -9,6 +9,9 @@ import numpy as np
 
 from madnas.program.problem import Problem
 
+LAST_DIGIT = 1e-12
+"""Relative excess of rho that is the rounding of floats: the same network may differ by it as number and as array."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -19,16 +22,18 @@ class Evaluation:
         usage: value / limit - 1 of each limit: negative where there is room, positive where it is exceeded (C, N); rows
             in the order of :attr:`Evaluator.limits`.
         ratios: whether the ratios hold: Guideline 3, growth, hidden / out (N,).
+        slack: usage up to which a limit counts as met: 0, and :data:`LAST_DIGIT` for rho (C, 1).
     """
 
     objective: np.ndarray
     usage: np.ndarray
     ratios: np.ndarray
+    slack: np.ndarray
 
     @property
     def feasible(self) -> np.ndarray:
         """Whether every limit and ratio is met (N,)."""
-        return (self.usage <= 0).all(axis=0) & self.ratios
+        return (self.usage <= self.slack).all(axis=0) & self.ratios
 
 
 class Evaluator:
@@ -41,6 +46,7 @@ class Evaluator:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.limits = [f"budget[{name}]" for name in problem.budgets] + ["rho"] * (problem.rho is not None)
+        self._slack = np.array([[LAST_DIGIT if name == "rho" else 0.0] for name in self.limits])
 
     def __call__(self, candidates: np.ndarray) -> Evaluation:
         """Score candidates.
@@ -60,4 +66,4 @@ class Evaluator:
         ratios = np.ones(len(candidates), dtype=bool)
         for ratio in problem.ratios:
             ratios &= ratio.holds(columns[ratio.top], columns[ratio.bottom])
-        return Evaluation(np.broadcast_to(objective, len(candidates)), usage, ratios)
+        return Evaluation(np.broadcast_to(objective, len(candidates)), usage, ratios, self._slack)

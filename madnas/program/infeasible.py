@@ -10,11 +10,23 @@ from madnas.program.branch import middle
 from madnas.program.model import build
 from madnas.program.nlp import make_solver
 from madnas.program.problem import Problem
-from madnas.program.search import Effort, search
+from madnas.program.search import Effort, search, silent
 from madnas.units import format_quantity
 
 MARGINS = (1.002, 1.01, 1.03, 1.08, 1.2, 1.5, 2.0, 4.0)
-"""Room given beyond the relaxation's least value, in turn, until a network of whole numbers fits."""
+"""Room given beyond the relaxation's least value, in turn, until a network of whole numbers fits; ..."""
+
+CLOSE = 1.005
+"""... then the least room is bisected to this factor."""
+
+SLACKS = (1.0, 1.005, 1.02, 1.05)
+"""Room added to a proposal, in turn, until the problem as a user would type it is solved."""
+
+NODES = 60
+"""Nodes of each search for a network that fits; any does, so that most need fewer."""
+
+ANY_GAP = 1e9
+"""A gap that every network meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,9 @@ def diagnose(problem: Problem, effort: Effort | None = None, proven: bool = True
         effort: how hard to search for one.
         proven: whether the whole space was excluded, or the search only ended without an answer.
     """
-    effort = replace(effort or Effort(), max_nodes=60)
+    effort = replace(effort or Effort(), max_nodes=NODES, gap=ANY_GAP)
+    effort.watch("no network found; looking for the nearest limits that have one")
+    effort = replace(effort, watch=silent)
     limits = problem.budgets | ({} if problem.rho is None else {"rho": problem.rho})
     proposals = [found for name in limits if (found := _raise(problem, [name], name, effort))]
     for together in ([*problem.budgets], [*limits]):
@@ -81,32 +95,62 @@ def _raise(problem: Problem, names: list[str], goal: str, effort: Effort) -> Pro
         effort: how hard to search.
     """
     free = replace(problem, rho=None) if goal == "scale" and "rho" in names else problem
-    least = _least(free, goal)
-    for margin in MARGINS if least is not None else ():
-        raised = {
-            name: _round_up(_limit(problem, name) * max((least or 1.0) * margin, 1.0), name)
-            for name in names
-            if name != "rho" or free.rho is not None
-        }
+    least = _least(free, goal, effort)
+    if least is None:
+        return None
+    scaled = [name for name in names if name != "rho" or free.rho is not None]
+
+    def needed(factor: float) -> dict[str, float] | None:
+        """Limits that a network needs which is found when the limits are scaled, none below what was asked for."""
+        raised = {name: _round_up(_limit(problem, name) * max(factor, 1.0), name) for name in scaled}
         found = search(_with(free, raised), effort)
-        if found.values is None:
-            continue
-        _, costs, structure = problem.evaluate([int(value) for value in found.values])
-        exact = {name: structure.rho if name == "rho" else float(getattr(costs, name)) for name in names}
-        tight = {name: _round_up(max(value, _limit(problem, name)), name) for name, value in exact.items()}
-        for limits in (tight, raised):
-            if set(limits) == set(names) and search(_with(problem, limits), effort).values is not None:
-                return Proposal(limits, max(limits[name] / _limit(problem, name) for name in names))
+        return None if found.values is None else _used(problem, names, found.values)
+
+    low = least
+    for margin in MARGINS:
+        limits = needed(least * margin)
+        if limits is not None:
+            break
+        low = least * margin
+    else:
+        return None
+    high = max(limits[name] / _limit(problem, name) for name in scaled)
+    while "layers" not in names and high > max(low, 1.0) * CLOSE:
+        tried = math.sqrt(max(low, 1.0) * high)
+        less = needed(tried)
+        if less is None:
+            low = tried
+        else:
+            high, limits = min(tried, max(less[name] / _limit(problem, name) for name in scaled)), less
+    return _confirmed(problem, limits, effort)
+
+
+def _confirmed(problem: Problem, limits: dict[str, float], effort: Effort) -> Proposal | None:
+    """A proposal under which the same search finds a network, which may need a little more than that network uses."""
+    for slack in SLACKS:
+        raised = {
+            name: limit if slack == 1 else _round_up(limit * slack, name)
+            for name, limit in limits.items()
+            if limit > _limit(problem, name)
+        }
+        if search(_with(problem, raised), effort).values is not None:
+            return Proposal(raised, max(limit / _limit(problem, name) for name, limit in raised.items()))
     return None
 
 
-def _least(problem: Problem, goal: str) -> float | None:
+def _used(problem: Problem, names: list[str], values: np.ndarray) -> dict[str, float]:
+    """What a network uses of some limits, rounded up; the limits themselves where it uses less."""
+    _, costs, structure = problem.evaluate([int(value) for value in values])
+    exact = {name: structure.rho if name == "rho" else float(getattr(costs, name)) for name in names}
+    return {name: max(_limit(problem, name), _round_up(value, name)) for name, value in exact.items()}
+
+
+def _least(problem: Problem, goal: str, effort: Effort) -> float | None:
     """The relaxation's least value of a limit, relative to what was asked for, or ``None`` if other limits block."""
-    solver = make_solver(build(problem, goal))
-    low = np.array([v.values[0] for v in problem.variables], dtype=float)
-    high = np.array([v.values[-1] for v in problem.variables], dtype=float)
-    logarithmic = np.array([v.logarithmic for v in problem.variables])
-    low, high = np.where(logarithmic, np.log(low), low), np.where(logarithmic, np.log(high), high)
+    model = build(problem, goal)
+    solver = make_solver(model, effort.solver)
+    low, high = (np.array([bound(model.x[name]) for name in model.names]) for bound in (lambda x: x.lb, lambda x: x.ub))
+    logarithmic = np.array([variable.logarithmic for variable in problem.variables])
     points = [solver.solve(low, high, start) for start in (middle(low, high, logarithmic), 0.9 * low + 0.1 * high)]
     least = min((point.objective for point in points if point.status == "optimal"), default=None)
     if least is None or goal == "scale":

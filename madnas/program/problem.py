@@ -1,4 +1,4 @@
-"""A design problem: a space, budgets and weights, and the one mapping from its variables to a network.
+"""A design problem: a space, budgets and weights, and its variables in a fixed order.
 
 ``Problem.network`` turns values of the variables into a :class:`NetworkSpec`; because the spec's counting works on
 numbers, numpy arrays and Pyomo expressions, this one mapping scores a network, a batch of candidates and the program.
@@ -11,22 +11,13 @@ from functools import cached_property
 from madnas.errors import UsageError
 from madnas.network.analyse import Structure, analyse
 from madnas.network.count import Counts, count
-from madnas.network.spec import Group, Head, NetworkSpec, Stem
-from madnas.program.space import Space, multiples
+from madnas.network.spec import NetworkSpec
+from madnas.program.space import MOST, RATIO_SLACK, Space
 from madnas.theory.numerics import Number
-from madnas.theory.objective import default_stage_weights
+from madnas.theory.objective import default_depth_penalty, default_stage_weights
 
 BUDGETS = ("macs", "params", "activations", "layers")
 """Costs that can be bounded, by their name in :class:`Counts`."""
-
-MOST = 1e6
-"""Largest stage weight and depth penalty; the paper's are 16 and 10."""
-
-MOST_GROUPS = 16
-"""Most groups that a program has; the paper's networks have five."""
-
-RATIO_SLACK = 1e-9
-"""Relative slack of ratios such as 0.1, which no float holds exactly; budgets and rho have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +92,6 @@ class Problem:
             raise UsageError(f"stage weights must be from 0 to {MOST:g}, and not all 0")
         if not 0 <= self.beta <= MOST:
             raise UsageError(f"the depth penalty must be from 0 to {MOST:g}")
-        if len(self.space.strides) > MOST_GROUPS:
-            raise UsageError(f"a space of {len(self.space.strides)} groups; at most {MOST_GROUPS} can be designed")
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -117,29 +106,14 @@ class Problem:
         """Weight of the depth penalty in force."""
         if 2 not in self.guidelines:
             return 0.0
-        return self.space.depth_penalty if self.depth_penalty is None else self.depth_penalty
+        given = self.space.depth_penalty if self.depth_penalty is None else self.depth_penalty
+        return default_depth_penalty(self.space.stages) if given is None else given
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
-        """Every variable, in a fixed order: stem, then out, hidden, kernel and depth of each group, then head."""
-        space = self.space
-        found: list[Variable] = []
-        if space.stem is not None:
-            found.append(Variable("stem", tuple(multiples(space.stem.out, space.multiple))))
-        for group in range(len(space.strides)):
-            number = group + 1
-            found.append(Variable(f"out{number}", tuple(multiples(space.out, space.multiple))))
-            if space.hidden_ratio is not None:
-                low, high = space.hidden_ratio
-                bounds = (max(1, int(space.out[0] * low)), int(space.out[1] * high * (1 + RATIO_SLACK)))
-                found.append(Variable(f"hidden{number}", tuple(multiples(bounds, space.multiple))))
-            if space.block != "linear":
-                found.append(Variable(f"kernel{number}", space.kernels_of(group)))
-            low_depth, high_depth = space.depth_range(group)
-            found.append(Variable(f"depth{number}", tuple(range(low_depth, high_depth + 1)), logarithmic=False))
-        if isinstance(space.head.conv, tuple):
-            found.append(Variable("head", tuple(multiples(space.head.conv, space.multiple))))
-        return tuple(found)
+        """Every variable, in the order of the space's choices."""
+        choices = self.space.choices().items()
+        return tuple(Variable(name, tuple(values), not name.startswith("depth")) for name, values in choices)
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -164,31 +138,7 @@ class Problem:
 
     def network(self, values: Sequence[Number], name: str = "design") -> NetworkSpec:
         """The network that values of the variables stand for (integers, arrays or expressions, in variable order)."""
-        space = self.space
-
-        def value(key: str) -> Number:
-            position = self.index.get(key)
-            return None if position is None else values[position]
-
-        groups = tuple(
-            Group(
-                block=space.block,
-                out=value(f"out{number}"),
-                depth=value(f"depth{number}"),
-                hidden=value(f"hidden{number}"),
-                kernel=value(f"kernel{number}"),
-                stride=stride,
-                act=space.act,
-                se=space.se,
-                shortcut=space.shortcut,
-            )
-            for number, stride in enumerate(space.strides, 1)
-        )
-        stem = None
-        if space.stem is not None:
-            stem = Stem(value("stem"), space.stem.kernel, space.stem.stride, space.stem.act)
-        conv = value("head") if isinstance(space.head.conv, tuple) else space.head.conv
-        return NetworkSpec(name, space.input, groups, Head(space.classes, conv, space.head.act), stem)
+        return self.space.network(dict(zip(self.index, values, strict=True)), name)
 
     def evaluate(self, values: Sequence[Number]) -> tuple[Number, Counts, Structure]:
         """Objective in nats, costs and structural scores at values of the variables."""

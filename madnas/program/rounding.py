@@ -7,8 +7,6 @@ nearly a sum over groups: a group's rounding loses the same whatever the others 
 1. for every group, list the roundings of its widths within a window and what each loses and uses (plain evaluator);
 2. combine the groups one after the other, keeping the combinations that lose least;
 3. in the last combination, drop those whose summed usage exceeds a limit, and score the most promising exactly.
-
-That weighs some hundred thousand combinations in some ten milliseconds.
 """
 
 from collections.abc import Mapping

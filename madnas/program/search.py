@@ -4,8 +4,10 @@ Every step is deterministic: no clock decides, only counts of nodes, so that the
 every run and machine.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from math import inf
 
 import numpy as np
 
@@ -29,6 +31,12 @@ PROMISED_GAP = 4.5e-3
 
 PATIENCE = 2
 """... to so many times the nodes."""
+
+DIVE_AFTER = 0.5
+"""Share of those nodes after which, without any answer, boxes are split depth first until there is one, ..."""
+
+DIVE = 4
+"""... for so many times the nodes; the space is then so tight that a first answer matters more than the bound."""
 
 NEIGHBOURS = 8
 """Leaves with other depths that are rounded after the first, those of the highest value."""
@@ -69,6 +77,10 @@ class Solution:
     proven: bool
 
 
+def silent(message: str) -> None:
+    """Say nothing of how far a search is."""
+
+
 @dataclass(slots=True)
 class Effort:
     """How hard to search; counts, never seconds.
@@ -78,12 +90,14 @@ class Effort:
         max_nodes: limit on nodes of the tree; twice as many where the gap is above :data:`PROMISED_GAP`.
         exhaustive: enumerate spaces of at most so many points.
         solver: ``casadi`` or ``ipopt``.
+        watch: told at every node how far the search is, in a few words.
     """
 
     gap: float = GAP
     max_nodes: int = MAX_NODES
     exhaustive: int = EXHAUSTIVE
-    solver: str = field(default="casadi")
+    solver: str = "casadi"
+    watch: Callable[[str], None] = silent
 
 
 def search(problem: Problem, effort: Effort | None = None, known: np.ndarray | None = None) -> Solution:
@@ -109,7 +123,8 @@ def search(problem: Problem, effort: Effort | None = None, known: np.ndarray | N
         bound, evidence = incumbent.objective, None
     else:
         bound, evidence = _branch_and_round(tree, climber, effort), tree.evidence
-    if evidence is not None and tree.root is None and tree.evidence.unsolved:
+    tree.conclude(incumbent.values, incumbent.objective)
+    if evidence is not None and tree.root is None and not tree.evidence.infeasible:
         raise SolverError("the relaxation ended without an answer", "try other budgets, or --solver ipopt")
     return Solution(
         values=incumbent.values,
@@ -134,9 +149,15 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
     incumbent = climber.incumbent
     rounding = Rounding(tree.problem)
     seen: set[bytes] = set()
+    dived = False
     while tree.open:
-        node = tree.open[0]
-        if _finished(tree.problem.gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
+        node, gap = tree.open[0], tree.problem.gap(tree.bound, incumbent.objective)
+        effort.watch(f"{tree.evidence.nodes} nodes, {'no answer yet' if gap == inf else f'gap {100 * gap:.2f} %'}")
+        if incumbent.values is None and not dived and tree.evidence.nodes >= DIVE_AFTER * effort.max_nodes:
+            _dive(tree, rounding.evaluate, incumbent, effort)
+            dived = True
+            continue
+        if _finished(gap, tree.evidence.nodes, effort):
             tree.check()
             if _finished(tree.problem.gap(tree.bound, incumbent.objective), tree.evidence.nodes, effort):
                 break
@@ -144,18 +165,33 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
         if tree.is_leaf(node) and tree.whole(node).tobytes() not in seen:
             _explore(tree, node, rounding, climber, effort.gap, seen)
             continue
-        tree.pop()
-        if tree.is_point(node):
-            candidate = tree.point(node)[None]
-            incumbent.offer(candidate, rounding.evaluate(candidate))
-        else:
-            tree.split(node)
+        tree.push(_split(tree, tree.pop(), rounding.evaluate, incumbent))
     if tree.root is not None and tree.problem.gap(tree.bound, incumbent.objective) > effort.gap:
         start = tree.quantities(tree.root) if incumbent.values is None else incumbent.values.astype(float)
         climber.around(start, tree.root.point.prices)
         _explore_depths(tree, tree.root, rounding, incumbent, effort.gap, seen)
         climber.finish()
     return max(tree.bound, incumbent.objective)
+
+
+def _split(tree: Tree, node: Node, evaluate: Evaluator, incumbent: Incumbent) -> list[Node]:
+    """The halves of a node; none of a single network, which is offered to the incumbent instead."""
+    if not tree.is_point(node):
+        return tree.split(node)
+    candidate = tree.point(node)[None]
+    incumbent.offer(candidate, evaluate(candidate))
+    return []
+
+
+def _dive(tree: Tree, evaluate: Evaluator, incumbent: Incumbent, effort: Effort) -> None:
+    """Split the box that was made last, the better half first, until there is an answer or no box is left."""
+    last = tree.evidence.nodes + DIVE * effort.max_nodes
+    stack = sorted(tree.open, reverse=True)
+    while stack and incumbent.values is None and tree.evidence.nodes < last:
+        effort.watch(f"{tree.evidence.nodes} nodes, no answer yet")
+        stack += sorted(_split(tree, stack.pop(), evaluate, incumbent), reverse=True)
+    tree.open = []
+    tree.push(stack)
 
 
 def _finished(gap: float, nodes: int, effort: Effort) -> bool:

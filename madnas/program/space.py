@@ -1,14 +1,36 @@
 """Search spaces: which networks a program may choose from, as small YAML files that users copy and change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from madnas.errors import SpecError
-from madnas.network.blocks import CATALOGUE
+from madnas.network.blocks import CATALOGUE, BlockKind
 from madnas.network.layer import strided
+from madnas.network.spec import Group, Head, NetworkSpec, Stem
+from madnas.network.specfile import MAX_CHANNELS, MAX_SIDE, check_spec
+from madnas.program.library import load, shipped
+from madnas.theory.numerics import Number
 
 SCHEMA = "madnas/space/1"
+
+MOST = 1e6
+"""Largest stage weight and depth penalty; the paper's are 16 and 10."""
+
+MOST_GROUPS = 16
+"""Most groups that a program has; the paper's networks have five."""
+
+MOST_DEPTH = 500
+"""Most blocks in a group; the paper's deepest has 60."""
+
+MOST_VALUES = 10_000
+"""Most values that a width may have; the spaces that come with madnas have up to 1,024."""
+
+MOST_RATIO = 100.0
+"""Largest hidden / out and out / hidden; the paper's are 6 and 10."""
+
+RATIO_SLACK = 1e-9
+"""Relative slack of ratios such as 0.1, which no float holds exactly; budgets and rho have none."""
 
 COUNTABLE_SHORTCUTS = ("pool", "identity", "pad")
 """Shortcuts whose layers do not depend on whether two widths happen to be equal."""
@@ -42,7 +64,7 @@ class Space:
         strides: stride of every group; their number is the number of groups.
         out: smallest and largest output channels of a group.
         summary: what it is, in a line.
-        kernels: allowed kernels.
+        kernels: allowed kernels; absent: 3, or none where the block has no kernel.
         kernel_map_ratio: a kernel is at most the side of the group's input map divided by this (the smallest kernel
             is always allowed).
         hidden_ratio: smallest and largest hidden / out; absent for blocks without hidden width.
@@ -56,7 +78,7 @@ class Space:
         input: default input, channels x height x width.
         classes: default number of classes.
         stage_weights: default alpha; absent: 1, ..., 1, 8.
-        depth_penalty: default beta.
+        depth_penalty: default beta; absent: 10, or 0 for a single stage, as in an MLP.
         rho: default limit of the effectiveness.
         non_decreasing: whether Guideline 3 holds in this space.
     """
@@ -66,7 +88,7 @@ class Space:
     strides: tuple[int, ...]
     out: tuple[int, int]
     summary: str = ""
-    kernels: tuple[int, ...] = (3,)
+    kernels: tuple[int, ...] | None = None
     kernel_map_ratio: float = 1.5
     hidden_ratio: tuple[float, float] | None = None
     growth: float | None = None
@@ -81,7 +103,7 @@ class Space:
     input: tuple[int, int, int] = (3, 224, 224)
     classes: int = 1000
     stage_weights: tuple[float, ...] | None = None
-    depth_penalty: float = 10.0
+    depth_penalty: float | None = None
     rho: float | None = None
     non_decreasing: bool = True
 
@@ -101,15 +123,59 @@ class Space:
         for stride in strides:
             resolution = strided(resolution, stride)
         limit = min(resolution) / self.kernel_map_ratio
-        return tuple(k for k in sorted(self.kernels) if k <= limit) or (min(self.kernels),)
+        kernels = self.kernels or (3,)
+        return tuple(k for k in sorted(kernels) if k <= limit) or (min(kernels),)
+
+    def choices(self) -> dict[str, Sequence[int]]:
+        """Everything that the designer chooses, by name, with the allowed values, ascending.
+
+        In a fixed order: ``stem``, then ``out1``, ``hidden1``, ``kernel1`` and ``depth1`` of the first group and so on,
+        then ``head``; each where the space leaves a choice.
+        """
+        found: dict[str, Sequence[int]] = {}
+        if self.stem is not None:
+            found["stem"] = multiples(self.stem.out, self.multiple)
+        for group in range(len(self.strides)):
+            number = group + 1
+            found[f"out{number}"] = multiples(self.out, self.multiple)
+            if self.hidden_ratio is not None:
+                low, high = self.hidden_ratio
+                bounds = (max(1, int(self.out[0] * low)), int(self.out[1] * high * (1 + RATIO_SLACK)))
+                found[f"hidden{number}"] = multiples(bounds, self.multiple)
+            if "kernel" in CATALOGUE[self.block].needs:
+                found[f"kernel{number}"] = self.kernels_of(group)
+            shallowest, deepest = self.depth_range(group)
+            found[f"depth{number}"] = range(shallowest, deepest + 1)
+        if isinstance(self.head.conv, tuple):
+            found["head"] = multiples(self.head.conv, self.multiple)
+        return found
+
+    def network(self, chosen: Mapping[str, Number], name: str) -> NetworkSpec:
+        """The network that choices stand for: integers, arrays or expressions, by the names of :meth:`choices`."""
+        groups = tuple(
+            Group(
+                block=self.block,
+                out=chosen[f"out{number}"],
+                depth=chosen[f"depth{number}"],
+                hidden=chosen.get(f"hidden{number}"),
+                kernel=chosen.get(f"kernel{number}"),
+                stride=stride,
+                act=self.act,
+                se=self.se,
+                shortcut=self.shortcut,
+            )
+            for number, stride in enumerate(self.strides, 1)
+        )
+        stem = None
+        if self.stem is not None:
+            stem = Stem(chosen["stem"], self.stem.kernel, self.stem.stride, self.stem.act)
+        conv = chosen["head"] if isinstance(self.head.conv, tuple) else self.head.conv
+        return NetworkSpec(name, self.input, groups, Head(self.classes, conv, self.head.act), stem)
 
 
 def space_files() -> dict[str, Path]:
     """The spaces that come with madnas, by name."""
-    from importlib.resources import files
-
-    folder = Path(str(files("madnas.recipes") / "space"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return shipped("space")
 
 
 def load_space(name_or_path: str) -> Space:
@@ -119,44 +185,17 @@ def load_space(name_or_path: str) -> Space:
         UsageError: neither a known name nor a readable file.
         SpecError: the file is not a space; every problem with its key.
     """
-    from madnas.network.named import unknown_name
-    from madnas.network.yamlfile import read_yaml, validate
-
-    known = space_files()
-    path = known.get(name_or_path)
-    if path is None:
-        path = Path(name_or_path)
-        if path.suffix not in (".yaml", ".yml") and not path.exists():
-            raise unknown_name("space", name_or_path, known, "or give the path of a space file (.yaml)")
-    tree = read_yaml(path)
-    schema = tree.pop("schema", None)
-    if schema != SCHEMA:
-        raise SpecError(str(path), [f"schema: expected {SCHEMA!r}, found {schema!r}"])
-    space: Space = validate(tree, Space, str(path))
-    return _checked(space, str(path))
+    space, source = load(name_or_path, "space", space_files(), SCHEMA, Space)
+    return _checked(space, source)
 
 
 def _checked(space: Space, source: str) -> Space:
-    problems = list(_problems(space)) or list(_smallest_problems(space))
-    if problems:
-        raise SpecError(source, problems)
+    """The space, if it is a possible one; each check relies on those before it."""
+    for check in (_problems, _choice_problems, _smallest_problems):
+        problems = list(check(space))
+        if problems:
+            raise SpecError(source, problems)
     return space
-
-
-def _smallest_problems(space: Space) -> Iterator[str]:
-    """Yield what a spec file would not accept of the smallest network of a space that has no other problem."""
-    from madnas.network.specfile import check_spec
-    from madnas.program.problem import Problem
-
-    problem = Problem(space, {"layers": 1})
-    empty = [variable.name for variable in problem.variables if not variable.values]
-    if empty:
-        yield f"no multiple of {space.multiple} is allowed for {', '.join(empty)}"
-        return
-    try:
-        check_spec(problem.network([variable.values[0] for variable in problem.variables], space.name))
-    except SpecError as error:
-        yield from error.problems
 
 
 def _problems(space: Space) -> Iterator[str]:
@@ -165,62 +204,123 @@ def _problems(space: Space) -> Iterator[str]:
     if kind is None:
         yield f"block: unknown {space.block!r}; one of {', '.join(sorted(CATALOGUE))}"
         return
-    if not space.strides or any(stride not in (1, 2) for stride in space.strides):
-        yield "strides: one stride, 1 or 2, for every group, and at least one group"
+    yield from _block_problems(space, kind)
+    yield from _kernel_problems(space, kind)
+    yield from _stride_problems(space)
+    yield from _number_problems(space)
+    yield from _range_problems(space)
+
+
+def _block_problems(space: Space, kind: BlockKind) -> Iterator[str]:
+    """Yield keys that the block needs, or does not have."""
     if (space.stem is None) != (space.block == "linear"):
         yield "stem: needed by every block but 'linear', which has none"
     if space.shortcut is not None and space.shortcut not in kind.shortcuts:
         yield f"shortcut: {space.shortcut!r} is not one of {space.block}'s: {', '.join(kind.shortcuts)}"
     if kind.shortcuts and (space.shortcut or kind.shortcuts[0]) not in COUNTABLE_SHORTCUTS:
         yield f"shortcut: a space needs one of {', '.join(s for s in kind.shortcuts if s in COUNTABLE_SHORTCUTS)}"
-    if "hidden" in kind.needs and space.hidden_ratio is None:
+    # An inverted residual may have 'expand' instead of hidden widths in a network, but not in a space.
+    if ("hidden" in kind.needs or "expand" in kind.takes) and space.hidden_ratio is None:
         yield f"hidden_ratio: needed by {space.block}"
     if space.hidden_ratio is not None and "hidden" not in kind.needs | kind.takes:
         yield f"hidden_ratio: {space.block} has no hidden width"
-    if space.block == "inverted-residual" and space.hidden_ratio is None:
-        yield "hidden_ratio: needed by inverted-residual"
     if space.se != "none" and "se" not in kind.takes:
         yield f"se: {space.block} has no squeeze-excitation"
     if space.se not in ("none", "deepmad"):
         yield f"se: {space.se!r} is not one of none, deepmad"
-    if not space.kernels or any(k < 1 or k % 2 == 0 or k > 31 for k in space.kernels):
-        yield "kernels: odd numbers from 1 to 31"
-    if space.multiple < 1:
-        yield "multiple: at least 1"
+
+
+def _kernel_problems(space: Space, kind: BlockKind) -> Iterator[str]:
     if space.kernel_map_ratio <= 0:
         yield "kernel_map_ratio: above 0"
+    if space.kernels is None:
+        return
+    if "kernel" not in kind.needs:
+        yield f"kernels: {space.block} has no kernel"
+    elif not space.kernels or any(k < 1 or k % 2 == 0 or k > 31 for k in space.kernels):
+        yield "kernels: odd numbers from 1 to 31"
+    elif len(set(space.kernels)) < len(space.kernels):
+        yield f"kernels: each once, found {', '.join(map(str, space.kernels))}"
+
+
+def _stride_problems(space: Space) -> Iterator[str]:
+    if not space.strides or any(stride not in (1, 2) for stride in space.strides):
+        yield "strides: one stride, 1 or 2, for every group, and at least one group"
+    if len(space.strides) > MOST_GROUPS:
+        yield f"strides: {len(space.strides)} groups; at most {MOST_GROUPS} can be designed"
+    if space.stem is not None and space.stem.stride not in (1, 2):
+        yield "stem.stride: 1 or 2"
+    weights = space.stage_weights
+    if weights is not None and len(weights) != space.stages:
+        yield f"stage_weights: {len(weights)} weights for {space.stages} stages"
+    elif weights is not None and (any(not 0 <= weight <= MOST for weight in weights) or not any(weights)):
+        yield f"stage_weights: from 0 to {MOST:g}, and not all 0"
+
+
+def _number_problems(space: Space) -> Iterator[str]:
+    if space.multiple < 1:
+        yield "multiple: at least 1"
     if space.growth is not None and space.growth < 1:
         yield "growth: at least 1"
     if space.rho is not None and space.rho <= 0:
         yield "rho: above 0"
-    if space.depth_penalty < 0:
-        yield "depth_penalty: at least 0"
-    if min(space.input) < 1 or max(space.input) > 16384:
-        yield "input: channels, height and width from 1 to 16384"
+    if space.depth_penalty is not None and not 0 <= space.depth_penalty <= MOST:
+        yield f"depth_penalty: at least 0 and at most {MOST:g}"
+    if min(space.input) < 1 or max(space.input) > MAX_SIDE:
+        yield f"input: channels, height and width from 1 to {MAX_SIDE}"
     if space.classes < 1:
         yield "classes: at least 1"
-    ranges: dict[str, tuple[float, float] | None] = {
-        "out": space.out,
-        "depth": space.depth,
-        "first_depth": space.first_depth,
-    }
-    ranges |= {"stem.out": space.stem.out if space.stem else None, "hidden_ratio": space.hidden_ratio}
-    ranges |= {"head.conv": space.head.conv if isinstance(space.head.conv, tuple) else None}
-    for key, bounds in ranges.items():
-        if bounds is not None and not 0 < bounds[0] <= bounds[1]:
-            yield f"{key}: smallest and largest value, above 0 and in this order"
-        elif bounds is not None and "." not in key and key != "hidden_ratio" and bounds[1] > 1_000_000:
-            yield f"{key}: at most 1000000"
-    for key, limits in {"out": space.out, "stem.out": space.stem.out if space.stem else None}.items():
-        if limits is not None and space.multiple > 0 and not multiples(limits, space.multiple):
-            yield f"{key}: no multiple of {space.multiple} between {limits[0]} and {limits[1]}"
-    for key, bounds in (("depth", space.depth), ("first_depth", space.first_depth)):
-        if bounds is not None and bounds[1] > 500:
-            yield f"{key}: at most 500 blocks"
     if isinstance(space.head.conv, int) and space.head.conv < 1:
         yield "head.conv: at least 1"
-    if space.stage_weights is not None and len(space.stage_weights) != space.stages:
-        yield f"stage_weights: {len(space.stage_weights)} weights for {space.stages} stages"
+
+
+def _range_problems(space: Space) -> Iterator[str]:
+    """Yield ranges that are empty, or so wide that listing their values would be a burden."""
+    channels = {
+        "out": space.out,
+        "stem.out": space.stem.out if space.stem else None,
+        "head.conv": space.head.conv if isinstance(space.head.conv, tuple) else None,
+    }
+    depths = {"depth": space.depth, "first_depth": space.first_depth}
+    ranges: dict[str, tuple[float, float] | None] = {**channels, **depths, "hidden_ratio": space.hidden_ratio}
+    for key, bounds in ranges.items():
+        if bounds is None:
+            continue
+        if not 0 < bounds[0] <= bounds[1]:
+            yield f"{key}: smallest and largest value, above 0 and in this order"
+        elif key in channels and bounds[1] > MAX_CHANNELS:
+            yield f"{key}: at most {MAX_CHANNELS}"
+        elif key in depths and bounds[1] > MOST_DEPTH:
+            yield f"{key}: at most {MOST_DEPTH} blocks"
+        elif key == "hidden_ratio" and not 1 / MOST_RATIO <= bounds[0] <= bounds[1] <= MOST_RATIO:
+            yield f"{key}: from {1 / MOST_RATIO:g} to {MOST_RATIO:g}"
+
+
+KEYS = {
+    "stem": "stem.out", "out": "out", "hidden": "hidden_ratio", "kernel": "kernels", "depth": "depth",
+    "head": "head.conv",
+}  # fmt: skip
+"""The key of a space that says what a choice's values are."""
+
+
+def _choice_problems(space: Space) -> Iterator[str]:
+    """Yield choices without values, with too many, or too large ones, of a space whose ranges are possible."""
+    for key, values in {KEYS[name.rstrip("0123456789")]: values for name, values in space.choices().items()}.items():
+        if not values:
+            yield f"{key}: no multiple of {space.multiple} in its range"
+        elif len(values) > MOST_VALUES:
+            count = f"{len(values)} values in steps of {space.multiple}"
+            yield f"{key}: {count}; at most {MOST_VALUES} (narrow the range or raise multiple)"
+        elif values[-1] > MAX_CHANNELS:
+            yield f"{key}: up to {values[-1]} channels; at most {MAX_CHANNELS}"
+
+
+def _smallest_problems(space: Space) -> Iterator[str]:
+    """Yield what a spec file would not accept of the smallest network of a space that has no other problem."""
+    try:
+        check_spec(space.network({name: values[0] for name, values in space.choices().items()}, space.name))
+    except SpecError as error:
+        yield from error.problems
 
 
 def multiples(bounds: tuple[int, int], multiple: int) -> range:

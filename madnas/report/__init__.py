@@ -1,1 +1,1 @@
-"""Tables and plots, made from the files that the other rooms wrote."""
+"""Documents, tables and plots of what the other rooms made: designs, scores, lists."""

@@ -2,11 +2,13 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import madnas
 from madnas.network.specfile import spec_to_tree
-from madnas.program.design import SCHEMA, Design, pareto
+from madnas.program.design import SCHEMA, Design, Miss, pareto
+from madnas.report.scores import counts_tree, stage_tree
 
 
 def design_document(design: Design) -> dict[str, Any]:
@@ -24,25 +26,13 @@ def design_document(design: Design) -> dict[str, Any]:
     return document | {
         "spec": spec_to_tree(design.spec),
         "budgets": {name: {"value": int(value), "limit": limit} for name, (value, limit) in design.used().items()},
-        "counts": {
-            "params": int(design.counts.params),
-            "macs": int(design.counts.macs),
-            "activations": int(design.counts.activations),
-            "layers": int(design.counts.layers),
-        },
+        "counts": counts_tree(design.counts),
         "rho": float(design.structure.rho),
         "rho_limit": design.problem.rho,
         "width": float(design.structure.width),
         "entropy": float(design.structure.weighted_entropy(design.problem.weights)),
         "stages": [
-            {
-                "resolution": float(stage.resolution),
-                "out": int(stage.out_chs),
-                "layers": int(stage.depth),
-                "rho": float(stage.rho),
-                "entropy": float(stage.entropy),
-                "weight": weight,
-            }
+            stage_tree(stage) | {"weight": weight}
             for stage, weight in zip(design.structure.stages, design.problem.weights, strict=True)
         ],
         "objective": float(design.objective),
@@ -73,17 +63,31 @@ def design_document(design: Design) -> dict[str, Any]:
     }
 
 
-def sweep_document(designs: list[Design]) -> dict[str, Any]:
-    """A sweep as JSON-able data: ``schema`` and ``results``, each with ``pareto``."""
-    front = pareto(designs)
-    results = [design_document(one) | {"pareto": best} for one, best in zip(designs, front, strict=True)]
-    return {"schema": "madnas/design-sweep/1", "results": results}
+def front(designs: list[Design]) -> list[bool] | None:
+    """Which designs of a sweep are on its Pareto front; ``None`` where stage weights are swept.
+
+    Other weights are another objective: values of the one say nothing about values of the other.
+    """
+    return None if any("stage_weights" in one.swept for one in designs) else pareto(designs)
+
+
+def sweep_document(designs: list[Design], missed: Sequence[Miss] = ()) -> dict[str, Any]:
+    """A sweep as JSON-able data: ``schema``, ``results`` and ``missed``.
+
+    Each result has ``pareto`` (null without a :func:`front`); each point without a network ``swept``, ``error`` and
+    ``hint``.
+    """
+    best: Sequence[bool | None] = front(designs) or [None] * len(designs)
+    results = [design_document(one) | {"pareto": on_front} for one, on_front in zip(designs, best, strict=True)]
+    without = [{"swept": miss.swept, "error": str(miss.error), "hint": miss.error.hint} for miss in missed]
+    return {"schema": "madnas/design-sweep/1", "results": results, "missed": without}
 
 
 def design_csv(designs: list[Design]) -> str:
     """Designs as a CSV table, one row each; costs are plain numbers, entropies nats."""
     rows = []
-    for one, best in zip(designs, pareto(designs), strict=True):
+    best = front(designs)
+    for index, one in enumerate(designs):
         row: dict[str, Any] = {"name": one.spec.name, "space": one.problem.space.name}
         row |= {f"{name}_limit": limit for name, limit in (one.problem.budgets | {"rho": one.problem.rho}).items()}
         row["stage_weights"] = " ".join(f"{weight:g}" for weight in one.problem.weights)
@@ -91,7 +95,9 @@ def design_csv(designs: list[Design]) -> str:
         row |= {"activations": int(one.counts.activations), "layers": int(one.counts.layers)}
         row |= {"rho": one.structure.rho, "width": one.structure.width}
         row["entropy"] = one.structure.weighted_entropy(one.problem.weights)
-        row |= {"objective": one.objective, "bound": one.bound, "gap": one.gap, "pareto": best}
+        row |= {"objective": one.objective, "bound": one.bound, "gap": one.gap}
+        if best is not None:
+            row["pareto"] = best[index]
         row["depths"] = " ".join(str(depth) for depth in one.spec.depths)
         row |= {"outs": " ".join(str(group.out) for group in one.spec.groups), "seconds": round(one.seconds, 3)}
         rows.append(row)

@@ -1,42 +1,15 @@
 """Pictures of designs. matplotlib is imported only when one is drawn, and draws without a display."""
 
-import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from madnas.errors import UsageError
 from madnas.network.expand import segments
-from madnas.program.design import Design, pareto
+from madnas.program.design import Design
+from madnas.report.document import front
+from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.units import short_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-FORMATS = ("png", "svg", "pdf")
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#999999"
-
-
-def picture_format(path: Path) -> str:
-    """Format of a picture by its file name.
-
-    Raises:
-        UsageError: not one that can be drawn.
-    """
-    suffix = path.suffix.lstrip(".").lower()
-    if suffix not in FORMATS:
-        raise UsageError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}", f"use .{', .'.join(FORMATS)}")
-    return suffix
-
-
-def render(figure: "Figure", kind: str) -> bytes:
-    """A figure as the bytes of a file; the same bytes for the same figure."""
-    from matplotlib import rc_context
-
-    data = io.BytesIO()
-    metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
-    with rc_context({"svg.hashsalt": "madnas"}):
-        figure.savefig(data, format=kind, dpi=150, metadata=metadata)
-    return data.getvalue()
 
 
 def draw_design(design: Design) -> "Figure":
@@ -82,7 +55,7 @@ def draw_sweep(designs: list[Design]) -> "Figure":
         "objective (nats)": [float(one.objective) for one in designs],
     }
     figure, axes = _figure(4)
-    front = pareto(designs)
+    best = front(designs)
     lines = _lines(designs, key)
     for axis, (label, values), colour in zip(axes, series.items(), (BLUE, ORANGE, GREEN, BLUE), strict=True):
         for rows in lines:
@@ -90,8 +63,8 @@ def draw_sweep(designs: list[Design]) -> "Figure":
                 [places[i] for i in rows], [values[i] for i in rows], "o-", color=colour, linewidth=1, markersize=4
             )
         axis.set(ylabel=label)
-    if key in designs[0].problem.budgets:
-        on_front = [i for i, best in enumerate(front) if best]
+    if best is not None and key in designs[0].problem.budgets:
+        on_front = [i for i, here in enumerate(best) if here]
         axes[-1].plot(
             [places[i] for i in on_front], [series["objective (nats)"][i] for i in on_front],
             "o", markersize=9, markerfacecolor="none", color=ORANGE, label="Pareto front",

@@ -9,6 +9,7 @@ It is defined for MLPs. The first layer, whose size depends on the data, and the
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ def isometry(model: MadNet, inputs: Tensor) -> Isometry:
 
 def _singular_values(model: MadNet, inputs: Tensor) -> list[Tensor]:
     """Singular values of each layer after the first (samples, values), as float64."""
-    layers = [layer for group in model.groups for layer in group][1:]
+    layers: list[Any] = [layer for group in model.groups for layer in group.children()][1:]
     read: dict[nn.Module, Tensor] = {}
 
     def keep(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
@@ -81,7 +82,7 @@ def _singular_values(model: MadNet, inputs: Tensor) -> list[Tensor]:
     return [_layer_values(layer, read[layer.linear]) for layer in layers]
 
 
-def _layer_values(layer: nn.Module, before: Tensor) -> Tensor:
+def _layer_values(layer: Any, before: Tensor) -> Tensor:
     """Singular values of D W (samples, values), given what goes into the activation (samples, width)."""
     with torch.enable_grad():
         x = before.clone().requires_grad_()

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from madnas.theory.numerics import Number, exp
+from madnas.theory.numerics import Number, exp, scaled
 
 LAST_STAGE_WEIGHT = 8.0
 """alpha of the last stage; every other stage has 1 (Section 4.3 and Table 7 of DeepMAD)."""
 
 DEPTH_PENALTY = 10.0
-"""beta, the weight of Q (Section 4.3 of DeepMAD)."""
+"""beta, the weight of Q (Section 4.3 of DeepMAD), where there are several stages."""
 
 
 def default_stage_weights(stages: int) -> tuple[float, ...]:
@@ -20,6 +20,17 @@ def default_stage_weights(stages: int) -> tuple[float, ...]:
     (1.0, 1.0, 1.0, 1.0, 8.0)
     """
     return (1.0,) * (stages - 1) + (LAST_STAGE_WEIGHT if stages > 1 else 1.0,)
+
+
+def default_depth_penalty(stages: int) -> float:
+    """beta = 10, the weight of Q (Section 4.3 of DeepMAD).
+
+    A single stage, such as an MLP's, has beta = 0: its program (Section 3) knows no depth penalty.
+
+    >>> default_depth_penalty(5), default_depth_penalty(1)
+    (10.0, 0.0)
+    """
+    return DEPTH_PENALTY if stages > 1 else 0.0
 
 
 def variance(values: Sequence[Number]) -> Number:
@@ -76,4 +87,4 @@ def objective(
     weighted = sum(a * h for a, h in zip(weights, entropies, strict=True))
     if depth_penalty == 0:
         return weighted
-    return weighted - depth_penalty * depth_imbalance(depths)
+    return weighted - scaled(depth_penalty, depth_imbalance(depths))

@@ -124,6 +124,18 @@ MISTAKES = {
     "weights zero": (["design", "--macs", "1G", "--stage-weights", "0,0,0,0,0"], 2, "not all 0"),
     "guideline 4": (["design", "--macs", "1G", "--without-guideline", "4"], 2, "not one of 1, 2, 3"),
     "even kernel": (["design", "--macs", "1G", "--kernel", "4"], 2, "kernels"),
+    "kernel of an MLP": (["design", "--params", "1M", "--space", "mlp", "--kernel", "3"], 2, "linear has no kernel"),
+    "kernel twice": (["design", "--macs", "1G", "--kernel", "3,3"], 2, "each once"),
+    "idle weights": (
+        ["design", "--macs", "1G", "--stage-weights", "1,1,1,1,8", "--without-guideline", "1"],
+        2,
+        "do nothing without Guideline 1",
+    ),
+    "idle penalty": (
+        ["design", "--macs", "1G", "--depth-penalty", "5", "--without-guideline", "2"],
+        2,
+        "does nothing without Guideline 2",
+    ),
     "multiple 0": (["design", "--macs", "1G", "--channel-multiple", "0"], 2, "multiple"),
     "input of two numbers": (["design", "--macs", "1G", "--input", "3x224"], 2, "3x224x224"),
     "classes 0": (["design", "--macs", "1G", "--classes", "0"], 2, "classes"),
@@ -253,9 +265,11 @@ class TestProcess:
         [
             (["--help"], ["torch", "pyomo", "casadi", "numpy", "matplotlib", "pydantic", "yaml"]),
             (QUICK, ["torch", "timm", "matplotlib"]),
+            (["design", "--list"], ["torch", "timm", "pyomo", "casadi", "numpy", "matplotlib"]),
+            (["design", "--list", "--json"], ["torch", "timm", "pyomo", "casadi", "numpy", "matplotlib"]),
             (["score", "resnet50"], ["torch", "timm", "pyomo", "casadi", "matplotlib"]),
         ],
-        ids=["help", "design", "score"],
+        ids=["help", "design", "list", "list as JSON", "score"],
     )
     def test_light_paths_stay_light(self, arguments, absent):
         code = f"import sys; from madnas.cli.main import run; run({arguments!r}); "

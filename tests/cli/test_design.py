@@ -80,7 +80,8 @@ class TestJson:
 
     def test_sweep_has_a_document_for_each_point(self, capsys):
         found = document(capsys, *SWEEP)
-        assert set(found) == {"schema", "results"}
+        assert set(found) == {"schema", "results", "missed"}
+        assert found["missed"] == []
         assert found["schema"] == "madnas/design-sweep/1"
         assert all(set(result) == DESIGN | {"swept", "pareto"} for result in found["results"])
         assert [result["swept"] for result in found["results"]] == [
@@ -306,10 +307,19 @@ class TestOutput:
         refused(capsys, *SWEEP, "--name", name, "-o", "sweep")
         assert not list(tmp_path.iterdir())
 
-    def test_infeasible_point_of_a_sweep_writes_nothing(self, capsys, tmp_path):
-        message = refused(capsys, *QUICK[:-1], "100K,10", "-o", str(tmp_path / "sweep"), code=3)
+    def test_sweep_without_any_network_writes_nothing(self, capsys, tmp_path):
+        message = refused(capsys, *QUICK[:-1], "10,20", "-o", str(tmp_path / "sweep"), code=3)
         assert "no network of space mlp has params 10" in message
         assert not list(tmp_path.iterdir())
+
+    def test_infeasible_point_of_a_sweep_loses_no_other(self, capsys, tmp_path):
+        assert run([*QUICK[:-1], "100K,10", "-o", str(tmp_path / "sweep"), "--json"]) == 3
+        captured = capsys.readouterr()
+        document = json.loads(captured.out)
+        assert [result["swept"] for result in document["results"]] == [{"params": 100_000}]
+        assert [miss["swept"] for miss in document["missed"]] == [{"params": 10}]
+        assert "no network of space mlp has params 10" in captured.err
+        assert (tmp_path / "sweep" / "design-params100K.yaml").exists()
 
 
 def asked(**flags):
@@ -383,6 +393,74 @@ class TestFlags:
         assert one(recipe="b0-without-guideline2", without_guideline=(3,)).guidelines == {1, 2}
         assert one(recipe="29m-288").space.strides == (2, 2, 2, 1, 2)
 
+    def recipe(self, folder, text):
+        """Path of a recipe file with a row, the CIFAR space and some more lines."""
+        path = folder / "recipe.yaml"
+        path.write_text(f"schema: madnas/design-recipe/1\nrow: mine\nspace: basic-cifar\n{text}")
+        return str(path)
+
+    def test_flags_complete_a_recipe_without_budgets(self, tmp_path):
+        path = self.recipe(tmp_path, "rho: 0.2\n")
+        problem = one(recipe=path, params="200K")
+        assert (problem.space.name, problem.budgets, problem.rho) == ("basic-cifar", {"params": 200_000}, 0.2)
+        costs = count(get("resnet20"))
+        assert one(recipe=path, like="resnet20").budgets == {"macs": costs.macs, "params": costs.params}
+        with pytest.raises(UsageError, match="at least one budget"):
+            one(recipe=path)
+
+    def test_like_replaces_the_recipes_macs_and_params_and_flags_replace_those(self):
+        costs = count(get("resnet50"))
+        assert one(recipe="r18-rho0.3", like="resnet50").budgets == {"macs": costs.macs, "params": costs.params}
+        assert one(recipe="r18-rho0.3", like="resnet50", max_layers=99, macs="1G").budgets == {
+            "macs": 10**9,
+            "params": costs.params,
+            "layers": 99,
+        }
+
+    def test_recipe_without_rho_has_the_spaces_as_a_command_without_it(self, tmp_path):
+        path = self.recipe(tmp_path, "params: 200K\n")
+        assert one(recipe=path).rho == one(space="basic-cifar", params="200K").rho == 0.3
+        assert one(recipe=path, space="mobilenet-se").rho == 0.5
+        assert one(recipe=path, rho="none").rho is None
+        assert one(recipe=self.recipe(tmp_path, "params: 200K\nrho: none\n")).rho is None
+        assert one(recipe=self.recipe(tmp_path, "params: 200K\nrho: none\n"), rho="0.4").rho == 0.4
+
+    def test_recipe_and_flags_that_say_the_same_are_the_same_problem(self, tmp_path):
+        path = self.recipe(
+            tmp_path,
+            "macs: 2e7\nparams: 200K\nactivations: 1M\nmax_layers: 40\nrho: 0.2\nresolution: 48\nkernels: [3]\n"
+            "multiple: 8\nhead_conv: 64\nclasses: 10\nstage_weights: [1, 2, 4]\ndepth_penalty: 5\n"
+            "without_guidelines: [3]\n",
+        )
+        flags = one(
+            macs="20M", params="200K", activations="1M", max_layers=40, rho="0.2", resolution=48, kernel="3",
+            channel_multiple=8, head=64, classes=10, stage_weights=("1,2,4",), depth_penalty=5.0,
+            without_guideline=(3,), space="basic-cifar",
+        )  # fmt: skip
+        assert one(recipe=path) == flags
+
+    def test_input_replaces_the_recipes_resolution(self):
+        assert one(recipe="29m-288", input_shape="1x96x64").space.input == (1, 96, 64)
+        assert one(recipe="29m-288", resolution=96).space.input == (3, 96, 96)
+
+    def test_another_space_keeps_the_recipes_other_values(self):
+        problem = one(recipe="29m-288", space="mobilenet")
+        assert (problem.space.name, problem.space.strides) == ("mobilenet", (2, 2, 2, 1, 2))
+        assert (problem.space.input, problem.space.head.conv) == ((3, 288, 288), 1792)
+        assert one(recipe="r18-alpha16", space="mobilenet").weights == (1, 1, 1, 1, 16)
+        assert one(recipe="r18-alpha16", space="basic-cifar", stage_weights=("1,2,4",)).weights == (1, 2, 4)
+
+    @pytest.mark.parametrize(
+        ("recipe", "message"),
+        [
+            ("29m-288", "--space: recipe 29m-288 has strides for 5 groups, basic-cifar has 3"),
+            ("r18-alpha16", "--space: recipe r18-alpha16 has 5 stage weights, basic-cifar has 3 stages"),
+        ],
+    )
+    def test_another_space_that_the_recipes_values_do_not_fit(self, recipe, message):
+        with pytest.raises(UsageError, match=message):
+            one(recipe=recipe, space="basic-cifar")
+
     def test_lists_sweep_in_the_order_of_the_flags(self):
         points = problems(Request(macs="1G,2G", rho="0.3,none", params="9M"))
         assert [swept for swept, _ in points] == [
@@ -423,6 +501,24 @@ class TestFlags:
             ({"macs": "1G", "input_shape": "3x-1x5"}, "input: "),
             ({"macs": "1G", "stage_weights": ("1,1,x,1,8",)}, "--stage-weights: 'x' is not a number"),
             ({"macs": "1G", "without_guideline": (0,)}, "--without-guideline: 0 is not one of 1, 2, 3"),
+            ({"macs": "1G", "kernel": "3", "space": "mlp"}, "kernels: linear has no kernel"),
+            ({"macs": "1G", "kernel": "3,3"}, "kernels: each once, found 3, 3"),
+            (
+                {"macs": "1G", "stage_weights": ("1,1,1,1,8",), "without_guideline": (1,)},
+                "stage weights do nothing without Guideline 1",
+            ),
+            (
+                {"recipe": "r18-alpha16", "without_guideline": (1,)},
+                "stage weights do nothing without Guideline 1",
+            ),
+            (
+                {"recipe": "b0-without-guideline1", "stage_weights": ("1,1,1,1,8", "1,1,1,1,9")},
+                "stage weights do nothing without Guideline 1",
+            ),
+            (
+                {"macs": "1G", "depth_penalty": 3.0, "without_guideline": (3, 2)},
+                "depth penalty does nothing without Guideline 2",
+            ),
             ({"macs": ",".join(["1G"] * 40), "rho": ",".join(["0.1"] * 40)}, "more than 1000 designs|twice|same"),
             ({"macs": "1G", "head": 10**20}, "head"),
             ({"macs": "1G", "classes": 10**20}, "classes"),
@@ -466,6 +562,43 @@ def test_list_has_every_space_and_recipe(capsys):
     assert run(["design", "--list"]) == 0
     words = capsys.readouterr().out.split()
     assert {*space_files(), *recipe_files()} <= set(words)
+
+
+def test_list_as_a_document(capsys):
+    from madnas.program.recipe import load_recipe, recipe_files
+    from madnas.program.space import space_files
+
+    found = document(capsys, "design", "--list")
+    assert (found["schema"], set(found)) == ("madnas/list/1", {"schema", "madnas", "spaces", "recipes"})
+    assert [space["name"] for space in found["spaces"]] == list(space_files())
+    assert [recipe["name"] for recipe in found["recipes"]] == list(recipe_files())
+    for recipe in found["recipes"]:
+        assert recipe["budgets"] == load_recipe(recipe["name"]).problem().budgets
+        assert {"row", "space", "rho", "published", "file"} <= set(recipe)
+
+
+def test_weights_that_are_swept_have_no_front(capsys, tmp_path):
+    """Objectives under other weights are other quantities: none of these designs beats another."""
+    path = tmp_path / "sweep.csv"
+    arguments = ["design", "--space", "basic-cifar", "--params", "100K", "--max-nodes", "5"]
+    arguments += ["--stage-weights", "1,1,1", "--stage-weights", "1,1,8"]
+    found = document(capsys, *arguments, "--csv", str(path))
+    assert [result["pareto"] for result in found["results"]] == [None, None]
+    assert "pareto" not in path.read_text().splitlines()[0].split(",")
+    assert run(arguments) == 0
+    out = capsys.readouterr().out
+    assert "front" not in out and "*" not in out
+    assert "compare between rows of the same stage weights only" in out
+
+
+def test_a_copied_mlp_is_designed_for_the_objective_that_score_shows(capsys, tmp_path):
+    from tests.program.spaces import edited
+
+    path = edited("mlp", tmp_path, {"depth_penalty": ..., "stage_weights": ...})
+    designed = document(capsys, "design", "--space", path, "--params", "100K", "-o", str(tmp_path / "net.yaml"))
+    (scored,) = document(capsys, "score", str(tmp_path / "net.yaml"))["results"]
+    assert scored["scores"]["objective"]["value"] == pytest.approx(designed["objective"], rel=1e-12)
+    assert designed["objective"] == document(capsys, *QUICK)["objective"]
 
 
 def test_users_own_space_and_recipe(capsys, tmp_path):

@@ -278,6 +278,12 @@ ARRAYS: dict[str, dict[str, Any]] = {
     "conv": {"block": "conv"},
     "preact": {"block": "preact"},
     "convnext": {"block": "convnext", "expand": 4},
+    "basic-conv": {"block": "basic", "shortcut": "conv"},
+    "bottleneck-conv": {"block": "bottleneck", "shortcut": "conv"},
+    "expand": {"block": "inverted-residual"},
+    "expand-se": {"block": "inverted-residual", "se": "deepmad"},
+    "expand-se-efficientnet": {"block": "inverted-residual", "se": "efficientnet"},
+    "separable-se-efficientnet": {"block": "separable", "se": "efficientnet"},
 }
 
 
@@ -288,10 +294,12 @@ def test_arrays_count_as_each_of_their_elements(kind):
 
     def columns() -> dict[str, Any]:
         hidden = {"hidden": rng.integers(1, 100, 20)} if hides else {}
+        hidden |= {"expand": rng.choice([0.75, 1.5, 4], 20)} if kind.startswith("expand") else {}
         kernel = rng.choice([3, 5, 7], 20)
         return {"out": rng.integers(1, 64, 20) * 8, "depth": rng.integers(1, 9, 20), "kernel": kernel, **hidden}
 
     stem, head, groups = rng.integers(8, 64, 20), rng.integers(100, 200, 20), [columns(), columns(), columns()]
+    groups[1]["out"][::2] = groups[0]["out"][::2]  # which of the candidates project their shortcut differs
 
     def spec(pick: Any) -> NetworkSpec:
         parts = [
@@ -302,7 +310,7 @@ def test_arrays_count_as_each_of_their_elements(kind):
 
     together, structure = count(spec(lambda column: column)), analyse(spec(lambda column: column))
     for index in range(20):
-        single = spec(lambda column, index=index: int(column[index]))
+        single = spec(lambda column, index=index: column[index].item())
         one, lone = count(single), analyse(single)
         assert [int(value[index]) for value in (together.params, together.macs, together.activations)] == [
             *(one.params, one.macs, one.activations)

@@ -48,9 +48,8 @@ def grow(problem, splits, solver=None):
         if tree.is_point(parent):
             points.append(parent)
             continue
-        others = {node.key for node in tree.open}
-        tree.split(parent)
-        families.append((parent, [node for node in tree.open if node.key not in others]))
+        families.append((parent, tree.split(parent)))
+        tree.push(families[-1][1])
     tree.open = sorted(tree.open + points)
     return tree, families
 
@@ -111,7 +110,7 @@ class TestSplitting:
         problem, _, _ = grown
         tree = Tree(problem, make_solver(build(problem)))
         while not tree.is_leaf(tree.open[0]):
-            tree.split(tree.pop())
+            tree.push(tree.split(tree.pop()))
         leaf = tree.open[0]
         quantities, whole = tree.quantities(leaf), tree.whole(leaf)
         for column, variable in enumerate(problem.variables):
@@ -207,6 +206,7 @@ class TestEvidence:
         assert (evidence.checked, evidence.agreed, evidence.unsolved) == (0, 0, 0)
         opened = len(tree.open)
         tree.check()
+        tree.conclude(None, float("-inf"))
         assert evidence.starts == len(solver.points)
         assert 0 < evidence.agreed <= evidence.checked <= opened
         tree.check()  # nothing is checked twice
@@ -215,10 +215,30 @@ class TestEvidence:
     def test_is_described_with_its_numbers(self):
         tree, _ = grow(PROBLEMS["r18"], 10)
         tree.check()
+        tree.conclude(None, float("-inf"))
         text = tree.evidence.describe()
         numbers = [tree.evidence.nodes, tree.evidence.checked, tree.evidence.root_starts, tree.evidence.infeasible]
         assert not Counter(str(number) for number in numbers) - Counter(text.replace(";", " ").split())
         assert "\n" not in text
+
+    def test_counts_the_boxes_that_make_up_the_bound_only(self):
+        tree, _ = grow(PROBLEMS["mlp"], 5)
+        tree.check()
+        kept = tree.pop()
+        tree.open = [kept]
+        tree.conclude(None, float("-inf"))
+        assert (tree.evidence.checked, tree.evidence.agreed) == (1, int(kept.agreed))
+
+    def test_a_network_above_the_bound_of_its_box_is_reported(self):
+        problem = PROBLEMS["mlp"]
+        answer = search(problem)
+        tree = Tree(problem, make_solver(build(problem)))
+        tree.conclude(answer.values, answer.objective)
+        assert tree.evidence.contradicted == 0
+        tree.open = [replace(tree.open[0], key=(-0.9 * answer.objective, 0))]
+        tree.conclude(answer.values, answer.objective)
+        assert tree.evidence.contradicted == 1
+        assert "CONTRADICTED" in tree.evidence.describe()
 
     def test_other_starts_at_the_root(self):
         problem = PROBLEMS["mlp"]
@@ -244,13 +264,13 @@ class Fragile:
 def test_a_box_that_the_solver_gives_up_on_keeps_its_parents_bound():
     problem = PROBLEMS["mlp"]
     tree = Tree(problem, Fragile(problem))
-    assert tree.evidence.unsolved == 0
     parent = tree.pop()
-    tree.split(parent)
+    tree.push(tree.split(parent))
+    tree.conclude(None, float("-inf"))
     assert len(tree.open) == tree.evidence.unsolved == 2
     assert [node.bound for node in tree.open] == [parent.bound] * 2
     assert "2 unsolved" in tree.evidence.describe()
-    tree.split(tree.pop())  # and can be split further
+    tree.push(tree.split(tree.pop()))  # and can be split further
     assert len(tree.open) == 3
     assert not any(tree.is_leaf(node) for node in tree.open)
 
@@ -299,7 +319,7 @@ class TestLeaves:
         problem = replace(PROBLEMS["29m"], rho=None)  # which forbids narrower widths at the leaf's depths
         tree = Tree(problem, make_solver(build(problem)))
         while not tree.is_leaf(tree.open[0]):
-            tree.split(tree.pop())
+            tree.push(tree.split(tree.pop()))
         leaf = tree.open[0]
         full = model_usage(problem, leaf.point.x)
         assert max(full.values()) > -1e-4

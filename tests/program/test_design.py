@@ -16,6 +16,7 @@ from madnas.network.count import count
 from madnas.network.specfile import check_spec, dump_spec, load_spec
 from madnas.program import design as module
 from madnas.program.design import design, pareto, point_name, recheck, sweep
+from madnas.program.evaluator import Evaluator
 from madnas.program.problem import Problem
 from madnas.program.recipe import load_recipe
 from madnas.program.search import Effort, search
@@ -369,3 +370,40 @@ def test_without_any_way_out_the_hint_is_general():
         design(problem)
     (changes,) = options(str(caught.value.hint))
     assert set(changes) == {"rho"}
+
+
+@pytest.mark.slow
+def test_a_network_at_the_edge_of_what_is_possible_is_found():
+    """The last rho but one at which this space has a network; best-first search alone gives up before it meets it."""
+    problem = Problem(load_space("mobilenet-se"), {"macs": 320_000_000, "params": 3_500_000}, 0.16199)
+    found = search(problem, Effort(gap=1e9))
+    assert found.values is not None
+    assert meets(problem, network_of(problem, found.values))
+
+
+def test_rho_may_be_met_to_the_last_digit():
+    """The rho of a network, asked for as its limit, admits it: as number, as array and in the recheck."""
+    free = Problem(load_space("mobilenet-se"), {"macs": 400_000_000, "params": 4_000_000}, 0.4)
+    answer = design(free, Effort(max_nodes=5))
+    for digit in (0, 1):  # of the array's value and of the number's, which may differ in their last digit
+        found = np.array([answer.solution.values, answer.solution.values])
+        rho = float(Evaluator(free)(found).usage[-1, 0] + 1) * 0.4 if digit else answer.structure.rho
+        exact = replace(free, rho=rho)
+        assert Evaluator(exact)(found).feasible.all()
+        assert design(exact, Effort(max_nodes=5, gap=1e9), known=found).objective >= answer.objective * (1 - 1e-9)
+
+
+def test_proposals_are_close_to_what_the_relaxation_needs():
+    problem = Problem(load_space("mobilenet-se"), {"macs": 320_000_000, "params": 3_500_000}, 0.1)
+    with pytest.raises(InfeasibleError) as caught:
+        design(problem)
+    (changes,) = options(str(caught.value.hint))
+    assert 0.1617 < changes["rho"] <= 0.163  # the relaxation needs 0.16173
+
+
+def test_proposal_names_only_limits_that_change():
+    problem = Problem(load_space("mobilenet-se"), {"macs": 10**12, "params": 50_000}, 0.01)
+    with pytest.raises(InfeasibleError) as caught:
+        design(problem)
+    for changes in options(str(caught.value.hint)):
+        assert "macs" not in changes

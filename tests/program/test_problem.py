@@ -157,6 +157,16 @@ class TestGuidelines:
         space = replace(load_space("bottleneck"), stage_weights=(2.0,) * 5, depth_penalty=3.0)
         assert (Problem(space, MACS).weights, Problem(space, MACS).beta) == ((2.0,) * 5, 3.0)
 
+    @pytest.mark.parametrize("name", SHIPPED)
+    def test_defaults_are_those_that_score_has(self, name):
+        """Of a network of the space, by a design that says nothing else, and by its file alone."""
+        bare = replace(load_space(name), stage_weights=None, depth_penalty=None)
+        problem = Problem(bare, MACS)
+        for row in random_points(problem, 5):
+            spec = network_of(problem, row)
+            assert objective_of(problem, spec) == analyse(spec).objective()
+        assert problem.beta == (0.0 if name == "mlp" else 10.0)
+
 
 def penalty(spec):
     """exp of the variance of the depths of all groups but the first, written out."""

@@ -250,9 +250,27 @@ class TestLoading:
     def test_plain_numbers_are_budgets_too(self, tmp_path):
         assert load_recipe(self.write(tmp_path, macs=1820000000)).problem().budgets == {"macs": 1_820_000_000}
 
-    def test_without_rho_there_is_no_limit(self, tmp_path):
-        assert load_recipe(self.write(tmp_path, rho=None)).problem().rho is None
-        assert load_space("bottleneck").rho == 0.3
+    @pytest.mark.parametrize("value", ["4.5e9", "4500000000.0", "'4.5e9'", "4.5G"])
+    def test_a_budget_may_be_written_in_any_way(self, value, tmp_path):
+        for key in ("macs", "params", "activations"):
+            recipe = load_recipe(self.write(tmp_path, **({"macs": None} | {key: value})))
+            assert recipe.problem().budgets == {key: 4_500_000_000}
+
+    def test_without_rho_it_is_the_spaces_and_none_is_no_limit(self, tmp_path):
+        assert load_recipe(self.write(tmp_path, rho=None)).problem().rho == load_space("bottleneck").rho == 0.3
+        assert load_recipe(self.write(tmp_path, rho="~")).problem().rho == 0.3
+        assert load_recipe(self.write(tmp_path, rho="none")).problem().rho is None
+        assert load_recipe(self.write(tmp_path, rho="none", space="mlp", macs="1M")).problem().rho is None
+
+    def test_what_a_flag_can_say_a_file_can_say(self, tmp_path):
+        path = self.write(
+            tmp_path, input="[1, 64, 32]", kernels="[3]", multiple=16, head_conv=640, classes=7, depth_penalty=3,
+            stage_weights="[1, 1, 1, 1, 2]",
+        )  # fmt: skip
+        problem = load_recipe(path).problem()
+        space = problem.space
+        assert (space.input, space.kernels, space.multiple, space.head.conv) == ((1, 64, 32), (3,), 16, 640)
+        assert (space.classes, problem.beta, problem.weights) == (7, 3.0, (1, 1, 1, 1, 2))
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -260,7 +278,7 @@ class TestLoading:
             ({"schema": "madnas/space/1"}, "schema: expected 'madnas/design-recipe/1', found 'madnas/space/1'"),
             ({"row": None}, "row: missing"),
             ({"rhoo": 1}, "rhoo: unknown key; did you mean 'rho'"),
-            ({"rho": "large"}, "rho: expected a number, found 'large'"),
+            ({"rho": "large"}, "rho: expected a number, or 'none', found 'large'"),
             ({"without_guidelines": "[4]"}, "without_guidelines: 4 is not one of 1, 2, 3"),
             ({"max_layers": 1.5}, "max_layers: expected an integer"),
             ({"macs": "[1G]"}, "macs"),
@@ -283,6 +301,11 @@ class TestLoading:
             ({"max_layers": 0}, "layers must be above 0"),
             ({"space": "botleneck"}, "unknown space 'botleneck'; did you mean 'bottleneck'"),
             ({"stage_weights": "[1, 8]"}, "2 stage weights for the 5 stages"),
+            (
+                {"stage_weights": "[1, 1, 1, 1, 8]", "without_guidelines": "[1]"},
+                "stage weights do nothing without Guideline 1",
+            ),
+            ({"depth_penalty": 5, "without_guidelines": "[2]"}, "depth penalty does nothing without Guideline 2"),
         ],
         ids=str,
     )

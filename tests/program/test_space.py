@@ -1,5 +1,7 @@
 """Search spaces: the files that come with madnas, what is wrong with a user's, and which kernels fit where."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from madnas.errors import SpecError, UsageError
 from madnas.network.specfile import check_spec
 from madnas.program.problem import Problem
-from madnas.program.space import Space, StemSpace, customise, load_space, multiples, space_files
+from madnas.program.space import MOST_VALUES, Space, StemSpace, customise, load_space, multiples, space_files
 from tests.program.spaces import SHIPPED, TINY, edited, keeps_ratios, tiny_space
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "space"
@@ -77,18 +79,36 @@ PROBLEMS = {
     "no kernels": ("bottleneck", {"kernels": []}, "kernels: odd numbers from 1 to 31"),
     "even kernel": ("bottleneck", {"kernels": [3, 4]}, "kernels: odd numbers from 1 to 31"),
     "huge kernel": ("bottleneck", {"kernels": [33]}, "kernels: odd numbers from 1 to 31"),
+    "kernel twice": ("bottleneck", {"kernels": [3, 3, 5]}, "kernels: each once, found 3, 3, 5"),
+    "kernel of an MLP": ("mlp", {"kernels": [3]}, "kernels: linear has no kernel"),
     "multiple 0": ("bottleneck", {"multiple": 0}, "multiple: at least 1"),
     "map ratio 0": ("bottleneck", {"kernel_map_ratio": 0}, "kernel_map_ratio: above 0"),
     "growth below 1": ("bottleneck", {"growth": 0.5}, "growth: at least 1"),
     "rho 0": ("bottleneck", {"rho": 0}, "rho: above 0"),
     "penalty negative": ("bottleneck", {"depth_penalty": -1}, "depth_penalty: at least 0"),
+    "penalty huge": ("bottleneck", {"depth_penalty": 1e7}, "depth_penalty: at least 0 and at most 1e\\+06"),
     "input 0": ("bottleneck", {"input": [3, 0, 224]}, "input: channels, height and width from 1 to 16384"),
     "input huge": ("bottleneck", {"input": [3, 224, 16385]}, "input: channels, height and width from 1 to 16384"),
     "classes 0": ("bottleneck", {"classes": 0}, "classes: at least 1"),
     "out reversed": ("bottleneck", {"out": [64, 8]}, "out: smallest and largest value, above 0 and in this order"),
     "out zero": ("bottleneck", {"out": [0, 8]}, "out: smallest and largest value, above 0 and in this order"),
     "out huge": ("bottleneck", {"out": [8, 1_000_001]}, "out: at most 1000000"),
-    "out without multiple": ("bottleneck", {"out": [9, 15]}, "out: no multiple of 8 between 9 and 15"),
+    "out without multiple": ("bottleneck", {"out": [9, 15]}, "out: no multiple of 8 in its range"),
+    "out, too many values": ("basic", {"out": [1, 10_001], "multiple": 1}, "out: 10001 values in steps of 1; at most"),
+    "stem.out huge": ("bottleneck", {"stem.out": [8, 10**60]}, r"stem\.out: at most 1000000"),
+    "head.conv huge": ("mobilenet", {"head.conv": [8, 10**60]}, r"head\.conv: at most 1000000"),
+    "head.conv, too many values": ("mobilenet", {"head.conv": [8, 10**6]}, r"head\.conv: 125000 values"),
+    "hidden from nothing": ("bottleneck", {"hidden_ratio": [1e-9, 1.0]}, r"hidden_ratio: from 0\.01 to 100"),
+    "hidden to everything": ("bottleneck", {"hidden_ratio": [0.1, 1e9]}, r"hidden_ratio: from 0\.01 to 100"),
+    "hidden, too many values": ("mobilenet", {"hidden_ratio": [1, 63]}, "hidden_ratio: 10080 values in steps of 8"),
+    "hidden too wide": (
+        "bottleneck",
+        {"out": [1024, 20480], "stem.out": [1024, 1024], "multiple": 1024, "hidden_ratio": [1, 50]},
+        "hidden_ratio: up to 1024000 channels; at most 1000000",
+    ),
+    "depth huge, range not listed": ("bottleneck", {"depth": [1, 10**60]}, "depth: at most 500 blocks"),
+    "many groups": ("bottleneck", {"strides": [2] * 17}, "strides: 17 groups; at most 16 can be designed"),
+    "stem.stride 0": ("bottleneck", {"stem.stride": 0}, r"stem\.stride: 1 or 2"),
     "stem.out reversed": ("bottleneck", {"stem.out": [32, 8]}, r"stem\.out: smallest and largest value"),
     "stem.out without multiple": ("bottleneck", {"stem.out": [9, 15]}, r"stem\.out: no multiple of 8"),
     "depth reversed": ("bottleneck", {"depth": [3, 1]}, "depth: smallest and largest value"),
@@ -96,6 +116,8 @@ PROBLEMS = {
     "depth huge": ("bottleneck", {"depth": [1, 501]}, "depth: at most 500 blocks"),
     "head.conv 0": ("mobilenet", {"head.conv": 0}, r"head\.conv: at least 1"),
     "head.conv reversed": ("mobilenet", {"head.conv": [64, 8]}, r"head\.conv: smallest and largest value"),
+    "stage_weights negative": ("bottleneck", {"stage_weights": [1, 1, 1, 1, -8]}, "stage_weights: from 0 to"),
+    "stage_weights 0": ("bottleneck", {"stage_weights": [0, 0, 0, 0, 0]}, "stage_weights: .* and not all 0"),
     "stage_weights": ("bottleneck", {"stage_weights": [1, 8]}, "stage_weights: 2 weights for 5 stages"),
     "typo": ("bottleneck", {"kernells": [3]}, "kernells: unknown key; did you mean 'kernels'"),
     "typo inside": ("bottleneck", {"stem.kernal": 3}, r"stem\.kernal: unknown key; did you mean 'kernel'"),
@@ -122,6 +144,34 @@ def test_all_problems_come_at_once(tmp_path):
         load_space(edited("bottleneck", tmp_path, {"strides": [3], "kernels": [2], "classes": 0, "out": [64, 8]}))
     keys = {problem.partition(":")[0] for problem in caught.value.problems}
     assert keys == {"strides", "kernels", "classes", "out"}
+
+
+def test_as_many_values_as_may_be():
+    """A width may have so many values, in the finest steps too, in every group that a program may have."""
+    wide = replace(load_space("basic"), out=(1, MOST_VALUES), strides=(1,) * 16, multiple=1)
+    assert len(customise(wide).choices()["out16"]) == MOST_VALUES
+    assert customise(load_space("mobilenet-se"), multiple=1)
+    assert customise(load_space("mlp"), multiple=1)
+
+
+def test_kernels_are_3_where_none_are_given(tmp_path):
+    space = load_space(edited("bottleneck", tmp_path, {"kernels": ...}))
+    assert {space.kernels_of(group) for group in range(5)} == {(3,)}
+
+
+def test_a_copied_mlp_needs_neither_weights_nor_penalty(tmp_path):
+    copied = Problem(load_space(edited("mlp", tmp_path, {"depth_penalty": ..., "stage_weights": ...})), {"params": 1})
+    shipped = Problem(load_space("mlp"), {"params": 1})
+    assert (copied.beta, copied.weights) == (shipped.beta, shipped.weights) == (0.0, (1.0,))
+
+
+def test_a_space_is_read_and_checked_without_what_is_built_on_it():
+    code = "import sys; from madnas.program.space import load_space; load_space('mlp'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {name for name in done.stdout.split() if name.startswith("madnas.program.")} == {
+        "madnas.program.library",
+        "madnas.program.space",
+    }
 
 
 def test_unknown_name_suggests_and_lists():
@@ -222,6 +272,7 @@ class TestCustomise:
             ({"input": (0, 8, 8)}, "input: "),
             ({"classes": 0}, "classes: at least 1"),
             ({"kernels": (2,)}, "kernels: "),
+            ({"kernels": (3, 3)}, "kernels: each once, found 3, 3"),
             ({"multiple": 0}, "multiple: at least 1"),
             ({"multiple": 4096}, "out: no multiple of 4096"),
             ({"head_conv": 0}, r"head\.conv: at least 1"),

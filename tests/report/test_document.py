@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from madnas.network.specfile import parse_spec
 from madnas.program.design import design, pareto, sweep
 from madnas.program.problem import Problem
 from madnas.program.space import load_space
-from madnas.report.document import design_csv, design_document, sweep_document
+from madnas.report.document import design_csv, design_document, front, sweep_document
 from tests.program.spaces import random_problem
 
 MLP = Problem(load_space("mlp"), {"params": 100_000}, 0.1)
@@ -74,6 +75,17 @@ class TestDocument:
         assert [{k: v for k, v in result.items() if k != "pareto"} for result in document["results"]] == [
             design_document(one) for one in swept
         ]
+
+
+def test_front_is_left_out_where_stage_weights_are_swept(swept):
+    assert front(swept) == pareto(swept)
+    weighted = [replace(one, swept=one.swept | {"stage_weights": (float(i),)}) for i, one in enumerate(swept, 1)]
+    assert front(weighted) is None
+    document = sweep_document(weighted)
+    assert [result["pareto"] for result in document["results"]] == [None] * 3
+    columns = design_csv(swept).splitlines()[0].split(",")
+    assert "pareto" in columns
+    assert design_csv(weighted).splitlines()[0].split(",") == [name for name in columns if name != "pareto"]
 
 
 class TestCsv:

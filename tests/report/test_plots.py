@@ -10,7 +10,8 @@ from madnas.errors import UsageError
 from madnas.program.design import design, pareto, sweep
 from madnas.program.problem import Problem
 from madnas.program.space import load_space
-from madnas.report.plots import FORMATS, draw_design, draw_sweep, picture_format, render
+from madnas.report.figures import FORMATS, picture_format, render
+from madnas.report.plots import draw_design, draw_sweep
 
 CIFAR = Problem(load_space("basic-cifar"), {"macs": 20_000_000, "params": 200_000}, 0.3)
 MLP = Problem(load_space("mlp"), {"params": 100_000}, 0.1)
@@ -103,6 +104,12 @@ class TestSweep:
         assert list(front.get_xdata()) == [one.problem.budgets["params"] for one in best]
         assert front.get_ydata() == pytest.approx([one.objective for one in best])
         assert len(draw_sweep(swept(rho=[0.1, 0.2])).axes[-1].lines) == 1  # none where no budget is swept
+
+    def test_no_front_where_stage_weights_are_swept(self):
+        designs = swept(params=[60_000, 100_000])
+        weighted = [replace(one, swept=one.swept | {"stage_weights": (1.0,)}) for one in designs]
+        assert len(draw_sweep(designs).axes[-1].lines) == 2
+        assert len(draw_sweep(weighted).axes[-1].lines) == 1
 
     def test_two_swept_options_make_several_lines(self):
         designs = swept(params=[60_000, 100_000], rho=[0.05, 0.1, 0.2])

@@ -1,6 +1,7 @@
 """Elementary functions over numbers, arrays and Pyomo expressions."""
 
 import math
+import warnings
 
 import numpy as np
 import pyomo.environ as pyo
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madnas.theory.numerics import exp, floor_to_multiple, is_array, is_symbolic, log, sqrt
+from madnas.theory.numerics import exp, floor_to_multiple, is_array, is_symbolic, log, rounded, scaled, sqrt
 
 
 def variable(value: float):
@@ -70,14 +71,31 @@ def test_floor_to_multiple_is_the_largest_multiple_below(x: int, multiple: int):
     assert floor <= x < floor + multiple or (x < multiple and floor == multiple)
 
 
-@given(st.integers(1, 10_000), st.sampled_from([1, 2, 4, 8, 16]))
-def test_relaxed_floor_to_multiple_is_a_lower_bound(x: int, multiple: int):
-    """What a program counts with never exceeds what the network will cost, or its relaxation would not be one."""
-    assert pyo.value(floor_to_multiple(variable(x), multiple)) <= floor_to_multiple(x, multiple)
+@pytest.mark.parametrize(
+    ("x", "expected"), [(0.4, 0), (0.5, 0), (1.5, 2), (2.5, 2), (2.51, 3), (7, 7), (np.float64(3.5), 4)]
+)
+def test_rounded(x: float, expected: int):
+    """Halves to the even number, as Python's and numpy's own rounding have it."""
+    assert (rounded(x), type(rounded(x))) == (expected, int)
+    array = rounded(np.array([x, x]))
+    assert array.tolist() == [expected, expected]
+    assert array.dtype.kind == "i"
 
 
-@pytest.mark.parametrize("multiple", [1, 2, 8])
-def test_relaxed_floor_to_multiple_is_tight(multiple: int):
-    """Exact just below the next multiple: no greater bound is linear."""
-    x = 5 * multiple - 1
-    assert pyo.value(floor_to_multiple(variable(x), multiple)) == floor_to_multiple(x, multiple)
+def test_rounded_is_at_least():
+    assert (rounded(0.4, least=1), rounded(2.4, least=1)) == (1, 2)
+    assert rounded(np.array([0.4, 2.4]), least=1).tolist() == [1, 2]
+
+
+def test_rounded_leaves_an_expression_as_it_is():
+    x = variable(2.4)
+    assert rounded(x, least=5) is x
+
+
+def test_scaled_overflows_to_infinity_without_a_warning():
+    large = 1e308
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert scaled(10.0, large) == math.inf
+        assert scaled(10.0, np.array([large, 1.0])).tolist() == [math.inf, 10.0]
+    assert pyo.value(scaled(10.0, variable(3.0))) == 30.0

@@ -2,7 +2,9 @@
 
 import math
 import statistics
+import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,17 @@ def test_depth_imbalance_does_not_see_the_order_of_groups(depths: list[int], ran
 
 def test_depth_imbalance_beyond_floats_is_infinite():
     assert depth_imbalance([1, 100]) == math.inf
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 708.0, 709.7, 709.79, 1e6])
+def test_no_depths_warn_of_an_overflow(spread: float):
+    """From a variance of 709.78 on Q is infinite, from 707.48 on beta Q is, for arrays as for numbers."""
+    depths = [1.0, 1.0 + 2 * math.sqrt(spread)]
+    number = objective([2.0, 3.0], [1, 8], depths)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        array = objective([2.0, 3.0], [1, 8], [np.array([depth, 1.0]) for depth in depths])
+    assert array.tolist() == [number, 26 - 10]
 
 
 def test_objective_by_hand():
