@@ -58,7 +58,11 @@ def sqrt(x: Number) -> Number:
 
 
 def scaled(factor: float, x: Number) -> Number:
-    """``factor * x``; infinite, as the product of two floats is, where an array overflows, without numpy's warning."""
+    """``factor * x``; infinite, as the product of two floats is, where an array overflows, without numpy's warning.
+
+    >>> scaled(10.0, 1e308)
+    inf
+    """
     if is_array(x):
         import numpy as np
 
@@ -71,6 +75,9 @@ def rounded(x: Number, least: int = 0) -> Number:
     """Nearest whole number, of two the even one, but at least ``least``.
 
     An expression stays as it is: a program relaxes whole numbers to real ones.
+
+    >>> rounded(2.5), rounded(0.4, least=1)
+    (2, 1)
     """
     if is_symbolic(x):
         return x
@@ -82,7 +89,11 @@ def rounded(x: Number, least: int = 0) -> Number:
 
 
 def minimum(x: Number, y: Number) -> Number:
-    """The smaller of two values, element by element for arrays; there is none for expressions."""
+    """The smaller of two values, element by element for arrays; there is none for expressions.
+
+    >>> minimum(2, 3)
+    2
+    """
     if is_array(x) or is_array(y):
         import numpy as np
 

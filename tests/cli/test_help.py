@@ -10,7 +10,7 @@ import madnas
 from madnas.cli.main import app, run
 from tests.cli.shell import madnas as process
 
-VERBS = ("design", "score")
+VERBS = ("design", "scale", "score", "experiment")
 
 
 def examples(verb):
@@ -20,7 +20,7 @@ def examples(verb):
     return [line for line in lines if line.startswith("madnas ")]
 
 
-LONG = ("0.1,0.3", "--recipe", "--verify")
+LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics")
 """Words of examples that take more than a few seconds."""
 
 EXAMPLES = [
@@ -65,9 +65,10 @@ def test_help_names_every_flag_of_the_issue(capsys, monkeypatch):
 @pytest.mark.parametrize(("verb", "example"), EXAMPLES)
 def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    if "net.yaml" in example and "-o net.yaml" not in example:
-        assert run(["design", "--space", "mlp", "--params", "100K", "-o", "net.yaml"]) == 0
-        capsys.readouterr()
+    for file in ("net.yaml", "mlp.yaml"):
+        if file in example and f"-o {file}" not in example:
+            assert run(["design", "--space", "mlp", "--params", "100K", "-o", file]) == 0
+            capsys.readouterr()
     words = shlex.split(example)
     assert words[:2] == ["madnas", verb]
     assert run(words[1:]) == 0
@@ -79,7 +80,7 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
             assert Path(words[words.index(flag) + 1]).stat().st_size > 100
 
 
-@pytest.mark.parametrize("arguments", [[], ["design"], ["score"]], ids=["madnas", "design", "score"])
+@pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS)], ids=["madnas", *VERBS])
 def test_nothing_to_do_shows_help(arguments, capsys):
     assert run(arguments) in (0, 2)
     out, err = capsys.readouterr()

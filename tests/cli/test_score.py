@@ -12,7 +12,19 @@ from madnas.network.named import get
 from madnas.network.specfile import dump_spec
 from tests.cli.shell import document, refused
 
-SCORES = {"params", "macs", "activations", "layers", "width", "rho", "entropy", "objective"}
+SCORES = {
+    "params",
+    "macs",
+    "activations",
+    "layers",
+    "width",
+    "rho",
+    "entropy",
+    "objective",
+    "nn-mass",
+    "density",
+    "units",
+}
 STAGE = {"resolution", "out", "layers", "rho", "entropy"}
 
 
@@ -22,7 +34,7 @@ class TestJson:
         assert set(found) == {"schema", "results"}
         assert found["schema"] == "madnas/score/1"
         (result,) = found["results"]
-        assert set(result) == {"target", "name", "input", "scores", "stages", "failed"}
+        assert set(result) == {"target", "name", "input", "scores", "stages", "failed", "nn_mass_policies"}
         assert set(result["scores"]) == SCORES
         assert all(set(score) == {"value", "std", "n"} for score in result["scores"].values())
         assert all((score["std"], score["n"]) == (0.0, 1) for score in result["scores"].values())
@@ -97,3 +109,29 @@ class TestTargets:
         capsys.readouterr()
         code = run(["score", str(tmp_path / "net.yaml"), "--resolution", "32"])
         assert code == 2 or "--resolution" in capsys.readouterr().err
+
+
+class TestMetrics:
+    def test_ldi_of_an_mlp_with_spread(self, capsys, tmp_path):
+        from madnas.network.specfile import dump_spec
+        from madnas.network.zoo.skip import skip_mlp
+
+        (tmp_path / "mlp.yaml").write_text(dump_spec(skip_mlp("mlp", 20, 8, 8, 4, 10)))
+        arguments = ["score", str(tmp_path / "mlp.yaml"), "--metrics", "ldi", "--repeats", "3"]
+        (result,) = document(capsys, *arguments)["results"]
+        assert result["scores"]["ldi"]["n"] == 3
+        assert 0 < result["scores"]["ldi"]["std"] < result["scores"]["ldi"]["value"] < 2
+        assert document(capsys, *arguments)["results"] == [result]  # the same on every run
+        assert document(capsys, *arguments, "--seed", "5")["results"] != [result]
+
+    def test_what_is_not_defined_is_said(self, capsys):
+        (result,) = document(capsys, "score", "resnet20", "--metrics", "ldi")["results"]
+        assert "ldi" not in result["scores"]
+        assert "defined for MLPs" in result["failed"]["ldi"]
+        assert run(["score", "resnet20", "--metrics", "ldi"]) == 0
+        assert "no ldi: ldi is defined for MLPs" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("arguments", [["--metrics", "lid"], ["--metrics", "ldi", "--repeats", "0"],
+                                           ["--metrics", "ldi", "--seed", "-1"]])  # fmt: skip
+    def test_wrong_metrics(self, capsys, arguments):
+        refused(capsys, "score", "resnet20", *arguments)

@@ -7,13 +7,14 @@ import pytest
 
 from madnas.network.analyse import analyse
 from madnas.network.count import count
+from madnas.network.mass import nn_mass
 from madnas.network.named import get
 from madnas.report.scores import SCHEMA, Scored, score_document
 
 
 def scored(name, verification=None):
     spec = get(name)
-    return Scored(name.upper(), spec, count(spec), analyse(spec), verification)
+    return Scored(name.upper(), spec, count(spec), analyse(spec), nn_mass(spec), verification=verification)
 
 
 def test_is_plain_data_with_a_result_for_each_target():
@@ -36,7 +37,11 @@ def test_scores_are_those_of_the_network(name):
         "rho": structure.rho,
         "entropy": structure.weighted_entropy(),
         "objective": structure.objective(),
+        "nn-mass": nn_mass(spec).mass,
+        "density": nn_mass(spec).density,
+        "units": nn_mass(spec).units,
     }
+    assert set(result["nn_mass_policies"]) == {group.block for group in spec.groups}
     assert all((score["std"], score["n"]) == (0.0, 1) for score in result["scores"].values())
     assert result["input"] == list(spec.input)
     assert [stage["entropy"] for stage in result["stages"]] == list(structure.entropies)
