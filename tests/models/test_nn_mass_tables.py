@@ -67,3 +67,17 @@ def test_seed_changes_the_links_and_no_cost() -> None:
     spec = named.get("nnmass-cifar-3.8m")
     other = replace(spec, groups=tuple(replace(group, seed=7) for group in spec.groups))
     assert count_module(build(other), spec.input) == count_module(build(spec), spec.input)
+
+
+RAN_I = yaml.safe_load((Path(__file__).parents[1] / "golden" / "ran_i_published.yaml").read_text())
+
+
+@pytest.mark.parametrize(("name", "printed"), RAN_I.items())
+def test_ran_table_7(name: str, printed: dict[str, Any]) -> None:
+    spec = named.get(name)
+    counts = count_module(build(spec), spec.input)
+    assert [group.out for group in spec.groups] == printed["widths"]
+    assert list(spec.depths) == printed["depths"]
+    assert shows(printed["params"], counts.params / 1e6)
+    total = (counts.macs + sum(counts.other.values())) / 1e9
+    assert shows(printed["macs"], int(100 * total) / 100)  # two digits, cut off

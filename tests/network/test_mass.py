@@ -1,11 +1,15 @@
 """NN-Mass of whole networks: the papers' numbers, policies by hand, arrays, and properties."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from madnas.network.blocks import CATALOGUE
+from madnas.network.count import count
 from madnas.network.mass import POLICIES, nn_mass
 from madnas.network.named import get
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
@@ -34,6 +38,22 @@ PRINTED = {
 @pytest.mark.parametrize(("name", "printed"), PRINTED.items())
 def test_papers_masses_truncated_as_printed(name, printed):
     assert int(nn_mass(get(name)).mass) == printed
+
+
+def test_figure_6():
+    """Accuracies of the Wide-ResNet paper against params and mass; WRN-50-2 with every width doubled."""
+    data = yaml.safe_load((Path(__file__).parents[1] / "golden" / "wide_resnet_imagenet.yaml").read_text())
+    accuracy = [100 - error for error in data["errors"].values()]
+    params = [count(get(name)).params for name in data["errors"]]
+    mass = {name: nn_mass(get(name)).mass for name in data["errors"]}
+
+    def r2(values):
+        return np.corrcoef(np.log(list(values)), accuracy)[0, 1] ** 2
+
+    assert f"{r2(params):.2f}" == data["r2"]["params"]
+    assert r2(mass.values()) == pytest.approx(0.778, abs=5e-4)
+    mass["wrn-imagenet-50-2"] = 2 * mass["resnet50"]
+    assert f"{r2(mass.values()):.2f}" == data["r2"]["mass"]
 
 
 def test_every_kind_of_block_has_a_policy():
