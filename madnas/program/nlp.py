@@ -9,10 +9,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
+from subprocess import SubprocessError
 from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
+from pyomo.common.log import LoggingIntercept
+from pyomo.common.tempfiles import TempfileManager
 from pyomo.core import ConcreteModel, Constraint, Objective, Var, value
 from pyomo.core.expr import (
     DivisionExpression,
@@ -29,7 +33,7 @@ IPOPT_OPTIONS: dict[str, Any] = {
     "tol": 1e-7,  # nodes are compared at 1e-5 relative; tighter only costs iterations
     "max_iter": 150,  # solves take 10-40; more means that the node is infeasible or hopeless
     "expect_infeasible_problem": "yes",  # many nodes are; gives up on them several times sooner
-    "mu_strategy": "monotone",  # with a small first mu: half the time of 'adaptive' from warm starts
+    "mu_strategy": "monotone",  # with a small first mu, faster than 'adaptive' from warm starts
     "mu_init": 1e-4,
     "print_level": 0,
 }
@@ -44,7 +48,14 @@ WARM_OPTIONS: dict[str, Any] = {
     "warm_start_slack_bound_frac": 1e-4,
     "warm_start_mult_bound_push": 1e-4,
 }
-"""Besides, when a node starts from its parent's optimum: 11 iterations instead of 18."""
+"""Besides, when a node starts from its parent's optimum, which saves iterations."""
+
+EQUALITY_SLACK = 1e-9
+"""Half the width that CasADi's IPOPT is given where a constraint is an equality, a tenth of what it relaxes bounds by.
+
+A ratio of two fixed widths is an equality without a variable: CasADi then warns that there are more equalities than
+variables, and IPOPT fails to restore feasibility where it should say that there is none. Inequalities have neither.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +144,27 @@ def _apply(node: Any, arguments: list[Any]) -> Any:
     raise SolverError(f"cannot translate a {type(node).__name__} for CasADi")
 
 
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold an interrupt (Ctrl-C) back for some milliseconds of work in CasADi, which may drop it or fail of it."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if arrived:
+            handler(*arrived[0])
+
+
 class CasadiIpopt:
     """IPOPT as it comes inside the ``casadi`` wheel."""
 
+    @_interrupts_later()
     def __init__(self, model: ConcreteModel) -> None:
         import casadi
 
@@ -150,8 +179,10 @@ class CasadiIpopt:
         objective = next(model.component_data_objects(Objective, active=True))
         self._constraints = list(model.component_data_objects(Constraint, active=True))
         bodies = [casadi_expression(c.body, symbols, seen) for c in self._constraints]
-        self._lower_g = np.array([-np.inf if c.lower is None else value(c.lower) for c in self._constraints])
-        self._upper_g = np.array([np.inf if c.upper is None else value(c.upper) for c in self._constraints])
+        lower = np.array([-np.inf if c.lower is None else value(c.lower) for c in self._constraints])
+        upper = np.array([np.inf if c.upper is None else value(c.upper) for c in self._constraints])
+        slack = np.where(lower == upper, EQUALITY_SLACK, 0.0)
+        self._lower_g, self._upper_g = lower - slack, upper + slack
         self._sign = -1.0 if objective.sense == -1 else 1.0
         expression = casadi_expression(objective.expr, symbols, seen)
         # The tolerance is relative to this: the size of the objective without what uneven depths cost.
@@ -161,6 +192,7 @@ class CasadiIpopt:
         self._cold = casadi.nlpsol("relaxation", "ipopt", problem, _casadi_options(IPOPT_OPTIONS))
         self._warm = casadi.nlpsol("neighbour", "ipopt", problem, _casadi_options(IPOPT_OPTIONS | WARM_OPTIONS))
 
+    @_interrupts_later()
     def solve(
         self,
         lower: np.ndarray,
@@ -179,10 +211,9 @@ class CasadiIpopt:
             solver, multipliers = self._warm, {"lam_x0": lam_x0, "lam_g0": lam_g0}
         else:
             first = np.concatenate([start.x if isinstance(start, Point) else start, [1.0 for _ in hidden]])
-        with _interrupts_later():
-            found = solver(
-                x0=np.clip(first, lower, upper), lbx=lower, ubx=upper, lbg=self._lower_g, ubg=limits, **multipliers
-            )
+        found = solver(
+            x0=np.clip(first, lower, upper), lbx=lower, ubx=upper, lbg=self._lower_g, ubg=limits, **multipliers
+        )
         stats = solver.stats()
         x, lam_x, lam_g = (np.asarray(found[key]).ravel() for key in ("x", "lam_x", "lam_g"))
         return Point(
@@ -194,23 +225,6 @@ class CasadiIpopt:
             iterations=int(stats["iter_count"]),
             state=(x, lam_x, lam_g),
         )
-
-
-@contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Hold an interrupt (Ctrl-C) back until a solve of a few milliseconds is over: CasADi would swallow it."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    arrived: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if arrived:
-            handler(*arrived[0])
 
 
 def _casadi_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -244,7 +258,8 @@ class ExecutableIpopt:
         self._solver = pyomo.environ.SolverFactory("ipopt")
         if not self._solver.available(exception_flag=False):
             raise SolverError("no 'ipopt' executable on PATH", "use --solver casadi, which needs none")
-        self.name = f"IPOPT {'.'.join(map(str, self._solver.version()[:3]))} (executable)"
+        self.name = f"IPOPT{_version(self._solver)} (executable)"
+        self._worked = False
         self._model = model
         self._constraints = list(model.component_data_objects(Constraint, active=True))
         model.dual = Suffix(direction=Suffix.IMPORT)
@@ -257,23 +272,65 @@ class ExecutableIpopt:
         start: np.ndarray | Point,
         reserve: Mapping[str, float] | None = None,
     ) -> Point:
-        """See :class:`Solver`; ``reserve`` is taken off the constraints for this solve."""
+        """See :class:`Solver`; ``reserve`` is taken off the constraints for this solve.
+
+        Raises:
+            SolverError: the executable does not work. Once it has, a crash is a solve that failed.
+        """
         start = start.x if isinstance(start, Point) else start
         free: Sequence[Any] = list(self._model.x.values())
         for variable, low, high, first in zip(free, lower, upper, start, strict=True):
             variable.setlb(float(low))
             variable.setub(float(high))
             variable.set_value(float(min(max(first, low), high)))
-        with _less_room(self._constraints, reserve or {}):
-            result = self._solver.solve(self._model, load_solutions=False)
-        reason = str(result.solver.termination_condition)
+        try:
+            with _less_room(self._constraints, reserve or {}):
+                reason = self._run()
+        except SolverError as error:
+            if not self._worked:
+                raise
+            return Point("failed", str(error), float("-inf"), np.asarray(start), {}, 0)
+        self._worked = True
         if reason != "optimal":
             return Point(_status(False, reason), reason, float("-inf"), np.asarray(start), {}, 0)
-        self._model.solutions.load_from(result)
         objective = next(self._model.component_data_objects(Objective, active=True))
         prices = {c.name: _signed(c, abs(self._model.dual.get(c, 0.0))) for c in self._constraints}
         x = np.array([variable.value for variable in free])
         return Point("optimal", reason, float(value(objective)), x, prices, 0)
+
+    def _run(self) -> str:
+        """Run the executable, load the optimum if it found one, and give the reason why it ended.
+
+        Raises:
+            SolverError: it cannot be started, crashed, or wrote nothing that can be read.
+        """
+        said = StringIO()  # what the executable printed before it crashed, which Pyomo logs; then it raises anything
+        try:
+            with LoggingIntercept(module="pyomo"), TempfileManager, LoggingIntercept(said, "pyomo.opt"):
+                result = self._solver.solve(self._model, load_solutions=False)
+                reason = str(result.solver.termination_condition)
+                if reason == "optimal":
+                    self._model.solutions.load_from(result)
+        except Exception as error:
+            cause = error.__context__ if isinstance(error.__context__, OSError) else error
+            lines = said.getvalue().strip().splitlines() or str(cause).splitlines()[:1]
+            raise self._broken(lines[-1] if lines else type(error).__name__) from error
+        if reason == "other":  # Pyomo's word for no solution file
+            raise self._broken("it wrote no solution")
+        return reason
+
+    def _broken(self, reason: str) -> SolverError:
+        message = f"the executable {self._solver.executable()} does not work: {reason}"
+        return SolverError(message, "use --solver casadi, which needs no executable")
+
+
+def _version(solver: Any) -> str:
+    """Version of an executable, after a space, or nothing: whether it works is for the first solve to tell."""
+    try:
+        found = solver.version()
+    except (OSError, ValueError, SubprocessError):  # another machine's program, bytes that are no text, no answer
+        found = None
+    return " " + ".".join(map(str, found[:3])) if found else ""
 
 
 def _signed(constraint: Any, price: float) -> float:

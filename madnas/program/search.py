@@ -125,7 +125,7 @@ def search(problem: Problem, effort: Effort | None = None, known: np.ndarray | N
         bound, evidence = _branch_and_round(tree, climber, effort), tree.evidence
     tree.conclude(incumbent.values, incumbent.objective)
     if evidence is not None and tree.root is None and not tree.evidence.infeasible:
-        raise SolverError("the relaxation ended without an answer", "try other budgets, or --solver ipopt")
+        raise SolverError("the relaxation ended without an answer", "try other budgets, or another --solver")
     return Solution(
         values=incumbent.values,
         objective=incumbent.objective,
