@@ -46,10 +46,12 @@ def experiment(
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Training samples.", rich_help_panel=SETTINGS)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of data, links, weights and order.", rich_help_panel=SETTINGS)] = 0,
-    data: Annotated[Path | None, typer.Option(help="Folder of MNIST. Default: data.", rich_help_panel=SETTINGS)] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of MNIST (nn-mass/mnist). Default: data.", rich_help_panel=SETTINGS)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.", rich_help_panel=RUN)] = "cpu",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes. Default: one for every core.", rich_help_panel=RUN)
+        int | None, typer.Option(min=1, help="Processes on the CPU. Default: one for every core.", rich_help_panel=RUN)
     ] = None,
     output: Annotated[
         Path | None,
@@ -179,8 +181,8 @@ def _check_plot(plot: Path | None, force: bool) -> None:
 
 
 def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:
-    from madnas.experiments.plot import draw_summary
     from madnas.files import write_bytes_atomic
+    from madnas.report.experiment_plot import draw_summary
     from madnas.report.figures import picture_format, render
 
     write_bytes_atomic(plot, render(draw_summary(summary), picture_format(plot)), force)

@@ -120,8 +120,10 @@ def scale(
     )  # fmt: skip
     files = Outputs(output, csv, plot, force)
     files.check()
+    _check_options(problem, compare, like_mass, width_range, multiple, name)
     if sample is not None:
-        _check_sample(sample, problem, compare, like_mass)
+        _check_sample(sample, seed, problem, {"--compare": compare, "--like-mass": like_mass, "--objective": objective,
+                                              "--name": name})  # fmt: skip
         show.report_sample(problem, sample, seed, files, json)
         return
     result = show.solve(problem, name, quiet=json)
@@ -144,6 +146,7 @@ def _problem(
     from madnas.errors import UsageError
     from madnas.network.expand import at_resolution
     from madnas.network.mass import nn_mass
+    from madnas.network.specfile import check_spec
     from madnas.network.target import resolve
     from madnas.scaling.problem import DEPTH_RANGE, WIDTH_RANGE, Scaling
     from madnas.units import parse_quantity
@@ -152,7 +155,9 @@ def _problem(
     if resolution is not None:
         if not 1 <= resolution <= 16384:
             raise UsageError(f"--resolution: from 1 to 16384, got {resolution}")
-        spec = at_resolution(spec, resolution)
+        if spec.is_mlp:
+            raise UsageError(f"--resolution: {base} is an MLP, whose input has no resolution")
+        spec = check_spec(at_resolution(spec, resolution), f"{base} at {resolution} px")
     if like_mass is not None and objective is not None:
         raise UsageError("--like-mass looks for the fewest params and has no other --objective")
     percent = (5.0 if sampled else 0.0) if tolerance is None else tolerance
@@ -171,16 +176,44 @@ def _problem(
     )
 
 
-def _check_sample(sample: int, problem: "Scaling", compare: bool, like_mass: str | None) -> None:
+def _check_options(
+    problem: "Scaling", compare: bool, like_mass: str | None, width_range: str | None, multiple: int, name: str | None
+) -> None:
+    """Refuse options that would do nothing here, and names that no file has, before the work."""
+    from madnas.errors import UsageError
+    from madnas.network.specfile import MAX_NAME
+    from madnas.scaling.cells import has_links
+
+    if compare and like_mass is not None:
+        raise UsageError("--compare scales to a budget and --like-mass to a mass: give one of them")
+    if has_links(problem.base) and (width_range is not None or multiple != 1 or compare):
+        raise UsageError(
+            f"{problem.base.name}: random-skip cells keep their widths (Prop. 2 compares networks of the same width)",
+            "leave out --width-range, --multiple and --compare",
+        )
+    if name is not None and not (0 < len(name) <= MAX_NAME and name.isprintable()):
+        raise UsageError(f"--name: 1 to {MAX_NAME} printable characters")
+
+
+def _check_sample(sample: int, seed: int, problem: "Scaling", others: dict[str, object]) -> None:
     from madnas.errors import UsageError
     from madnas.scaling.cells import has_links
 
-    if not 1 <= sample <= 1_000_000:
-        raise UsageError(f"--sample: from 1 to 1000000 networks, got {sample}")
-    if compare or like_mass is not None:
-        raise UsageError("--sample prints the paper's networks; it goes neither with --compare nor with --like-mass")
+    if not 1 <= sample <= MOST_SAMPLES:
+        raise UsageError(f"--sample: from 1 to {MOST_SAMPLES} networks, got {sample}")
+    if not 0 <= seed < 2**62:
+        raise UsageError(f"--seed: a whole number from 0, got {seed}")
+    given = [flag for flag, value in others.items() if value]
+    if given:
+        raise UsageError(
+            f"--sample prints the paper's networks by their NN-Mass; it does not go with {', '.join(given)}"
+        )
     if has_links(problem.base):
         raise UsageError(f"{problem.base.name}: random-skip cells are scaled by links and depth, not by multipliers")
+
+
+MOST_SAMPLES = 20_000
+"""Most networks that are drawn; the paper's 800 give a dozen near a budget."""
 
 
 def _range(text: str, flag: str) -> tuple[Fraction, Fraction]:
@@ -188,6 +221,8 @@ def _range(text: str, flag: str) -> tuple[Fraction, Fraction]:
     from madnas.errors import UsageError
 
     parts = text.split(",")
+    if any(len(part) > 20 or "e" in part.lower() for part in parts):
+        raise UsageError(f"{flag}: cannot read {text[:60]!r}", "write two multipliers: 0.25,1.6")
     try:
         low, high = (Fraction(part.strip()) for part in (parts * 2 if len(parts) == 1 else parts))
     except (ValueError, ZeroDivisionError):

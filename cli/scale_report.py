@@ -1,5 +1,6 @@
 """What ``madnas scale`` shows and writes."""
 
+import math
 import sys
 
 from rich.table import Table
@@ -9,7 +10,7 @@ from madnas.errors import InfeasibleError
 from madnas.network.specfile import dump_spec
 from madnas.scaling.cells import has_links, scale_cells
 from madnas.scaling.compare import Rival
-from madnas.scaling.family import is_uniform
+from madnas.scaling.family import is_uniform, multiplier_text
 from madnas.scaling.problem import Scaling
 from madnas.scaling.sample import Sampled, sample
 from madnas.scaling.scale import Scaled, Scored, scale
@@ -17,6 +18,7 @@ from madnas.units import format_quantity, short_quantity
 
 from .console import print_json, stdout
 from .outputs import Outputs
+from .progress import status
 from .tables import network_table, new_table, share
 
 UNITS = {"nn-mass": "channels", "units": "channels", "entropy": "nats", "params": ""}
@@ -25,17 +27,16 @@ UNITS = {"nn-mass": "channels", "units": "channels", "entropy": "nats", "params"
 def solve(problem: Scaling, name: str | None, quiet: bool) -> Scaled:
     """Scale, by multipliers or by links; says on stderr where the theory does not quite hold."""
     if has_links(problem.base):
-        from .progress import status
-
-        with status(quiet):
-            return scale_cells(problem, name)
+        with status(quiet) as watch:
+            return scale_cells(problem, name, watch)
     if not is_uniform(problem.base):
         print(
             f"note: {problem.base.name} has blocks of several kinds or ratios of widths, so its NN-Mass is not "
             "proportional to its non-linear units (RAN, Prop. 3)",
             file=sys.stderr,
         )
-    return scale(problem, name)
+    with status(quiet) as watch:
+        return scale(problem, name, watch)
 
 
 def report(result: Scaled, rivals: list[Rival] | None, files: Outputs, json: bool) -> None:
@@ -51,7 +52,7 @@ def report(result: Scaled, rivals: list[Rival] | None, files: Outputs, json: boo
     spec, base = result.network.spec, result.problem.base
     shape = "x".join(str(size) for size in spec.input)
     console.print(Text.assemble((spec.name, "bold"), f"  from {base.name}, input {shape}"))
-    console.print(f"width x {result.width:.4g}, depth x {result.depth:.4g}\n")
+    console.print(f"width x {multiplier_text(result.width)}, depth x {multiplier_text(result.depth)}\n")
     console.print(network_table(spec))
     console.print(_limits(result))
     for line in _binding(result):
@@ -59,8 +60,10 @@ def report(result: Scaled, rivals: list[Rival] | None, files: Outputs, json: boo
     console.print(_front(result))
     if rivals is not None:
         console.print(_compare(result, rivals))
-    what = "choices of links" if has_links(base) else "networks"
-    console.print(f"exact: all {result.candidates:,} {what} of the ranges scored, {result.seconds:.2f} s")
+    if has_links(base):
+        console.print(f"exact: the best of {result.candidates:,} choices of links in the range, {result.seconds:.2f} s")
+    else:
+        console.print(f"exact: all {result.candidates:,} networks of the ranges scored, {result.seconds:.2f} s")
 
 
 def _limits(result: Scaled) -> Table:
@@ -89,10 +92,11 @@ def _binding(result: Scaled) -> list[str]:
     what = "fewer params" if objective == "params" else f"more {objective}"
     lines = []
     for place, binding in enumerate(result.binding):
-        flag = f"--{binding.limit.replace('_', '-')}"
+        flag = "--like-mass" if binding.limit == "mass" else f"--{binding.limit.replace('_', '-')}"
         wider = " a quarter wider" if binding.limit.endswith("range") else " lifted"
         lead = "decides: " if place == 0 else "         "
-        lines.append(f"{lead}{flag}{wider}, alone: {100 * binding.gain:.2f} % {what}")
+        gain = "from nothing:" if math.isinf(binding.gain) else f"{100 * binding.gain:.2f} %"
+        lines.append(f"{lead}{flag}{wider}, alone: {gain} {what}")
     return lines
 
 
@@ -115,7 +119,7 @@ def _row(one: Scored) -> list[str]:
 
 def _compare(result: Scaled, rivals: list[Rival]) -> Table:
     found = new_table("scaling", "how", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
-    how = f"width {result.width:.4g}, depth {result.depth:.4g}"
+    how = f"width {float(result.width):.4g}, depth {float(result.depth):.4g}"
     found.add_row("NN-Mass", how, *_row(result.network))
     for rival in rivals:
         found.add_row(rival.rule, rival.how, *(_row(rival.network) if rival.network is not None else [""] * 6))
@@ -153,5 +157,5 @@ def report_sample(problem: Scaling, number: int, seed: int, files: Outputs, json
 def _sample_table(found: list[Sampled]) -> Table:
     rows = new_table("width", "depth", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
     for one in found:
-        rows.add_row(f"{one.width:.4g}", f"{one.depth:.4g}", *_row(one.network))
+        rows.add_row(multiplier_text(one.width), multiplier_text(one.depth), *_row(one.network))
     return rows

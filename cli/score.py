@@ -10,7 +10,8 @@ def score(
         list[str],
         typer.Argument(
             metavar="TARGET...",
-            help="Named networks, spec files (.yaml), results of 'madnas design --json', or TinyNAS structure files.",
+            help="Named networks, spec files (.yaml), results of 'madnas design --json', TinyNAS structure files, or "
+            "timm/NAME for a timm model, whose NN-Mass comes from its trace.",
         ),
     ],
     resolution: Annotated[

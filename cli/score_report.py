@@ -1,7 +1,8 @@
 """What ``madnas score`` shows."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.markup import escape
@@ -13,9 +14,11 @@ from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.expand import at_resolution
 from madnas.network.mass import nn_mass
+from madnas.network.named import unknown_name
 from madnas.network.spec import NetworkSpec
 from madnas.network.target import resolve
-from madnas.report.scores import Scored
+from madnas.network.timm_names import PREFIX, timm_spec
+from madnas.report.scores import Scored, Traced
 from madnas.units import short_quantity
 
 from .console import stdout
@@ -40,8 +43,6 @@ def metric_names(text: str | None, repeats: int, seed: int) -> list[str]:
     Raises:
         UsageError: an unknown one, or an impossible number of draws.
     """
-    from madnas.network.named import unknown_name
-
     names = [] if text is None else [name.strip() for name in text.split(",")]
     for name in names:
         if name not in METRICS:
@@ -55,8 +56,12 @@ def metric_names(text: str | None, repeats: int, seed: int) -> list[str]:
 
 def score_target(
     target: str, resolution: int | None, verify: bool, metrics: Sequence[str] = (), repeats: int = 8, seed: int = 0
-) -> Scored:
-    """Score one target; with ``verify`` recount it on the built module."""
+) -> Scored | Traced:
+    """Score one target; with ``verify`` recount it on the built module; timm's others from their trace."""
+    if target.startswith(PREFIX) and timm_spec(target) is None:
+        if verify or metrics:
+            raise UsageError(f"{target}: no spec describes it, so --verify and --metrics have nothing to work on")
+        return _trace(target, resolution)
     spec = resolve(target)
     if resolution is not None:
         if spec.is_mlp:
@@ -69,6 +74,27 @@ def score_target(
         verification = recount(spec)
     measured, failed = _measure(spec, metrics, repeats, seed) if metrics else ({}, {})
     return Scored(target, spec, count(spec), analyse(spec), nn_mass(spec), measured, failed, verification)
+
+
+def _trace(target: str, resolution: int | None) -> Traced:
+    """Costs and topology of a timm model, from its module.
+
+    Raises:
+        UsageError: timm has no such model, or it cannot be traced or take this input.
+    """
+    import timm
+
+    from madnas.measure.module_count import count_module
+    from madnas.measure.topology import topology
+
+    name = target.removeprefix(PREFIX)
+    if not timm.is_model(name.partition(".")[0]):
+        raise unknown_name("timm model", name, timm.list_models())
+    model: Any = timm.create_model(name)
+    channels, height, width = model.default_cfg["input_size"]
+    shape = (channels, height, width) if resolution is None else (channels, resolution, resolution)
+    found = topology(model, shape)
+    return Traced(target, shape, count_module(model, shape), found)
 
 
 def _measure(
@@ -86,9 +112,18 @@ def _measure(
     return measured, failed
 
 
-def print_scores(scored: list[Scored]) -> None:
+def print_scores(results: list[Scored | Traced]) -> None:
     """The scores for people: a row a target, then the stages of each."""
     console = stdout()
+    traced = [one for one in results if isinstance(one, Traced)]
+    if traced:
+        console.print(_traced_table(traced))
+        for other in traced:
+            for name, reason in other.failed.items():
+                console.print(f"{escape(other.target)}: {name} {reason}")
+    scored = [one for one in results if isinstance(one, Scored)]
+    if not scored:
+        return
     verified = any(one.verification is not None for one in scored)
     columns = ["target", "params", "MACs", "layers", "width", "rho", "entropy", "objective"]
     table = _table(*columns, *(["recount"] if verified else []))
@@ -123,6 +158,18 @@ def print_scores(scored: list[Scored]) -> None:
     )
 
 
+def _traced_table(traced: list[Traced]) -> Table:
+    """Networks that only their module is known of."""
+    table = _table("target", "params", "MACs", "NN-Mass", "density", "blocks")
+    for one in traced:
+        mass = [f"{one.topology.mass:,.1f}", f"{one.topology.density:.4f}"] if one.topology.blocks else ["-", "-"]
+        kinds = Counter(block.kind for block in one.topology.blocks)
+        blocks = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none known"
+        counts = [short_quantity(one.counts.params), short_quantity(one.counts.macs)]
+        table.add_row(escape(one.target), *counts, *mass, blocks)
+    return table
+
+
 def _topology(scored: list[Scored]) -> Table:
     """NN-Mass and what was measured on the module."""
     metrics = list(dict.fromkeys(name for one in scored for name in (*one.measured, *one.failed)))
@@ -140,12 +187,13 @@ def _cell(one: Scored, name: str) -> str:
     return f"{found.value:.4f} ± {found.std:.4f} (n {found.n})"
 
 
-def fail_on_mismatch(scored: list[Scored]) -> None:
+def fail_on_mismatch(results: list[Scored | Traced]) -> None:
     """Raise if a recount differed.
 
     Raises:
         MismatchError: names every difference.
     """
+    scored = [one for one in results if isinstance(one, Scored)]
     wrong = [f"{one.target}: {m}" for one in scored if one.verification for m in one.verification.mismatches]
     if wrong:
         raise MismatchError(

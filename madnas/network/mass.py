@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from madnas.network.blocks import hidden_chs, shortcut_of
-from madnas.network.cells import skip_chs
+from madnas.network.cells import MIN_CELL, skip_chs
 from madnas.network.spec import Group, NetworkSpec
-from madnas.theory.expressivity import bottleneck_units, convnext_units
+from madnas.theory.expressivity import bottleneck_units
 from madnas.theory.nn_mass import (
     addition_density,
     basic_block_mass,
@@ -28,7 +28,7 @@ from madnas.theory.nn_mass import (
     dense_cell_mass,
     possible_additions,
 )
-from madnas.theory.numerics import Number, is_array
+from madnas.theory.numerics import Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Cell:
         density: share of the possible skip connections that it has.
         units: non-linear units, in channels.
         repeat: how many such cells follow each other.
-        counts: whether it is a cell of the network's density: one that could have skip connections.
+        counts: 1 if it is a cell of the network's density, which one without any shortcut is not.
     """
 
     mass: Number
     density: Number
     units: Number
     repeat: Number = 1
-    counts: bool = True
+    counts: Number = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Mass:
 
     Attributes:
         mass: NN-Mass, in channels (Eq. 2 and 3 of NN-Mass, Eq. 4 of RAN).
-        density: mean density of its cells (Appendix H.2 of NN-Mass); 0 without cells.
+        density: mean density of the cells that have shortcuts (Appendix H.2 of NN-Mass); 0 without any.
         units: non-linear units inside blocks, in channels (Prop. 3 of RAN).
         policies: policy of each kind of block that it has.
     """
@@ -81,11 +81,10 @@ def nn_mass(spec: NetworkSpec) -> Mass:
     for cell in cells(spec):
         mass = mass + cell.repeat * cell.mass
         units = units + cell.repeat * cell.units
-        if cell.counts:
-            density = density + cell.repeat * cell.density
-            number = number + cell.repeat
+        density = density + cell.counts * cell.repeat * cell.density
+        number = number + cell.counts * cell.repeat
     policies = {group.block: POLICIES[group.block][0] for group in spec.groups}
-    return Mass(mass, density / number if is_array(number) or number > 0 else 0.0, units, policies)
+    return Mass(mass, density / (number + (number == 0)), units, policies)
 
 
 def cells(spec: NetworkSpec) -> Iterator[Cell]:
@@ -132,14 +131,13 @@ def _inverted(group: Group, in_chs: Number) -> Iterator[Cell]:
         if index == 0 and group.stride != 1 and shortcut_of(group) != "pool":
             linked = 0
         cell = _bottleneck_cell(chs, inner, repeat)
-        yield Cell(linked * cell.mass, linked * cell.density, (1 if separable else 2) * inner, repeat)
+        yield Cell(linked * cell.mass, linked * cell.density, (1 if separable else 2) * inner, repeat, linked)
 
 
 def _convnext(group: Group, in_chs: Number) -> Iterator[Cell]:
     hidden = hidden_chs(group, group.out)
-    expansion = hidden / group.out
-    units = convnext_units(group.out, expansion)
-    yield Cell(convnext_mass(group.out, expansion), 1 / 3, units, group.depth)
+    density = addition_density(group.out, 3 * group.out)
+    yield Cell(convnext_mass(group.out, hidden / group.out), density, hidden, group.depth)
 
 
 def _dense(group: Group, in_chs: Number) -> Iterator[Cell]:
@@ -148,7 +146,10 @@ def _dense(group: Group, in_chs: Number) -> Iterator[Cell]:
     hidden = 0 if group.hidden is None else group.hidden
     growth: Number = group.growth
     units = sum(opened + index * growth + hidden for index in range(group.depth))
-    yield Cell(dense_cell_mass(growth, group.depth), 1.0, units)
+    if group.depth < MIN_CELL:  # too few layers for a density
+        yield Cell(0.0, 0.0, units, counts=0)
+    else:
+        yield Cell(dense_cell_mass(growth, group.depth), 1.0, units)
 
 
 def _random_skip(group: Group, in_chs: Number) -> Iterator[Cell]:
@@ -165,7 +166,7 @@ def _layer_units(group: Group, in_chs: Number, index: int) -> Number:
 
 
 def _plain(group: Group, in_chs: Number) -> Iterator[Cell]:
-    yield Cell(0.0, 0.0, group.out, group.depth, counts=False)
+    yield Cell(0.0, 0.0, group.out, group.depth, counts=0)
 
 
 POLICIES: dict[str, tuple[str, Callable[[Group, Number], Iterator[Cell]]]] = {

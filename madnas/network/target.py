@@ -56,8 +56,9 @@ def _timm(target: str) -> NetworkSpec:
     known = timm_spec(target)
     if known is None:
         raise UsageError(
-            f"{target}: of timm's networks only those are described whose stages are of uniform blocks",
-            hint="ConvNeXt, ResNet, Wide-ResNet, MobileNetV2, EfficientNet-B0, DenseNet, VGG, by timm's names",
+            f"{target}: not among timm's networks that madnas has a description of",
+            hint="those are convnext_*, resnet18-152, wide_resnet50_2 and 101_2, mobilenetv2_*, efficientnet_b0, densenet*, "
+            "vgg*; 'madnas score' takes any",
         )
     return known
 

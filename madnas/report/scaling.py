@@ -8,6 +8,7 @@ import madnas
 from madnas.network.specfile import spec_to_tree
 from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.scaling.compare import Rival
+from madnas.scaling.family import multiplier_text
 from madnas.scaling.sample import Sampled
 from madnas.scaling.scale import Scaled, Scored
 from madnas.units import short_quantity
@@ -37,7 +38,7 @@ def scale_document(result: Scaled, rivals: list[Rival] | None = None) -> dict[st
         "madnas": madnas.__version__,
         "base": problem.base.name,
         "spec": spec_to_tree(network.spec),
-        "multipliers": {"width": result.width, "depth": result.depth},
+        "multipliers": {"width": multiplier_text(result.width), "depth": multiplier_text(result.depth)},
         "budgets": {
             name: {"value": int(getattr(network.counts, name)), "limit": limit}
             for name, limit in problem.budgets.items()
@@ -52,7 +53,10 @@ def scale_document(result: Scaled, rivals: list[Rival] | None = None) -> dict[st
         "bound": objective,
         "gap": 0.0,
         "binding": [{"limit": binding.limit, "gain_relative": binding.gain} for binding in result.binding],
-        "solver": {"name": "enumeration", "candidates": result.candidates},
+        "solver": {
+            "name": "enumeration" if result.problem.base.groups[0].links is None else "enumeration with bisection",
+            "candidates": result.candidates,
+        },
         "front": [scores_tree(one) for one in result.front],
         "seconds": result.seconds,
     }
@@ -69,7 +73,7 @@ def sample_document(base: str, sampled: list[Sampled], drawn: int) -> dict[str, 
     results = [
         {
             "spec": spec_to_tree(one.network.spec),
-            "multipliers": {"width": one.width, "depth": one.depth},
+            "multipliers": {"width": multiplier_text(one.width), "depth": multiplier_text(one.depth)},
             "scores": scores_tree(one.network),
         }
         for one in sampled

@@ -10,6 +10,8 @@ from madnas.network.mass import Mass
 from madnas.network.spec import NetworkSpec
 
 if TYPE_CHECKING:
+    from madnas.measure.module_count import ModuleCounts
+    from madnas.measure.topology import Topology
     from madnas.measure.verify import Verification
     from madnas.scores.registry import Measured
 
@@ -41,9 +43,56 @@ class Scored:
     verification: "Verification | None" = None
 
 
-def score_document(scored: Sequence[Scored]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A module that no spec describes, with what its trace tells.
+
+    Attributes:
+        target: what the user wrote.
+        input: shape of one input.
+        counts: costs, counted on the module.
+        topology: its blocks, and what is none.
+    """
+
+    target: str
+    input: tuple[int, ...]
+    counts: "ModuleCounts"
+    topology: "Topology"
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """What it has no score for, and why."""
+        found = {"entropy": "only networks with a spec have one", "rho": "only networks with a spec have one"}
+        if self.topology.left_out:
+            parts = "; ".join(f"{number} x {what}" for what, number in self.topology.left_out.items())
+            found["nn-mass"] = f"does not cover all of the network; left out: {parts}"
+        return found
+
+
+def score_document(scored: Sequence[Scored | Traced]) -> dict[str, Any]:
     """Scores as JSON-able data: ``schema`` and ``results``, one for each target, in order."""
-    return {"schema": SCHEMA, "results": [_result(one) for one in scored]}
+    return {
+        "schema": SCHEMA,
+        "results": [_result(one) if isinstance(one, Scored) else _traced_result(one) for one in scored],
+    }
+
+
+def _traced_result(one: Traced) -> dict[str, Any]:
+    values: dict[str, int | float] = {
+        "params": one.counts.params,
+        "macs": one.counts.macs,
+        "activations": one.counts.activations,
+    }
+    if one.topology.blocks:
+        values |= {"nn-mass": one.topology.mass, "density": one.topology.density}
+    return {
+        "target": one.target,
+        "name": one.target,
+        "input": list(one.input),
+        "scores": {name: {"value": value, "std": 0.0, "n": 1} for name, value in values.items()},
+        "stages": [],
+        "failed": one.failed,
+    }
 
 
 def _result(one: Scored) -> dict[str, Any]:

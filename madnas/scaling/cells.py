@@ -7,8 +7,9 @@ mass, or the largest that keeps the budgets. That is exact, and needs no module.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from madnas.errors import InfeasibleError, UsageError
 from madnas.network.count import count
 from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
-from madnas.scaling.family import depth_choices
+from madnas.scaling.family import LONGEST_NAME, depth_choices
+from madnas.scaling.grid import silent
 from madnas.scaling.problem import Scaling
-from madnas.scaling.scale import WIDER, Binding, Scaled, provenance, scored
+from madnas.scaling.scale import Binding, Scaled, binding, provenance, scored, widened
 from madnas.units import format_quantity
 
 MOST_CELLS = 3
@@ -40,14 +42,19 @@ class Choice:
     Attributes:
         depths: layers of every cell.
         links: of every cell.
-        value: the objective, to be maximised.
-        looked_at: choices of links.
+        rank: the objective, to be maximised, then params and MACs, negative.
+        covered: choices of links that it is the best of.
     """
 
     depths: tuple[int, ...]
     links: tuple[int, ...]
-    value: float
-    looked_at: int
+    rank: tuple[float, float, float]
+    covered: int
+
+    @property
+    def value(self) -> float:
+        """The objective."""
+        return self.rank[0]
 
 
 def has_links(base: NetworkSpec) -> bool:
@@ -55,7 +62,7 @@ def has_links(base: NetworkSpec) -> bool:
     return all(group.links is not None for group in base.groups)
 
 
-def scale_cells(problem: Scaling, name: str | None = None) -> Scaled:
+def scale_cells(problem: Scaling, name: str | None = None, watch: Callable[[str], None] = silent) -> Scaled:
     """The best network of a random-skip family: depth of the cells and links of each.
 
     Raises:
@@ -68,18 +75,23 @@ def scale_cells(problem: Scaling, name: str | None = None) -> Scaled:
             f"{problem.base.name}: only NN-Mass is scaled by, and at most {MOST_CELLS} random-skip cells",
             hint="leave out --objective, or take a base of fewer cells",
         )
-    choices = list(_choices(replace(problem, max_depth=None)))
+    choices = list(_choices(replace(problem, max_depth=None), watch))
     allowed = [choice for choice in choices if problem.max_depth is None or sum(choice.depths) <= problem.max_depth]
     if not allowed:
         raise _infeasible(problem)
-    top = max(allowed, key=lambda choice: choice.value)
+    top = max(allowed, key=lambda choice: choice.rank)
     answer = scored(_network(problem.base, top.depths, top.links, name))
-    binding = tuple(sorted(_binding(problem, top, choices), key=lambda limit: -limit.gain))
+    limits = tuple(sorted(_binding(problem, top, choices), key=lambda limit: -limit.gain))
     front = tuple(scored(_network(problem.base, choice.depths, choice.links)) for choice in choices)
-    depth = top.depths[0] / problem.base.depths[0]
-    answer = replace(answer, spec=replace(answer.spec, provenance=provenance(problem, answer, 1.0, depth)))
-    looked_at = sum(choice.looked_at for choice in choices)
-    return Scaled(problem, answer, 1.0, depth, front, binding, looked_at, len(allowed), time.perf_counter() - begin)
+    depth = _multiplier(problem, top.depths)
+    answer = replace(answer, spec=replace(answer.spec, provenance=provenance(problem, answer, Fraction(1), depth)))
+    covered = sum(choice.covered for choice in choices)
+    return Scaled(problem, answer, Fraction(1), depth, front, limits, covered, time.perf_counter() - begin)
+
+
+def _multiplier(problem: Scaling, depths: tuple[int, ...]) -> Fraction:
+    """The depth multiplier that makes these depths."""
+    return next(c.multiplier for c in depth_choices(problem.base, *problem.depth_range) if c.sizes == depths)
 
 
 def _network(
@@ -88,12 +100,15 @@ def _network(
     groups = tuple(
         replace(group, depth=depth, links=most) for group, depth, most in zip(base.groups, depths, links, strict=True)
     )
-    return replace(base, name=name or f"{base.name}-d{depths[0]}-t{'.'.join(map(str, links))}", groups=groups)
+    return replace(
+        base, name=name or f"{base.name[:LONGEST_NAME]}-d{depths[0]}-t{'.'.join(map(str, links))}", groups=groups
+    )
 
 
-def _choices(problem: Scaling) -> Iterator[Choice]:
+def _choices(problem: Scaling, watch: Callable[[str], None]) -> Iterator[Choice]:
     """The best links of every depth that has a network within the limits, shallowest first."""
     for depths in (choice.sizes for choice in depth_choices(problem.base, *problem.depth_range)):
+        watch(f"cells of {depths[0]} layers")
         found = _best_links(problem, depths)
         if found is not None:
             yield found
@@ -102,27 +117,29 @@ def _choices(problem: Scaling) -> Iterator[Choice]:
 def _best_links(problem: Scaling, depths: tuple[int, ...], best: float = -math.inf) -> Choice | None:
     """The best links of cells of given depths, or ``None`` if none meets the limits and is better than ``best``."""
     fixed, tables = _tables(problem.base, depths)
+    covered = math.prod(len(table["mass"]) for table in tables)
     *before, last = [_affordable(problem, fixed, table, best) for table in tables]
     sizes = [len(table["mass"]) for table in before]
     total = int(np.prod(sizes, dtype=np.int64))
     key = "params" if problem.objective == "params" else "mass"
-    names = {*problem.budgets, "mass", key}
+    top: tuple[float, float, float] = (best, -math.inf, -math.inf)  # value, then fewest params, then fewest MACs
     links = None
     for begin in range(0, total, ROWS):
         picks = np.unravel_index(np.arange(begin, min(begin + ROWS, total)), sizes) if sizes else ()
-        sums = {name: np.atleast_1d(fixed[name] + _at(before, picks, name)) for name in names}
+        sums = {name: np.atleast_1d(fixed[name] + _at(before, picks, name)) for name in COSTS}
         hope = -sums[key] if key == "params" else sums[key] + last[key][-1]
-        rows = np.flatnonzero(hope > best)
-        place = _last_links(problem, {name: sums[name][rows] for name in names}, last)
+        rows = np.flatnonzero(hope >= top[0])
+        place = _last_links(problem, {name: sums[name][rows] for name in COSTS}, last)
         rows, place = rows[place >= 0], place[place >= 0]
         if not len(rows):
             continue
-        value = sums[key][rows] + last[key][place]
-        value = -value if key == "params" else value
-        top = int(np.argmax(value))
-        if value[top] > best:
-            best, links = float(value[top]), (*(int(at[rows[top]]) for at in picks), int(place[top]))
-    return None if links is None else Choice(depths, links, best, total * len(last["mass"]))
+        costs = {name: sums[name][rows] + last[name][place] for name in ("params", "macs", key)}
+        value = -costs[key] if key == "params" else costs[key]
+        first = int(np.lexsort((costs["macs"], costs["params"], -value))[0])
+        rank = (float(value[first]), -float(costs["params"][first]), -float(costs["macs"][first]))
+        if rank > top:
+            top, links = rank, (*(int(at[rows[first]]) for at in picks), int(place[first]))
+    return None if links is None else Choice(depths, links, top, covered)
 
 
 def _affordable(
@@ -177,11 +194,8 @@ def _costs(spec: NetworkSpec) -> dict:
 
 def _binding(problem: Scaling, top: Choice, choices: list[Choice]) -> Iterator[Binding]:
     """Limits without which there would be a better network."""
-    deeper = max(choices, key=lambda choice: choice.value).value
-    if deeper > top.value:
-        yield Binding("max_depth", (deeper - top.value) / abs(top.value))
-    low, high = problem.depth_range
-    easier = {"depth_range": replace(problem, depth_range=(low / WIDER, high * WIDER))}
+    yield from binding("max_depth", top.value, max(choices, key=lambda choice: choice.value).value)
+    easier = {"depth_range": replace(problem, depth_range=widened(problem.depth_range))}
     for name in problem.budgets:
         easier[name] = replace(problem, budgets=problem.budgets | {name: BOUNDLESS})
     for limit, lifted in easier.items():
@@ -191,8 +205,7 @@ def _binding(problem: Scaling, top: Choice, choices: list[Choice]) -> Iterator[B
         for sizes in kept:
             choice = _best_links(lifted, sizes, best)
             best = best if choice is None else choice.value
-        if best > top.value:
-            yield Binding(limit, (best - top.value) / abs(top.value))
+        yield from binding(limit, top.value, best)
 
 
 def _infeasible(problem: Scaling) -> InfeasibleError:

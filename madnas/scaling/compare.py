@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from madnas.network.expand import vanishes
 from madnas.network.spec import NetworkSpec
 from madnas.scaling.family import assemble, depth_choices, width_choices, width_sites
 from madnas.scaling.grid import feasible, grid
@@ -52,13 +53,17 @@ def _along(problem: Scaling, rule: str) -> Rival:
         return Rival(rule, None, "none in the range")
     row = int(rows[np.lexsort((family.scores["macs"][rows], family.scores["params"][rows]))[-1]])
     width, depth = family.multipliers(row)
-    return Rival(rule, scored(family.network(row)), f"width {width:.4g}" if rule == "width" else f"depth {depth:.4g}")
+    how = f"width {float(width):.4g}" if rule == "width" else f"depth {float(depth):.4g}"
+    return Rival(rule, scored(family.network(row)), how)
 
 
 def _compound(problem: Scaling) -> Rival:
     """The largest phi whose depth, width and resolution keep the budgets."""
     for phi in PHI[::-1]:
-        network = scored(compound(problem.base, float(phi), problem.multiple))
+        spec = compound(problem.base, float(phi), problem.multiple)
+        if vanishes(spec):
+            continue
+        network = scored(spec)
         costs = {name: float(getattr(network.counts, name)) for name in problem.budgets}
         if all(costs[name] <= problem.limit(name) for name in costs) and (
             problem.max_depth is None or network.blocks <= problem.max_depth

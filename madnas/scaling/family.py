@@ -11,10 +11,13 @@ from itertools import pairwise
 
 from madnas.errors import UsageError
 from madnas.network.blocks import CATALOGUE
-from madnas.network.cells import dense_out
-from madnas.network.mass import POLICIES, nn_mass
+from madnas.network.cells import MIN_CELL, dense_out
+from madnas.network.mass import POLICIES, cells, nn_mass
 from madnas.network.spec import NetworkSpec
 from madnas.theory.numerics import Number
+
+LONGEST_NAME = 60
+"""Characters of a base's name that go into the names of its networks."""
 
 MOST_WIDTHS = 100_000
 """Most widths that a range may hold; the paper's holds two thousand."""
@@ -32,6 +35,25 @@ class Choice:
     multiplier: Fraction
     sizes: tuple[int, ...]
 
+    @property
+    def text(self) -> str:
+        """The multiplier as it can be typed to get these sizes again: a decimal, or a fraction where none will do."""
+        return multiplier_text(self.multiplier)
+
+
+def multiplier_text(multiplier: Fraction) -> str:
+    """A multiplier exactly, as a decimal if it is a short one.
+
+    >>> multiplier_text(Fraction("0.666")), multiplier_text(Fraction(77, 144))
+    ('0.666', '77/144')
+    """
+    decimal = f"{float(multiplier):.{DIGITS}f}".rstrip("0").rstrip(".")
+    return decimal if Fraction(decimal) == multiplier else str(multiplier)
+
+
+DIGITS = 9
+"""Most digits of a multiplier after the point: enough for any between two sizes' steps."""
+
 
 def check_base(base: NetworkSpec) -> None:
     """Refuse a base that NN-Mass does not scale.
@@ -40,7 +62,8 @@ def check_base(base: NetworkSpec) -> None:
         UsageError: no shortcuts, or blocks of several families.
     """
     policies = {POLICIES[group.block][0] for group in base.groups}
-    if "none" in policies or nn_mass(base).mass == 0:
+    linked = all(group.links is not None for group in base.groups)  # then links are what is scaled, also from none
+    if "none" in policies or (nn_mass(base).mass == 0 and not linked):
         raise UsageError(
             f"{base.name}: has stages without shortcuts, and so no NN-Mass to scale by",
             hint="scaling needs stages of uniform residual or dense blocks: convnext-t, resnet50, mobilenetv2 ...",
@@ -53,12 +76,12 @@ def check_base(base: NetworkSpec) -> None:
 
 
 def is_uniform(base: NetworkSpec) -> bool:
-    """Whether all blocks have the same ratio of inner to outer width, which Prop. 3 and Fig. 6(b) of RAN assume."""
-    ratios = {
-        group.expand if group.expand is not None else Fraction(int(group.hidden or group.out), int(group.out))
-        for group in base.groups
-    }
-    return len(ratios) == 1 and len({group.block for group in base.groups}) == 1
+    """Whether every block has the same non-linear units per NN-Mass, which Prop. 3 and Fig. 6(b) of RAN assume."""
+    found = list(cells(base))
+    if any(cell.mass == 0 for cell in found):
+        return False
+    ratios = [cell.units / cell.mass for cell in found if cell.repeat > 0]
+    return max(ratios) - min(ratios) < 1e-9 * max(ratios)
 
 
 def width_sites(base: NetworkSpec) -> dict[str, int]:
@@ -134,7 +157,7 @@ def width_choices(base: NetworkSpec, low: Fraction, high: Fraction, multiple: in
 
 def depth_choices(base: NetworkSpec, low: Fraction, high: Fraction) -> list[Choice]:
     """Every set of depths that a multiplier from ``low`` to ``high`` makes; a group keeps its fewest blocks."""
-    fewest = [1 if CATALOGUE[group.block].uniform else 3 for group in base.groups]
+    fewest = [1 if CATALOGUE[group.block].uniform else MIN_CELL for group in base.groups]
 
     def sizes(multiplier: Fraction) -> tuple[int, ...]:
         return tuple(max(few, rounded(d, multiplier)) for d, few in zip(base.depths, fewest, strict=True))
@@ -148,15 +171,28 @@ def _choices(
     """The sizes at every multiplier where one of them changes, and between these."""
     steps = sum(int((high - low) * size / multiple) + 1 for size in sizes)
     if steps > MOST_WIDTHS:
-        raise UsageError(f"the range {float(low):g} to {float(high):g} holds {steps} sizes; at most {MOST_WIDTHS}")
+        raise UsageError(
+            f"the range {multiplier_text(low)} to {multiplier_text(high)} holds {steps} sizes; at most {MOST_WIDTHS}"
+        )
     edges = {low, high}
     for size in set(sizes):
         first = int(low * size / multiple - Fraction(1, 2)) - 1
         last = int(high * size / multiple + Fraction(1, 2)) + 1
         edges |= {Fraction((2 * k + 1) * multiple, 2 * size) for k in range(max(0, first), last)}
     ordered = sorted(edge for edge in edges if low <= edge <= high)
-    between = [(one + other) / 2 for one, other in pairwise(ordered)]
     found: dict[tuple[int, ...], Fraction] = {}
-    for multiplier in sorted(ordered + between):
+    for one, other in pairwise(ordered):
+        multiplier = _between(one, other)
         found.setdefault(scale(multiplier), multiplier)
-    return [Choice(multiplier, made) for made, multiplier in found.items()]
+    for edge in ordered:  # where sizes tie there may be a set of them that no other multiplier makes
+        found.setdefault(scale(edge), edge)
+    return [Choice(multiplier, made) for made, multiplier in sorted(found.items(), key=lambda item: item[1])]
+
+
+def _between(one: Fraction, other: Fraction) -> Fraction:
+    """A multiplier between two, as a decimal with as few digits as possible."""
+    for digits in range(1, DIGITS + 1):
+        decimal = Fraction((one * 10**digits).__floor__() + 1, 10**digits)
+        if decimal < other:
+            return decimal
+    return (one + other) / 2

@@ -1,7 +1,8 @@
 """Every network of a family at once: costs and scores as arrays, in closed form, without building a module."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -10,11 +11,11 @@ from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
-from madnas.scaling.family import Choice, assemble, depth_choices, width_choices, width_sites
+from madnas.scaling.family import LONGEST_NAME, Choice, assemble, depth_choices, width_choices, width_sites
 from madnas.scaling.problem import BUDGETS, Scaling
 from madnas.theory.numerics import Number
 
-MOST_CANDIDATES = 20_000_000
+MOST_CANDIDATES = 5_000_000
 """Most networks that are scored; the paper's ranges hold some fifty thousand."""
 
 SCORES = (*BUDGETS, "nn-mass", "units", "entropy", "blocks")
@@ -38,20 +39,26 @@ class Grid:
     rows: np.ndarray
     scores: dict[str, np.ndarray]
 
-    def multipliers(self, row: int) -> tuple[float, float]:
+    def multipliers(self, row: int) -> tuple[Fraction, Fraction]:
         """Width and depth multiplier of a network."""
         width, depth = self.rows[:, row]
-        return float(self.widths[width].multiplier), float(self.depths[depth].multiplier)
+        return self.widths[width].multiplier, self.depths[depth].multiplier
 
     def network(self, row: int, name: str | None = None) -> NetworkSpec:
         """A network of the grid, by default named after its multipliers."""
         width, depth = self.rows[:, row]
-        w, d = self.multipliers(row)
+        w, d = map(float, self.multipliers(row))
         sites = dict(zip(width_sites(self.base), self.widths[width].sizes, strict=True))
-        return assemble(self.base, sites, self.depths[depth].sizes, name or f"{self.base.name}-w{w:.4g}-d{d:.4g}")
+        return assemble(
+            self.base, sites, self.depths[depth].sizes, name or f"{self.base.name[:LONGEST_NAME]}-w{w:.4g}-d{d:.4g}"
+        )
 
 
-def grid(problem: Scaling) -> Grid:
+def silent(message: str) -> None:
+    """Say nothing of how far the scoring is."""
+
+
+def grid(problem: Scaling, watch: Callable[[str], None] = silent) -> Grid:
     """Every network in the ranges of a problem, whatever its costs.
 
     Raises:
@@ -62,10 +69,16 @@ def grid(problem: Scaling) -> Grid:
     if len(widths) * len(depths) > MOST_CANDIDATES:
         raise UsageError(f"the ranges hold {len(widths) * len(depths)} networks; at most {MOST_CANDIDATES}")
     rows = np.stack(np.meshgrid(np.arange(len(widths)), np.arange(len(depths)), indexing="ij")).reshape(2, -1)
-    return score(problem.base, widths, depths, rows)
+    return score(problem.base, widths, depths, rows, watch)
 
 
-def score(base: NetworkSpec, widths: list[Choice], depths: list[Choice], rows: np.ndarray) -> Grid:
+def score(
+    base: NetworkSpec,
+    widths: list[Choice],
+    depths: list[Choice],
+    rows: np.ndarray,
+    watch: Callable[[str], None] = silent,
+) -> Grid:
     """Score networks of a family.
 
     Args:
@@ -73,12 +86,14 @@ def score(base: NetworkSpec, widths: list[Choice], depths: list[Choice], rows: n
         widths: sets of widths.
         depths: sets of depths.
         rows: places of the widths and of the depths of each network (2, N).
+        watch: told now and then how far it is.
     """
     table = np.array([choice.sizes for choice in widths], dtype=np.int64)
     scores = {name: np.empty(rows.shape[1]) for name in SCORES}
     sizes = {depth.sizes: number for number, depth in enumerate(depths)}
     kind = np.array([sizes[depth.sizes] for depth in depths])[rows[1]]
     for depth, number in sizes.items():
+        watch(f"scored {number} of {len(sizes)} depths, {rows.shape[1]:,} networks in all")
         chosen = np.flatnonzero(kind == number)
         columns = table[rows[0, chosen]].T
         spec = assemble(base, dict(zip(width_sites(base), columns, strict=True)), depth, base.name)

@@ -1,6 +1,6 @@
 """A scaling problem: a base, budgets and the ranges of its multipliers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from madnas.errors import UsageError
@@ -13,6 +13,9 @@ DEPTH_RANGE = (Fraction(3, 5), Fraction(64, 25))
 
 OBJECTIVES = ("nn-mass", "units", "entropy", "params")
 """What is maximised; ``params`` are minimised, under a least mass."""
+
+MOST_MULTIPLIER = 100
+"""Largest multiplier."""
 
 BUDGETS = ("macs", "params", "activations")
 
@@ -41,7 +44,7 @@ class Scaling:
     max_depth: int | None = None
     multiple: int = 1
     tolerance: float = 0.0
-    least_mass: float | None = field(default=None)
+    least_mass: float | None = None
 
     def __post_init__(self) -> None:
         """Reject what can be seen to be wrong."""
@@ -50,16 +53,17 @@ class Scaling:
             raise UsageError(f"unknown objective {self.objective!r}; one of {', '.join(OBJECTIVES)}")
         if (self.objective == "params") != (self.least_mass is not None):
             raise UsageError("the objective 'params' is that of --like-mass, and --like-mass has no other")
+        if self.least_mass is not None and not self.least_mass > 0:
+            raise UsageError("--like-mass: that network has no NN-Mass to reach")
         if not self.budgets and self.least_mass is None:
             raise UsageError("scaling needs a budget", "give --macs (or --flops) or --params, or --like-mass")
         for name, limit in self.budgets.items():
             if name not in BUDGETS or not limit > 0:
                 raise UsageError(f"budget {name}: must be one of {', '.join(BUDGETS)} and above 0, got {limit}")
         for flag, (low, high) in (("width", self.width_range), ("depth", self.depth_range)):
-            if not 0 < low <= high <= 100:
+            if not 0 < low <= high <= MOST_MULTIPLIER:
                 raise UsageError(
-                    f"--{flag}-range: two multipliers, above 0 and at most 100, in this order; got "
-                    f"{float(low):g},{float(high):g}"
+                    f"--{flag}-range: two multipliers, above 0 and at most {MOST_MULTIPLIER}, in this order"
                 )
         if self.max_depth is not None and self.max_depth < 1:
             raise UsageError(f"--max-depth: at least 1 block, got {self.max_depth}")

@@ -19,8 +19,8 @@ class Sampled:
     """A sampled network near the budgets, with its multipliers."""
 
     network: Scored
-    width: float
-    depth: float
+    width: Fraction
+    depth: Fraction
 
 
 def sample(problem: Scaling, number: int = SAMPLES, seed: int = 0) -> tuple[list[Sampled], int]:

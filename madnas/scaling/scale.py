@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 import madnas
-from madnas.errors import InfeasibleError
+from madnas.errors import InfeasibleError, UsageError
 from madnas.network.analyse import Structure, analyse
 from madnas.network.count import Counts, count
 from madnas.network.mass import Mass, nn_mass
 from madnas.network.spec import NetworkSpec
-from madnas.scaling.grid import Grid, feasible, grid
-from madnas.scaling.problem import Scaling
+from madnas.scaling.family import multiplier_text
+from madnas.scaling.grid import Grid, feasible, grid, silent
+from madnas.scaling.problem import MOST_MULTIPLIER, Scaling
 from madnas.units import format_quantity
 
 WIDER = Fraction(5, 4)
@@ -49,12 +50,18 @@ class Binding:
 
     Attributes:
         limit: ``macs`` ..., ``max_depth``, ``depth_range``, ``width_range`` or ``mass``.
-        gain: share by which the objective would improve if this limit alone were lifted; of a range: if it reached a
-            quarter further.
+        gain: share by which the objective would improve if this limit alone were lifted (infinite from an objective of
+            0); of a range: if it reached a quarter further.
     """
 
     limit: str
     gain: float
+
+
+def binding(limit: str, here: float, there: float) -> Iterator[Binding]:
+    """A limit with its gain, if there is one, from one value of the objective to another."""
+    if there > here:
+        yield Binding(limit, (there - here) / abs(here) if here else math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +74,17 @@ class Scaled:
         width, depth: its multipliers.
         front: the best network of every depth that has one within the limits, shallowest first; the depth cap aside.
         binding: limits that hold it back, the one that matters most first.
-        candidates: networks in the ranges, all scored.
-        fitting: how many of them meet every limit.
+        candidates: networks in the ranges, of which it is the best; all scored, or for links all covered.
         seconds: time taken.
     """
 
     problem: Scaling
     network: Scored
-    width: float
-    depth: float
+    width: Fraction
+    depth: Fraction
     front: tuple[Scored, ...]
     binding: tuple[Binding, ...]
     candidates: int
-    fitting: int
     seconds: float
 
 
@@ -88,7 +93,7 @@ def scored(spec: NetworkSpec) -> Scored:
     return Scored(spec, count(spec), nn_mass(spec), analyse(spec))
 
 
-def scale(problem: Scaling, name: str | None = None) -> Scaled:
+def scale(problem: Scaling, name: str | None = None, watch: Callable[[str], None] = silent) -> Scaled:
     """The best network of a family: exact, because every one is scored.
 
     Of equals the one with fewer params, then fewer MACs, is taken.
@@ -96,24 +101,25 @@ def scale(problem: Scaling, name: str | None = None) -> Scaled:
     Args:
         problem: base, budgets and ranges.
         name: of the network; by default the base's with the multipliers.
+        watch: told now and then how far it is.
 
     Raises:
         InfeasibleError: no network of the ranges meets the limits; says which limit blocks, and the nearest that does.
         UsageError: ranges that hold too many networks.
     """
     begin = time.perf_counter()
-    family = grid(problem)
+    family = grid(problem, watch)
     fits = feasible(problem, family.scores)
     row = best(problem, family, fits)
     if row is None:
         raise infeasible(problem, family)
     width, depth = family.multipliers(row)
     answer = scored(family.network(row, name))
-    binding = tuple(sorted(_binding(problem, family, row), key=lambda limit: -limit.gain))
+    limits = tuple(sorted(_binding(problem, family, row), key=lambda limit: -limit.gain))
     front = tuple(scored(family.network(place)) for place in _front(problem, family))
     answer = replace(answer, spec=replace(answer.spec, provenance=provenance(problem, answer, width, depth)))
     seconds = time.perf_counter() - begin
-    return Scaled(problem, answer, width, depth, front, binding, len(fits), int(fits.sum()), seconds)
+    return Scaled(problem, answer, width, depth, front, limits, len(fits), seconds)
 
 
 def best(problem: Scaling, family: Grid, fits: np.ndarray) -> int | None:
@@ -148,23 +154,24 @@ def _binding(problem: Scaling, family: Grid, row: int) -> Iterator[Binding]:
     for limit in (*problem.budgets, "max_depth", "mass"):
         other = best(problem, family, feasible(problem, family.scores, without=(limit,)))
         assert other is not None
-        gain = float(_worth(problem, family.scores)[other]) - here
-        if gain > 0:
-            yield Binding(limit, gain / abs(here))
+        yield from binding(limit, here, float(_worth(problem, family.scores)[other]))
     wider_ones = {
-        "width_range": replace(problem, width_range=_widened(problem.width_range)),
-        "depth_range": replace(problem, depth_range=_widened(problem.depth_range)),
+        "width_range": replace(problem, width_range=widened(problem.width_range)),
+        "depth_range": replace(problem, depth_range=widened(problem.depth_range)),
     }
     for key, wider in wider_ones.items():
-        larger = grid(wider)
+        try:
+            larger = grid(wider)
+        except UsageError:  # too many networks to find out
+            continue
         found = best(wider, larger, feasible(wider, larger.scores))
-        gain = float(_worth(problem, larger.scores)[found]) - here if found is not None else 0.0
-        if gain > 0:
-            yield Binding(key, gain / abs(here))
+        assert found is not None
+        yield from binding(key, here, float(_worth(problem, larger.scores)[found]))
 
 
-def _widened(bounds: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
-    return bounds[0] / WIDER, bounds[1] * WIDER
+def widened(bounds: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
+    """A range that reaches a quarter further on both sides."""
+    return bounds[0] / WIDER, min(bounds[1] * WIDER, Fraction(MOST_MULTIPLIER))
 
 
 def infeasible(problem: Scaling, family: Grid) -> InfeasibleError:
@@ -177,17 +184,22 @@ def infeasible(problem: Scaling, family: Grid) -> InfeasibleError:
     asked = ", ".join(f"{name} {limit}" for name, limit in limits.items())
     message = f"no network of {problem.base.name}'s family in these ranges has {asked}"
     scores = family.scores
+    reaches = scores["nn-mass"] >= (problem.least_mass or 0.0)
+    if not reaches.any():
+        most = scores["nn-mass"].max()
+        return InfeasibleError(
+            message, f"the highest NN-Mass in these ranges is {most:,.1f}: widen --width-range or --depth-range"
+        )
     costs = [scores[name] / problem.limit(name) for name in problem.budgets]
     if problem.max_depth is not None:
         costs.append(scores["blocks"] / problem.max_depth)
-    if problem.least_mass is not None:
-        costs.append(problem.least_mass / np.maximum(scores["nn-mass"], 1e-9))
-    nearest = int(np.argmin(np.max(costs, axis=0)))
-    parts = [f"--{name} {format_quantity(_up(scores[name][nearest]))}" for name in problem.budgets]
+    nearest = int(np.argmin(np.where(reaches, np.max(costs, axis=0), np.inf)))
+    parts = [
+        f"--{name} {format_quantity(max(problem.budgets[name], _up(scores[name][nearest])))}"
+        for name in problem.budgets
+    ]
     if problem.max_depth is not None:
         parts.append(f"--max-depth {max(problem.max_depth, int(scores['blocks'][nearest]))}")
-    if problem.least_mass is not None:
-        parts.append(f"an NN-Mass of {scores['nn-mass'][nearest]:,.1f}")
     return InfeasibleError(
         message, f"the nearest network needs {' '.join(parts)}; or widen --width-range, --depth-range"
     )
@@ -199,15 +211,20 @@ def _up(value: float) -> int:
     return math.ceil(value / unit) * unit
 
 
-def provenance(problem: Scaling, answer: Scored, width: float, depth: float) -> dict[str, Any]:
+def provenance(problem: Scaling, answer: Scored, width: Fraction, depth: Fraction) -> dict[str, Any]:
     """Where a scaled network comes from, as it is saved with it; the same on every run."""
     return {
         "program": "NN-Mass scaling, RAN Section 3.3",
         "base": problem.base.name,
-        "width_multiplier": round(width, 6),
-        "depth_multiplier": round(depth, 6),
+        "width_multiplier": multiplier_text(width),
+        "depth_multiplier": multiplier_text(depth),
+        "width_range": [multiplier_text(bound) for bound in problem.width_range],
+        "depth_range": [multiplier_text(bound) for bound in problem.depth_range],
+        "multiple": problem.multiple,
         "budgets": dict(problem.budgets),
+        "tolerance": problem.tolerance,
         "max_depth": problem.max_depth,
+        "least_mass": problem.least_mass,
         "objective": problem.objective,
         "nn_mass": round(float(answer.mass.mass), 3),
         "madnas": madnas.__version__,

@@ -65,6 +65,14 @@ class TestTables:
         assert run(["scale", base, "--params", "15M", "--depth-range", "0.8,1.2", "--width-range", "0.5,0.8"]) == 0
         assert "exact: all" in capsys.readouterr().out
 
+    def test_compound_scaling_to_an_input_that_vanishes_is_left_out(self, capsys):
+        assert run(["scale", "convnext-t", "--resolution", "32", "--macs", "60M", "--compare"]) == 0
+        assert "compound" in capsys.readouterr().out
+
+    def test_no_links_within_the_budget(self, capsys):
+        assert run(["scale", "densenet-cifar", "--params", "2.2287M"]) == 0
+        assert "alone: from nothing: more nn-mass" in capsys.readouterr().out
+
 
 class TestFiles:
     def test_network_table_and_picture(self, capsys, tmp_path):
@@ -94,7 +102,7 @@ class TestFiles:
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (["convnext-t"], 2, "scaling needs a budget"),
     (["convnext-x", "--macs", "3G"], 2, "unknown network"),
-    (["timm/swin_tiny", "--macs", "3G"], 2, "only those are described"),
+    (["timm/swin_tiny", "--macs", "3G"], 2, "not among timm's networks"),
     (["vgg16", "--macs", "3G"], 2, "without shortcuts"),
     (["convnext-t", "--macs", "1M"], 3, "no network of convnext-t's family"),
     (["convnext-t", "--macs", "lots"], 2, "--macs"),
@@ -111,6 +119,14 @@ class TestFiles:
     (["convnext-t", "--macs", "3G", "--sample", "5", "--compare"], 2, "--sample"),
     (["convnext-t", "--macs", "4.5G", "--params", "1M", "--sample", "50"], 3, "none of"),
     (["convnext-t", "--like-mass", "resnet50", "--objective", "units"], 2, "--like-mass"),
+    (["convnext-t", "--like-mass", "resnet50", "--compare"], 2, "--compare scales to a budget"),
+    (["convnext-t", "--like-mass", "vgg16"], 2, "has no NN-Mass"),
+    (["convnext-t", "--macs", "3G", "--sample", "10", "--seed", "-1"], 2, "--seed"),
+    (["convnext-t", "--macs", "3G", "--sample", "10", "--objective", "units"], 2, "does not go with --objective"),
+    (["convnext-t", "--macs", "3G", "--width-range", "1e400,1"], 2, "--width-range: cannot read"),
+    (["convnext-t", "--macs", "3G", "--name", "x" * 200], 2, "--name"),
+    (["convnext-t", "--macs", "1G", "--resolution", "16"], 2, "convnext-t at 16 px"),
+    (["densenet-cifar", "--params", "5M", "--width-range", "1,2"], 2, "keep their widths"),
     (["densenet-cifar", "--params", "10K"], 3, "no network of densenet-cifar's family"),
     (["densenet-cifar", "--params", "5M", "--sample", "5"], 2, "links"),
     (["convnext-t", "--macs", "3G", "--plot", "x.gif"], 2, "cannot draw"),

@@ -135,3 +135,20 @@ class TestMetrics:
                                            ["--metrics", "ldi", "--seed", "-1"]])  # fmt: skip
     def test_wrong_metrics(self, capsys, arguments):
         refused(capsys, "score", "resnet20", *arguments)
+
+
+class TestTraced:
+    def test_mass_of_a_timm_model_without_a_spec(self, capsys):
+        (result,) = document(capsys, "score", "timm/resnext50_32x4d", "--resolution", "64")["results"]
+        assert set(result["scores"]) == {"params", "macs", "activations", "nn-mass", "density"}
+        assert result["scores"]["nn-mass"]["value"] == pytest.approx(10883.2)
+        assert set(result["failed"]) == {"entropy", "rho"}
+
+    def test_says_what_is_left_out(self, capsys):
+        assert run(["score", "timm/res2net50_14w_8s", "timm/resnet18", "--resolution", "64"]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        assert "nn-mass does not cover all of the network; left out" in out
+        assert "3,392.0" in out
+
+    def test_unknown_model(self, capsys):
+        assert "unknown timm model 'resnext51'" in refused(capsys, "score", "timm/resnext51")

@@ -102,6 +102,17 @@ def test_a_dense_network_is_a_skip_network_with_every_link():
     assert nn_mass(spec).density == nn_mass(full).density == 1
 
 
+def test_a_dense_group_too_shallow_for_a_density_has_no_mass():
+    for depth in (1, 2):
+        found = nn_mass(network(Group("dense", 16 + depth * 12, depth, kernel=3, growth=12)))
+        assert (found.mass, found.density) == (0, 0)
+
+
+def test_units_of_convnexts_are_whole():
+    for out, hidden in ((11, 15), (49, 107), (103, 271)):
+        assert nn_mass(network(Group("convnext", out, 1, hidden, kernel=7), stem=out)).units == hidden
+
+
 def test_the_mlps_of_the_paper():
     """Figure 1: one cell of width 8; MNIST models of 16 to 32 layers."""
     assert nn_mass(skip_mlp("mlp", 784, 16, 8, 10**6, 10)).mass == 8 * 16

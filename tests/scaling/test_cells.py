@@ -65,6 +65,25 @@ def test_no_network_of_table_1_has_fewer_params_at_its_mass_and_depth(name):
     assert found.counts.params <= count(theirs).params
 
 
+@pytest.mark.parametrize("macs", range(560_000, 960_000, 20_000))
+def test_of_equal_networks_the_one_with_fewest_params(macs):
+    found = scale_cells(Scaling(TINY, {"macs": macs}, depth_range=(Fraction(3, 4), Fraction(5, 4)))).network
+    ties = [
+        count(spec).params
+        for spec in every(TINY, (3, 4, 5))
+        if count(spec).macs <= macs and nn_mass(spec).mass == pytest.approx(found.mass.mass, rel=1e-12)
+    ]
+    assert found.counts.params == min(ties)
+
+
+def test_a_budget_that_leaves_no_links():
+    bare = replace(TINY, groups=tuple(replace(group, links=0) for group in TINY.groups))
+    one = (Fraction(1), Fraction(1))
+    found = scale_cells(Scaling(bare, {"params": count(bare).params}, depth_range=one))
+    assert found.network.mass.mass == 0
+    assert found.binding[0].gain == float("inf")
+
+
 def test_one_cell():
     base = skip_mlp("mlp", 20, 16, 8, 4, 10)
     found = scale_cells(Scaling(base, {"params": 3_000}, depth_range=(Fraction(1), Fraction(1))))

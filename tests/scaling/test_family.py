@@ -1,6 +1,7 @@
 """A family holds every network that some multiplier makes, and no other."""
 
 from fractions import Fraction
+from math import ceil, floor, lcm
 
 import pytest
 from hypothesis import given, settings
@@ -96,10 +97,37 @@ def test_bases_that_cannot_be_scaled_are_refused():
 
 
 def test_uniform_bases():
+    """Equal blocks in every group, openings included: a ResNet's have another number of input channels."""
     assert is_uniform(get("convnext-t"))
     assert is_uniform(get("wrn-28-10"))
-    assert not is_uniform(get("efficientnet-b0"))
-    assert not is_uniform(get("mobilenetv2"))
+    for name in ("efficientnet-b0", "mobilenetv2", "resnet50", "resnet18"):
+        assert not is_uniform(get(name))
+
+
+def lattice(sizes):
+    """Multipliers of the default width range among which every change of a rounded size, and every tie, lies."""
+    step = 4 * lcm(*sizes)
+    return (Fraction(k, step) for k in range(ceil(LOW * step), floor(HIGH * step) + 1))
+
+
+@pytest.mark.parametrize("name", ["convnext-t", "resnet18", "wrn-16-8"])
+def test_the_whole_range_by_brute_force(name):
+    base = get(name)
+    sizes = list(width_sites(base).values())
+    made = {tuple(max(1, round(size * multiplier)) for size in sizes) for multiplier in lattice(sizes)}
+    assert {choice.sizes for choice in width_choices(base, LOW, HIGH)} == made
+    low, high, step = Fraction(3, 5), Fraction(64, 25), 4 * lcm(*base.depths)
+    multipliers = [low, high, *(Fraction(k, step) for k in range(ceil(low * step), floor(high * step) + 1))]
+    deep = {tuple(max(1, round(depth * multiplier)) for depth in base.depths) for multiplier in multipliers}
+    assert {choice.sizes for choice in depth_choices(base, low, high)} == deep
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_the_text_of_a_multiplier_makes_its_sizes(name):
+    base = get(name)
+    for choice in width_choices(base, LOW, HIGH):
+        typed = Fraction(choice.text)
+        assert width_choices(base, typed, typed)[0].sizes == choice.sizes
 
 
 def test_a_huge_range_is_refused():

@@ -18,6 +18,7 @@ from madnas.scaling.grid import feasible, grid
 from madnas.scaling.problem import Scaling
 from madnas.scaling.sample import sample
 from madnas.scaling.scale import scale, scored
+from madnas.units import parse_quantity
 
 BUDGET = {"macs": 3_300_000_000, "params": 21_000_000}
 TIGHT = {"width_range": (Fraction(1, 2), Fraction(3, 5)), "depth_range": (Fraction(3, 5), Fraction(3, 2))}
@@ -162,7 +163,39 @@ def test_fewest_params_of_at_least_a_mass():
     assert found.counts.params == family.scores["params"][fits].min()
 
 
+@pytest.mark.parametrize("name", ["convnext-t", "mobilenetv2", "resnet50", "densenet-121"])
+@pytest.mark.parametrize("share", [0.4, 0.7, 1.1])
+def test_saved_multipliers_make_the_network_again(name, share):
+    base = get(name)
+    spec = scale(Scaling(base, {"macs": int(share * count(base).macs)})).network.spec
+    width, depth = (Fraction(spec.provenance[f"{key}_multiplier"]) for key in ("width", "depth"))
+    again = grid(Scaling(base, {"macs": 1}, width_range=(width, width), depth_range=(depth, depth)))
+    assert again.network(0).groups == spec.groups
+    assert again.network(0).stem == spec.stem
+
+
+def test_ranges_that_cannot_be_widened_are_no_error():
+    found = scale(Scaling(get("convnext-t"), BUDGET, depth_range=(Fraction(1, 2), Fraction(90)), max_depth=30,
+                          width_range=(Fraction(2, 5), Fraction(4, 5))))  # fmt: skip
+    assert found.network.blocks <= 30
+
+
 class TestErrors:
+    def test_a_mass_that_no_network_reaches(self):
+        problem = Scaling(get("convnext-t"), {}, objective="params", least_mass=1e9)
+        with pytest.raises(InfeasibleError) as error:
+            scale(problem)
+        most = float(str(error.value.hint).split("is ")[1].split(":")[0].replace(",", ""))
+        assert scale(replace(problem, least_mass=most)).network.mass.mass == pytest.approx(most)
+
+    def test_the_hint_for_a_mass_within_a_budget_solves(self):
+        least = float(nn_mass(get("ran-i-t")).mass)
+        problem = Scaling(get("convnext-t"), {"macs": 2_000_000_000}, objective="params", least_mass=least)
+        with pytest.raises(InfeasibleError) as error:
+            scale(problem)
+        macs = parse_quantity(str(error.value.hint).split("--macs ")[1].split(";")[0], "macs")
+        assert scale(replace(problem, budgets={"macs": macs})).network.mass.mass >= least
+
     def test_budget_below_the_smallest_network(self):
         with pytest.raises(InfeasibleError, match="no network of convnext-t's family in these ranges has macs 1M") as e:
             scale(Scaling(get("convnext-t"), {"macs": 1_000_000}))
@@ -204,8 +237,7 @@ class TestSample:
 
     def test_multipliers_make_the_network_again(self):
         for one in sample(self.PROBLEM, 300)[0]:
-            width, depth = Fraction(f"{one.width:.4f}"), Fraction(f"{one.depth:.4f}")
-            again = replace(self.PROBLEM, width_range=(width, width), depth_range=(depth, depth))
+            again = replace(self.PROBLEM, width_range=(one.width,) * 2, depth_range=(one.depth,) * 2)
             assert grid(again).network(0).groups == one.network.spec.groups
 
     def test_seed_decides(self):
