@@ -20,10 +20,11 @@ def score(
     verify: Annotated[bool, typer.Option(help="Build the module and recount it with fvcore (imports torch).")] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Scores of the network at initialisation besides: ldi (of MLPs). Imports torch."),
+        typer.Option(help="Scores at initialisation besides those in closed form: ldi (of MLPs). Imports torch."),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Draws of weights and inputs for each of --metrics.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of the first draw.")] = 0,
+    device: Annotated[str, typer.Option(help="Where --metrics are computed: cpu or cuda.")] = "cpu",
     json: Annotated[bool, typer.Option(help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Score networks: params, MACs, layers, average width, rho, entropy per stage and NN-Mass, in closed form.
@@ -42,7 +43,7 @@ def score(
     if resolution is not None and not 1 <= resolution <= 16384:
         raise UsageError(f"--resolution: from 1 to 16384, got {resolution}")
     names = show.metric_names(metrics, repeats, seed)
-    scored = [show.score_target(target, resolution, verify, names, repeats, seed) for target in targets]
+    scored = [show.score_target(target, resolution, verify, names, repeats, seed, device) for target in targets]
     if json:
         print_json(score_document(scored))
     else:

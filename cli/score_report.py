@@ -37,6 +37,11 @@ METRICS = ("ldi",)
 """Scores of a module, as :mod:`madnas.scores.registry` has them; told here so that help and errors need no torch."""
 
 
+CLOSED_FORM = ("params", "macs", "activations", "layers", "width", "rho", "entropy", "objective", "nn-mass", "density",
+               "units")  # fmt: skip
+"""Scores that are always there, and may be asked for as well."""
+
+
 def metric_names(text: str | None, repeats: int, seed: int) -> list[str]:
     """The metrics of a comma-separated list.
 
@@ -45,17 +50,23 @@ def metric_names(text: str | None, repeats: int, seed: int) -> list[str]:
     """
     names = [] if text is None else [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
+        if name not in (*METRICS, *CLOSED_FORM):
+            raise unknown_name("metric", name, (*METRICS, *CLOSED_FORM))
     if not 1 <= repeats <= 100_000:
         raise UsageError(f"--repeats: from 1 to 100000, got {repeats}")
     if not 0 <= seed < 2**62:
         raise UsageError(f"--seed: a whole number from 0, got {seed}")
-    return list(dict.fromkeys(names))
+    return [name for name in dict.fromkeys(names) if name in METRICS]
 
 
 def score_target(
-    target: str, resolution: int | None, verify: bool, metrics: Sequence[str] = (), repeats: int = 8, seed: int = 0
+    target: str,
+    resolution: int | None,
+    verify: bool,
+    metrics: Sequence[str] = (),
+    repeats: int = 8,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> Scored | Traced:
     """Score one target; with ``verify`` recount it on the built module; timm's others from their trace."""
     if target.startswith(PREFIX) and timm_spec(target) is None:
@@ -72,7 +83,7 @@ def score_target(
         from madnas.measure.verify import verify as recount
 
         verification = recount(spec)
-    measured, failed = _measure(spec, metrics, repeats, seed) if metrics else ({}, {})
+    measured, failed = _measure(spec, metrics, repeats, seed, device) if metrics else ({}, {})
     return Scored(target, spec, count(spec), analyse(spec), nn_mass(spec), measured, failed, verification)
 
 
@@ -98,15 +109,17 @@ def _trace(target: str, resolution: int | None) -> Traced:
 
 
 def _measure(
-    spec: NetworkSpec, metrics: Sequence[str], repeats: int, seed: int
+    spec: NetworkSpec, metrics: Sequence[str], repeats: int, seed: int, device: str
 ) -> "tuple[dict[str, Measured], dict[str, str]]":
     """Scores of the built module, and why there is none where it is not defined."""
+    from madnas.scores.device import check_device
     from madnas.scores.registry import measure
 
+    check_device(device)
     measured, failed = {}, {}
     for name in metrics:
         try:
-            measured[name] = measure(spec, name, repeats, seed)
+            measured[name] = measure(spec, name, repeats, seed, device)
         except UsageError as error:
             failed[name] = str(error)
     return measured, failed

@@ -124,6 +124,10 @@ class TestMetrics:
         assert document(capsys, *arguments)["results"] == [result]  # the same on every run
         assert document(capsys, *arguments, "--seed", "5")["results"] != [result]
 
+    def test_closed_forms_may_be_asked_for_as_well(self, capsys):
+        (result,) = document(capsys, "score", "resnet20", "--metrics", "nn-mass,density")["results"]
+        assert {"nn-mass", "density"} <= set(result["scores"])
+
     def test_what_is_not_defined_is_said(self, capsys):
         (result,) = document(capsys, "score", "resnet20", "--metrics", "ldi")["results"]
         assert "ldi" not in result["scores"]
@@ -132,7 +136,8 @@ class TestMetrics:
         assert "no ldi: ldi is defined for MLPs" in capsys.readouterr().out
 
     @pytest.mark.parametrize("arguments", [["--metrics", "lid"], ["--metrics", "ldi", "--repeats", "0"],
-                                           ["--metrics", "ldi", "--seed", "-1"]])  # fmt: skip
+                                           ["--metrics", "ldi", "--seed", "-1"],
+                                           ["--metrics", "ldi", "--device", "tpu"]])  # fmt: skip
     def test_wrong_metrics(self, capsys, arguments):
         refused(capsys, "score", "resnet20", *arguments)
 
