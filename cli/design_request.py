@@ -82,13 +82,23 @@ def _merged(request: Request) -> DesignRecipe:
     return replace(recipe, **changes)
 
 
+def _quantities(text: str, flag: str) -> list[int]:
+    """The budgets of a list; a decimal comma, which would make two of one, is refused."""
+    parts = _parts(text, flag)
+    if any(part.isdecimal() and len(part) < 4 for part in parts) and any(part[-1].isalpha() for part in parts):
+        raise UsageError(
+            f"{flag}: {text!r} mixes numbers with and without K, M or G", "a comma separates a list: 4.5G,5G"
+        )
+    return [parse_quantity(part, flag) for part in parts]
+
+
 def _axes(request: Request) -> dict[str, list[Any]]:
     """Values of the flags that may hold lists, by the recipe's key."""
     axes: dict[str, list[Any]] = {}
     for flag in ("macs", "params", "activations"):
         text = getattr(request, flag)
         if text is not None:
-            axes[flag] = [parse_quantity(part, f"--{flag}") for part in _parts(text, f"--{flag}")]
+            axes[flag] = _quantities(text, f"--{flag}")
     if request.rho is not None:
         axes["rho"] = [_rho(part) for part in _parts(request.rho, "--rho")]
     if request.stage_weights:

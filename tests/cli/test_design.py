@@ -333,6 +333,11 @@ def one(**flags):
 
 
 class TestFlags:
+    @pytest.mark.parametrize("text", ["4,5G", "3.5M,29", "1,2,3K"])
+    def test_a_decimal_comma_is_no_list(self, text):
+        with pytest.raises(UsageError, match="mixes numbers"):
+            asked(macs=text, params="29M")
+
     def test_budgets_are_parsed_exactly(self):
         problem = one(macs="4.5G", params="29M", activations="0.1M", max_layers=70)
         assert problem.budgets == {
