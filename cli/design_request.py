@@ -1,5 +1,6 @@
 """From the flags of ``madnas design`` to design problems: the flags become a recipe's values, lists become a sweep."""
 
+import re
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -84,11 +85,9 @@ def _merged(request: Request) -> DesignRecipe:
 
 def _quantities(text: str, flag: str) -> list[int]:
     """The budgets of a list; a decimal comma, which would make two of one, is refused."""
+    if re.fullmatch(r"\d{1,3},\d+[A-Za-z]+", text.strip()):
+        raise UsageError(f"{flag}: {text!r} has a decimal comma", "write 4.5G; a comma separates a list: 4G,5G")
     parts = _parts(text, flag)
-    if any(part.isdecimal() and len(part) < 4 for part in parts) and any(part[-1].isalpha() for part in parts):
-        raise UsageError(
-            f"{flag}: {text!r} mixes numbers with and without K, M or G", "a comma separates a list: 4.5G,5G"
-        )
     return [parse_quantity(part, flag) for part in parts]
 
 
