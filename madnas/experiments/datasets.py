@@ -1,6 +1,5 @@
 """The datasets of the experiments, by name: ``seg20``, ``circle20`` (any number), ``mnist``, ``digits``."""
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,10 +8,8 @@ import torch
 from torch import Tensor
 
 from madnas.errors import UsageError
+from madnas.experiments.dataset_names import REAL, SYNTHETIC
 from madnas.experiments.seeds import generator
-
-SYNTHETIC = re.compile(r"(seg|circle)([1-9][0-9]{0,2})")
-REAL = ("mnist", "digits")
 
 SAMPLES, TEST_SAMPLES = 60_000, 12_000
 """Of the synthetic datasets, where a recipe says nothing else (Table 6)."""
@@ -32,11 +29,6 @@ class Dataset:
     def features(self) -> int:
         """Features of a sample."""
         return self.inputs.shape[1]
-
-
-def is_dataset(name: str) -> bool:
-    """Whether a dataset has this name."""
-    return name in REAL or SYNTHETIC.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=1)

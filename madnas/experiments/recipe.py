@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from madnas.errors import SpecError
-from madnas.experiments.datasets import is_dataset
+from madnas.experiments.dataset_names import is_dataset
 from madnas.program.library import load, shipped
 
 SCHEMA = "madnas/experiment-recipe/1"

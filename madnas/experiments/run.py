@@ -17,6 +17,7 @@ from madnas.experiments.recipe import Recipe
 from madnas.experiments.summary import summarise
 from madnas.experiments.training import Group, train_group
 from madnas.experiments.workers import run_tasks
+from madnas.scores.device import check_device
 
 GROUP_SIZE = 16
 """Networks that a core trains together at most: more are no faster, fewer can be shared among more cores, and a killed
@@ -35,8 +36,8 @@ class Plan:
         recipe: its settings.
         seed: of data, links, weights and order.
         device: ``cpu`` or ``cuda``.
-        data: folder of MNIST.
-        workers: processes; absent means a process for every core.
+        data: folder of MNIST; nothing else has one.
+        workers: processes on the CPU; absent means a process for every core.
         folder: where the results go.
         force: throw away what is there.
     """
@@ -90,12 +91,13 @@ def run_experiment(plan: Plan, progress: Progress) -> dict[str, Any]:
 
     Raises:
         DataError: real data that is missing or broken.
-        UsageError: no such device, or a folder that cannot be used.
+        UsageError: no such device, a setting that would have no effect, or a folder that cannot be used.
     """
-    from madnas.experiments.plot import draw_summary, render
+    from madnas.report.experiment_plot import draw_summary
+    from madnas.report.figures import render
 
     begin = time.monotonic()
-    check_device(plan.device)
+    check_plan(plan)
     recipe = plan.recipe
     load_dataset(recipe.dataset, recipe.samples, recipe.test_samples, plan.seed, plan.data)  # or fail now
     with open_folder(plan.folder, plan.identity, plan.force) as folder:
@@ -135,18 +137,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that is not there.
+def check_plan(plan: Plan) -> None:
+    """Refuse a device that is not there, and settings that would have no effect.
 
     Raises:
-        UsageError: an unknown device, or no GPU.
+        UsageError: an unknown device, or no GPU; a folder for data that comes from none; workers on a GPU.
     """
-    import torch
-
-    if device not in ("cpu", "cuda"):
-        raise UsageError(f"unknown device {device[:60]!r}", "known: cpu, cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device is available", "leave --device out to use the CPU")
+    dataset = plan.recipe.dataset
+    if plan.data is not None and dataset != "mnist":
+        raise UsageError(f"--data is the folder of MNIST, and {dataset} is not read from a folder", "leave --data out")
+    if plan.device == "cuda" and plan.workers is not None:
+        raise UsageError("--workers are processes on the CPU; a GPU trains in a single one", "leave --workers out")
+    check_device(plan.device)
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -14,17 +14,25 @@ X and Y then have the same mass to 1 % (4.17 and 4.13), as they should. The figu
 the masses of Table 1 are. Counting the classifier as layer d - 1 would round to the same figures (8,310, 9,014, 8,290),
 but its ten neurons are not w, as Eq. (5) takes for granted. Without the biases that the paper's formula has, t = 3, 3
 and 9 would fit.
+
+Sizes and mass are those of the same network in :mod:`madnas.network` (:meth:`SkipMLPSpec.network`), which
+``madnas score`` reads and :mod:`madnas.models` builds. Its links are another draw: from its spec's seed alone, the same
+with every version of torch, while those of an experiment come from the generator that then draws the weights. They are
+as many and as uniform, and nothing that is counted depends on which they are.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from madnas.theory.nn_mass import cell_mass, links_into_cell
+from madnas.network.count import count
+from madnas.network.mass import nn_mass
+from madnas.network.spec import NetworkSpec
+from madnas.network.zoo.skip import skip_mlp
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +59,28 @@ class SkipMLPSpec:
         """Number of neurons that supply skip connections to a layer."""
         return max(0, min(self.width * (layer - 1), self.links))
 
+    def network(self, name: str, seed: int = 0) -> NetworkSpec:
+        """Such a network as a description that ``madnas score`` reads.
+
+        Args:
+            name: its name.
+            seed: of its links, which are not those that :func:`draw_links` draws.
+
+        >>> SkipMLPSpec(784, 10, depth=24, links=2).network("x").groups[0].links
+        2
+        """
+        spec = skip_mlp(name, self.inputs, self.depth, self.width, self.links, self.classes, seed)
+        return replace(spec, groups=tuple(replace(group, act=self.activation) for group in spec.groups))
+
     @property
     def mass(self) -> float:
         """NN-Mass (Eq. 2)."""
-        return float(cell_mass(self.width, self.depth, self.links))
+        return float(nn_mass(self.network("mass")).mass)
 
     @property
     def params(self) -> int:
         """Number of weights and biases, in closed form."""
-        first = (self.inputs + 1) * self.width
-        lattice = (self.depth - 1) * (self.width + 1) * self.width
-        skips = self.width * int(links_into_cell(self.width, self.depth, self.links))
-        return first + lattice + skips + (self.width + 1) * self.classes
+        return int(count(self.network("params")).params)
 
 
 def draw_links(spec: SkipMLPSpec, random: torch.Generator) -> tuple[Tensor, ...]:

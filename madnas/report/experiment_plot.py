@@ -1,4 +1,4 @@
-"""The picture of an experiment, laid out as Fig. 3 of NN-Mass: accuracy and LDI, each against parameters and against mass."""
+"""The picture of an experiment, laid out as Fig. 3 of NN-Mass: accuracy and LDI, each against parameters and mass."""
 
 import math
 from typing import TYPE_CHECKING, Any

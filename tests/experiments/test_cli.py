@@ -105,6 +105,9 @@ def test_list(capsys):
         (["nn-mass/circle20", "--epochs", "0"], "--epochs"),
         (["nn-mass/circle20", "--repeats", "9999"], "--repeats: expected 1 to 1000, found 9999"),
         (["nn-mass/circle20", "--device", "tpu"], "unknown device 'tpu'"),
+        (["nn-mass/circle20", "--data", "."], "--data is the folder of MNIST, and circle20 is not read from a folder"),
+        (["nn-mass/digits", "--data", "."], "--data is the folder of MNIST, and digits is not read from a folder"),
+        (["nn-mass/circle20", "--device", "cuda", "--workers", "2"], "--workers are processes on the CPU"),
         (["nn-mass/circle20", "--plot", "x.bmp"], "cannot draw a .bmp"),
         (["nn-mass/circle20", "-o", "/nowhere/at/all"], "no folder"),
     ],
@@ -119,12 +122,15 @@ def test_mnist_that_is_not_there(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_help_loads_no_torch():
+@pytest.mark.parametrize("arguments", [["--help"], ["--list"], ["--list", "--json"], ["nn-mass/circel20"]])
+def test_what_trains_nothing_loads_no_torch(arguments):
+    """Nor what a library would bring along."""
     code = COMMAND[2].replace(
-        "sys.exit(run(sys.argv[1:]))", "run(['experiment', '--help']); print('torch' in sys.modules)"
+        "sys.exit(run(sys.argv[1:]))",
+        f"run(['experiment', *{arguments}]); print({{'torch', 'timm', 'numpy'}} & set(sys.modules))",
     )
     done = subprocess.run([*COMMAND[:2], code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "False"
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_interrupt(tmp_path, monkeypatch, capsys):

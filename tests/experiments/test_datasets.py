@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from madnas.errors import DataError, UsageError
-from madnas.experiments.datasets import is_dataset, load_dataset
+from madnas.experiments.dataset_names import is_dataset
+from madnas.experiments.datasets import load_dataset
 from madnas.experiments.real import FILES, load_mnist
 from madnas.experiments.seeds import generator
 from madnas.experiments.synthetic import circle, segments

@@ -8,6 +8,8 @@ from madnas.experiments.batch import SkipMLPBatch
 from madnas.experiments.isometry import CHUNK, layer_singular_values, mean_singular_values
 from madnas.experiments.seeds import generator
 from madnas.experiments.skip_mlp import SkipMLP, SkipMLPSpec
+from madnas.models import build
+from madnas.scores.ldi import isometry
 from madnas.theory.nn_mass import singular_value_bounds
 
 
@@ -65,3 +67,34 @@ def test_bounds_of_proposition_2():
     low, high = singular_value_bounds(width, network.spec.mass, 0.01**2)
     found = mean_singular_values(SkipMLPBatch([network]), torch.randn(5, 2, generator=generator(0))).item()
     assert low < found < high
+
+
+def twin(network):
+    """The same network as ``madnas.models`` builds it from its description: weights and links copied over."""
+    model = build(network.spec.network("twin")).double()
+    first, *others = model.groups[0]
+    with torch.no_grad():
+        pairs = [(first.linear, network.first), (model.get_classifier(), network.classifier)]
+        for index, (layer, links) in enumerate(zip(others, network.links, strict=True), 1):
+            pairs.append((layer.linear, network.hidden_layer(index)))
+            if len(links):
+                layer.skip.channels.copy_(links)
+        for here, there in pairs:
+            here.weight.copy_(there.weight)
+            here.bias.copy_(there.bias)
+    return model
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu"])
+def test_is_the_score_of_the_same_network_as_a_module(activation):
+    """Two computations, written apart: of a batch of networks here, of any MLP in ``madnas.scores``."""
+    specs = [SkipMLPSpec(3, 2, 9, links, 4, activation) for links in (0, 5, 14)]
+    networks = [SkipMLP(spec, generator(2, spec.links)).double() for spec in specs]
+    inputs = torch.randn(2 * CHUNK + 3, 3, generator=generator(0), dtype=torch.float64)
+    found = mean_singular_values(SkipMLPBatch(networks, torch.float64), inputs).tolist()
+    models = [twin(network) for network in networks]
+    for network, model in zip(networks, models, strict=True):
+        torch.testing.assert_close(model(inputs[:, :, None, None]), network(inputs), rtol=1e-12, atol=1e-12)
+    scores = [isometry(model, inputs[:, :, None, None]).mean for model in models]
+    assert found == pytest.approx(scores, rel=1e-12)
+    assert len(set(found)) == 3

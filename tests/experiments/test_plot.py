@@ -2,9 +2,9 @@
 
 import pytest
 
-from madnas.experiments.plot import draw_summary
 from madnas.experiments.recipe import load_recipe
 from madnas.experiments.summary import summarise
+from madnas.report.experiment_plot import draw_summary
 from tests.experiments.shell import write_recipe
 from tests.experiments.test_summary import ROWS, row
 

@@ -39,6 +39,13 @@ class TestShipped:
         assert (quick.width, quick.activation, quick.dataset) == (recipe.width, recipe.activation, recipe.dataset)
         assert len(quick.depths) * (len(quick.links) - 1) >= 10  # points with mass, for the fits
 
+    def test_quick_is_quick(self, name):
+        """Steps of layers, of which 860,000 of ten networks and 100 samples take a minute of CPU time."""
+        quick = load_recipe(name).quickened()
+        samples = quick.samples or 1348  # of the digits
+        steps = quick.epochs * -(-samples // quick.batch_size) * sum(quick.depths)
+        assert steps * quick.batch_size / 100 * len(quick.links) * quick.repeats / 10 <= 900_000
+
     def test_header_says_what_it_is_how_to_run_it_and_what_was_found(self, name):
         header = [line for line in recipe_files()[name].read_text().splitlines() if line.startswith("#")]
         assert "Fig. " in header[0]

@@ -5,6 +5,9 @@ import torch
 
 from madnas.experiments.seeds import generator
 from madnas.experiments.skip_mlp import SkipMLP, SkipMLPSpec, draw_links
+from madnas.models import build
+from madnas.network.specfile import dump_spec
+from madnas.network.target import resolve
 from madnas.theory.nn_mass import cell_mass, exact_average_degree, links_into_cell
 
 
@@ -63,6 +66,29 @@ def test_models_x_and_y_have_the_same_mass_and_z_more():
 
 def test_mass_is_the_theorys():
     assert SkipMLPSpec(2, 2, 24, 5).mass == cell_mass(8, 24, 5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu"])
+@pytest.mark.parametrize("depth", [3, 16])
+@pytest.mark.parametrize("links", [0, 5, 500])
+def test_described_network_is_the_same_but_for_its_draw(depth, links, activation, tmp_path):
+    """What ``madnas score`` reads and ``madnas.models`` builds has as many links into every layer, and weights."""
+    spec = SkipMLPSpec(3, 10, depth, links, activation=activation)
+    path = tmp_path / "network.yaml"
+    path.write_text(dump_spec(spec.network("mine")))
+    described = resolve(str(path))
+    assert described == spec.network("mine")
+    assert (described.name, described.groups[0].act) == ("mine", activation)
+    model, network = build(described), SkipMLP(spec, generator(0))
+    sizes = [tuple(one.shape) for one in network.parameters()]
+    assert [tuple(one.shape) for one in model.parameters()] == sizes
+    drawn = [layer.skip.channels if hasattr(layer.skip, "channels") else () for layer in model.groups[0]]
+    assert [len(channels) for channels in drawn] == [0, *map(len, network.links)]
+
+
+def test_seed_of_a_described_network_decides_its_links():
+    spec = SkipMLPSpec(2, 2, 16, 5)
+    assert [spec.network("x", seed).groups[0].seed for seed in (0, 7)] == [0, 7]
 
 
 def test_average_degree_is_that_of_the_built_network():
