@@ -113,7 +113,11 @@ def design(
         float, typer.Option(help="Stop when answer and bound are this close, in percent.", rich_help_panel=SOLVER)
     ] = 0.05,
     max_nodes: Annotated[
-        int, typer.Option(help="Stop after so many nodes of the branch and bound.", rich_help_panel=SOLVER)
+        int,
+        typer.Option(
+            help="Stop after so many nodes of the branch and bound (twice as many while the gap is above 0.45 %).",
+            rich_help_panel=SOLVER,
+        ),
     ] = 500,
     solver: Annotated[
         str,
@@ -176,6 +180,8 @@ def _effort(gap: float, max_nodes: int, solver: str) -> Any:
         raise UsageError("--gap: a percentage from 0 to 100")
     if max_nodes < 1:
         raise UsageError("--max-nodes: at least 1")
+    if solver not in ("casadi", "ipopt"):
+        raise UsageError(f"--solver: unknown {solver[:60]!r}; casadi or ipopt")
     return Effort(gap=gap / 100, max_nodes=max_nodes, solver=solver)
 
 

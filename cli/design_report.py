@@ -11,7 +11,7 @@ from rich.text import Text
 
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
-from madnas.network.specfile import dump_spec
+from madnas.network.specfile import MAX_NAME, dump_spec
 from madnas.units import format_quantity, short_quantity
 
 from .console import print_json, stdout
@@ -114,7 +114,7 @@ class OutputFiles:
 
 def _check_name(name: str) -> None:
     """Refuse a name that is no single component of a path, or would break a line."""
-    if name[:1] in ("", "-", ".") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 150:
+    if name[:1] in ("", "-", ".") or "/" in name or "\\" in name or not name.isprintable() or len(name) > MAX_NAME:
         raise UsageError(f"--name: {name[:60]!r} cannot be part of a file name", "use letters, digits, - and _")
 
 
@@ -130,7 +130,7 @@ def print_misses(missed: "list[Miss]") -> None:
     from madnas.program.design import point_name
 
     for miss in missed:
-        print(f"madnas: {point_name('point', miss.swept)}: {miss.error}", file=sys.stderr)
+        print(f"madnas: {point_name('no network for', miss.swept)}: {miss.error}", file=sys.stderr)
         if miss.error.hint:
             print(f"hint: {miss.error.hint}", file=sys.stderr)
 
@@ -209,7 +209,7 @@ def print_sweep(designs: "list[Design]") -> None:
         console.print("front: * where no other design here has a higher objective at no more of any budget")
     else:
         console.print("entropy and objective compare between rows of the same stage weights only")
-    console.print(f"{len(designs)} designs in {sum(one.seconds for one in designs):.2f} s")
+    console.print(f"{len(designs)} design{'s' * (len(designs) != 1)} in {sum(one.seconds for one in designs):.2f} s")
 
 
 def _swept(key: str, value: object) -> str:

@@ -61,6 +61,8 @@ def diagnose(problem: Problem, effort: Effort | None = None, proven: bool = True
     for together in ([*problem.budgets], [*limits]):
         if not proposals and (found := _raise(problem, together, "scale", effort)):
             proposals.append(found)
+    if not proposals and (found := _smallest(problem, effort)):
+        proposals.append(found)
     requested = ", ".join(f"{name} {_text(name, limit)}" for name, limit in limits.items())
     message = f"no network of space {problem.space.name} has {requested}"
     if not proven:
@@ -136,6 +138,20 @@ def _confirmed(problem: Problem, limits: dict[str, float], effort: Effort) -> Pr
         if search(_with(problem, raised), effort).values is not None:
             return Proposal(raised, max(limit / _limit(problem, name) for name, limit in raised.items()))
     return None
+
+
+def _smallest(problem: Problem, effort: Effort) -> Proposal | None:
+    """For limits far below any network: a raise that starts from the costs of the narrowest, shallowest one."""
+    names = [*problem.budgets] + ["rho"] * (problem.rho is not None)
+    least = _used(problem, names, np.array([variable.values[0] for variable in problem.variables]))
+    nearer = _with(problem, least)
+    solved = search(nearer, effort).values is not None
+    found = None if solved else _raise(nearer, [*problem.budgets], "scale", effort)
+    if not solved and found is None:
+        return None
+    limits = least | (found.limits if found is not None else {})
+    raised = {name: limit for name, limit in limits.items() if limit > _limit(problem, name)}
+    return Proposal(raised, max(limit / _limit(problem, name) for name, limit in raised.items()))
 
 
 def _used(problem: Problem, names: list[str], values: np.ndarray) -> dict[str, float]:

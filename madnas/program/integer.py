@@ -21,6 +21,18 @@ IMPROVEMENT = 1e-9
 PRICE_FACTORS = (1.0, 3.0, 100.0)
 """Multiples of the shadow prices, in turn; at the end limits are walls."""
 
+SHAKES = 300
+"""Times that the incumbent is disturbed and climbed from again, ..."""
+
+SHAKEN = 3_000_000
+"""... unless that has scored so many candidates before."""
+
+KICKED = 4
+"""Most variables that are disturbed at once: depths and kernels by up to three steps, ..."""
+
+KICK = 0.15
+"""... channels by up to this share of their position."""
+
 ROWS = 16384
 """Candidates scored at once: enough to hide Python's overhead, few enough for the processor's cache."""
 
@@ -82,6 +94,30 @@ class IntegerSearch:
         self._objective_scale = max(1.0, abs(self.incumbent.objective))
         walls = np.full(len(self._evaluate.limits), 100 * self._objective_scale)
         self._climb(self._positions(self.incumbent.values), walls, (self._near, self._triples))
+
+    def shake(self) -> None:
+        """Disturb the incumbent and climb again, many times: out of local optima that no three changes leave.
+
+        The draws are seeded and their number is counted, so that the answer is the same on every run.
+        """
+        if self.incumbent.values is None:
+            return
+        generator = np.random.Generator(np.random.PCG64(0))
+        discrete = np.array([v.name.startswith(("depth", "kernel")) for v in self.problem.variables])
+        last = self.incumbent.evaluated + SHAKEN
+        for _ in range(SHAKES):
+            if self.incumbent.evaluated > last:
+                return
+            self._objective_scale = max(1.0, abs(self.incumbent.objective))
+            here = self._positions(self.incumbent.values)
+            number = min(len(self._free), int(generator.integers(1, KICKED + 1)))
+            for column in generator.choice(self._free, size=number, replace=False):
+                span = 3 if discrete[column] else max(2, int(KICK * here[column]) + 1)
+                moved = here[column] + generator.integers(-span, span + 1)
+                here[column] = np.clip(moved, 0, self._sizes[column] - 1)
+            for factor in (0.5, 3.0, 100.0):
+                worth = np.full(len(self._evaluate.limits), factor * self._objective_scale)
+                here = self._climb(here, worth, (self._near,))
 
     def enumerate(self) -> None:
         """Score every point of the grid."""

@@ -53,7 +53,7 @@ def build(problem: Problem, goal: str = "objective") -> ConcreteModel:
     used = {name: getattr(costs, name) / limit for name, limit in problem.budgets.items()}
 
     if goal == "scale":
-        model.scale = Var(bounds=(1e-3, 1e6))
+        model.scale = Var(bounds=(1e-3, 1e12))
     room = model.scale if goal == "scale" else 1.0
     model.budget = Constraint([name for name in used if name != goal], rule=lambda _, name: used[name] <= room)
     if problem.rho is not None and goal != "rho":

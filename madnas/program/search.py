@@ -38,6 +38,9 @@ DIVE_AFTER = 0.5
 DIVE = 4
 """... for so many times the nodes; the space is then so tight that a first answer matters more than the bound."""
 
+SHAKE_ABOVE = 1e-3
+"""Gap above which the answer is disturbed and improved again at the end."""
+
 NEIGHBOURS = 8
 """Leaves with other depths that are rounded after the first, those of the highest value."""
 
@@ -152,7 +155,8 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
     dived = False
     while tree.open:
         node, gap = tree.open[0], tree.problem.gap(tree.bound, incumbent.objective)
-        effort.watch(f"{tree.evidence.nodes} nodes, {'no answer yet' if gap == inf else f'gap {100 * gap:.2f} %'}")
+        state = "no answer yet" if gap == inf else f"gap {100 * gap:.2f} %" if gap < 1 else "gap above 100 %"
+        effort.watch(f"{tree.evidence.nodes} nodes, {state}")
         if incumbent.values is None and not dived and tree.evidence.nodes >= DIVE_AFTER * effort.max_nodes:
             _dive(tree, rounding.evaluate, incumbent, effort)
             dived = True
@@ -171,6 +175,10 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
         climber.around(start, tree.root.point.prices)
         _explore_depths(tree, tree.root, rounding, incumbent, effort.gap, seen)
         climber.finish()
+        if tree.problem.gap(tree.bound, incumbent.objective) > max(SHAKE_ABOVE, effort.gap):
+            effort.watch("improving the answer")
+            climber.shake()
+            climber.finish()
     return max(tree.bound, incumbent.objective)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from madnas.errors import SpecError
+from madnas.errors import SpecError, UsageError
 from madnas.network.blocks import CATALOGUE, BlockKind
 from madnas.network.layer import strided
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
@@ -343,8 +343,14 @@ def customise(
 
     Raises:
         SpecError: the changed space is not a possible one.
+        UsageError: an input of one pixel for convolutions.
     """
     shape = input or space.input
+    if input is not None and input[1:] == (1, 1) and space.stem is not None and resolution is None:
+        raise UsageError(
+            f"--input: {'x'.join(map(str, input))} is no image, and space {space.name} is convolutional",
+            "write channels x height x width, 3x224x224, or give --resolution 224",
+        )
     changed = replace(
         space,
         input=shape if resolution is None else (shape[0], resolution, resolution),

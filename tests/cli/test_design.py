@@ -333,6 +333,11 @@ def one(**flags):
 
 
 class TestFlags:
+    def test_one_number_is_no_image(self):
+        with pytest.raises(UsageError, match="224x1x1 is no image"):
+            asked(params="29M", input_shape="224")
+        assert one(space="mlp", params="1M", input_shape="784").space.input == (784, 1, 1)
+
     @pytest.mark.parametrize("text", ["4,5G", "29,5M", "1,25g"])
     def test_a_decimal_comma_is_no_list(self, text):
         with pytest.raises(UsageError, match="decimal comma"):

@@ -356,6 +356,15 @@ def test_proposal_is_the_least_by_brute_force(name, tmp_path):
     assert least <= changes["params"] <= math.ceil(1.01 * least)
 
 
+@pytest.mark.parametrize("budgets", [{"macs": 1, "params": 1}, {"params": 5, "layers": 1}])
+def test_limits_far_below_any_network_get_a_proposal(budgets):
+    problem = Problem(load_space("mobilenet-se"), budgets, 0.5)
+    with pytest.raises(InfeasibleError) as caught:
+        design(problem)
+    (changes, *_) = options(str(caught.value.hint))
+    assert search(proposed(problem, changes)).values is not None
+
+
 def test_message_says_what_was_asked():
     problem = Problem(load_space("mlp"), {"params": 10, "layers": 3}, 0.25)
     with pytest.raises(InfeasibleError, match=r"no network of space mlp has params 10, layers 3, rho 0\.25: "):

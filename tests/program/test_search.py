@@ -127,6 +127,13 @@ def test_same_answer_on_every_run(name):
     assert fingerprint(first) == fingerprint(search(problem))
 
 
+def test_the_answer_is_shaken_out_of_a_local_optimum():
+    """A space of coarse steps, where rounding and three changes at a time end 2.3 % below."""
+    space = replace(load_space("basic"), kernels=(3, 5, 7))
+    found = search(Problem(space, {"macs": 500_000_000, "params": 3_000_000}, 1.0), Effort(max_nodes=100))
+    assert found.objective > 172_000
+
+
 def test_same_answer_in_another_process():
     """With another seed for the hashes of texts, and so another order of every set and, were there any, of answers."""
     code = """
