@@ -69,7 +69,7 @@ class OutputFiles:
             places.append(self.output)
         for path in places:
             check_writable(path, self.force)
-        if len({path.absolute() for path in places}) < len(places):
+        if len({path.resolve() for path in places}) < len(places):
             raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
 
     def _sweep_files(self) -> list[str]:
@@ -143,6 +143,9 @@ def print_design(design: "Design") -> None:
     console.print(network_table(design.spec))
     console.print(_stages_table(design))
     console.print(_limits_table(design))
+    if design.space_limits():
+        reached = ", ".join(f"{name} {value}" for name, value in design.space_limits().items())
+        console.print(f"at the largest that space {design.problem.space.name} allows: {reached}")
     solution = design.solution
     console.print(
         f"objective {design.objective:,.1f} nats, bound {design.bound:,.1f}, gap {100 * design.gap:.3f} % "

@@ -40,7 +40,7 @@ class Outputs:
         places = [path for path in (self.output, self.csv, self.plot) if path is not None]
         for path in places:
             check_writable(path, self.force)
-        if len({path.absolute() for path in places}) < len(places):
+        if len({path.resolve() for path in places}) < len(places):
             raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
 
     def write(self, spec: str | None, table: str, figure: "Figure | None") -> None:

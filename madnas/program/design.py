@@ -83,6 +83,15 @@ class Design:
         evidence = self.solution.evidence
         return f"all {self.solution.evaluated} points enumerated" if evidence is None else evidence.describe()
 
+    def space_limits(self) -> dict[str, int]:
+        """Widths and depths that are at the space's largest value, by the variable's name: what else holds it back."""
+        assert self.solution.values is not None
+        return {
+            variable.name: int(value)
+            for variable, value in zip(self.problem.variables, self.solution.values, strict=True)
+            if not variable.name.startswith("kernel") and len(variable.values) > 1 and value == variable.values[-1]
+        }
+
     def used(self) -> dict[str, tuple[float, float]]:
         """Value and limit of every budget, in the order given."""
         return {name: (getattr(self.counts, name), limit) for name, limit in self.problem.budgets.items()}

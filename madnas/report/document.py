@@ -16,8 +16,8 @@ def design_document(design: Design) -> dict[str, Any]:
 
     Returns:
         ``schema``, ``spec``, ``budgets`` (value and limit each), ``rho``, ``entropy`` (weighted sum, nats), ``stages``,
-        ``objective``, ``bound``, ``gap`` (a share, not percent), ``binding``, ``solver``, ``seconds``, and for a point
-        of a sweep ``swept``.
+        ``objective``, ``bound``, ``gap`` (a share, not percent), ``binding``, ``space_limits`` (widths and depths at
+        the space's largest value), ``solver``, ``seconds``, and for a point of a sweep ``swept``.
     """
     solution, evidence = design.solution, design.solution.evidence
     document: dict[str, Any] = {"schema": SCHEMA, "madnas": madnas.__version__}
@@ -47,6 +47,7 @@ def design_document(design: Design) -> dict[str, Any]:
             }
             for binding in design.binding
         ],
+        "space_limits": design.space_limits(),
         "solver": {
             "name": solution.solver,
             "relaxation": float(solution.relaxation),

@@ -143,7 +143,7 @@ MISTAKES = {
     "nodes": (["design", "--macs", "1G", "--max-nodes", "0"], 2, "--max-nodes"),
     "picture format": (["design", "--macs", "1G", "--plot", "x.txt"], 2, ".png"),
     "infeasible": (["design", "--macs", "1M", "--params", "29M"], 3, "macs blocks"),
-    "unknown solver": (["design", "--macs", "1G", "--solver", "scip"], 4, "unknown solver"),
+    "unknown solver": (["design", "--macs", "1G", "--solver", "scip"], 2, "--solver: unknown 'scip'"),
     "score nothing known": (["score", "resnet19"], 2, "unknown network"),
     "score missing file": (["score", "nowhere.yaml"], 2, "nowhere.yaml"),
     "score resolution": (["score", "resnet18", "--resolution", "0"], 2, "--resolution"),

@@ -15,12 +15,13 @@ from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec, load_spec, parse_spec
+from madnas.program.space import load_space
 from madnas.units import format_quantity
 from tests.cli.shell import QUICK, SWEEP, document, refused
 
 DESIGN = {
     *("schema", "madnas", "spec", "budgets", "counts", "rho", "rho_limit", "width", "entropy", "stages"),
-    *("objective", "bound", "gap", "binding", "solver", "seconds"),
+    *("objective", "bound", "gap", "binding", "space_limits", "solver", "seconds"),
 }
 COUNTS = {"params", "macs", "activations", "layers"}
 STAGE = {"resolution", "out", "layers", "rho", "entropy", "weight"}
@@ -330,6 +331,14 @@ def asked(**flags):
 def one(**flags):
     (problem,) = asked(**flags)
     return problem
+
+
+def test_what_the_space_itself_limits_is_said(capsys):
+    found = document(capsys, "design", "--space", "mlp", "--params", "1G", "--max-layers", "4")
+    assert set(found["space_limits"].values()) <= {max(load_space("mlp").out)}
+    assert found["space_limits"]
+    assert run(["design", "--space", "mlp", "--params", "1G", "--max-layers", "4"]) == 0
+    assert "at the largest that space mlp allows: out1" in capsys.readouterr().out
 
 
 class TestFlags:
