@@ -204,7 +204,7 @@ CODES = {
     "verb": (["nonsense"], 2),
     "file": (["score", "missing.yaml"], 2),
     "infeasible": ([*QUICK[:-1], "10"], 3),
-    "solver": ([*QUICK, "--solver", "nonsense"], 4),
+    "solver": ([*QUICK, "--solver", "nonsense"], 2),
 }
 
 
