@@ -15,6 +15,7 @@ from madnas.network.specfile import MAX_NAME, dump_spec
 from madnas.units import format_quantity, short_quantity
 
 from .console import print_json, stdout
+from .outputs import check_places
 from .tables import network_table, new_table, share
 
 if TYPE_CHECKING:  # it loads the solver, which --list does without
@@ -52,14 +53,10 @@ class OutputFiles:
         Raises:
             UsageError: a name that no file can have, two results in one file, or a place that cannot be written.
         """
-        from madnas.report.figures import picture_format
-
         for name in self.names:
             _check_name(name)
         if len(set(self.names)) < len(self.names):
             raise UsageError("two points of the sweep have the same values", "give each value once")
-        if self.plot is not None:
-            picture_format(self.plot)
         places = [path for path in (self.csv, self.plot) if path is not None]
         if self.output is not None and self.swept:
             self._check_folder(self.output)
@@ -67,10 +64,7 @@ class OutputFiles:
                 places += [self.output / file for file in self._sweep_files()]
         elif self.output is not None:
             places.append(self.output)
-        for path in places:
-            check_writable(path, self.force)
-        if len({path.resolve() for path in places}) < len(places):
-            raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
+        check_places(places, self.plot, self.force)
 
     def _sweep_files(self) -> list[str]:
         return [*(f"{name}.yaml" for name in self.names), "sweep.csv", "sweep.png"]

@@ -1,5 +1,6 @@
 """Files that a command writes besides what it prints: checked before the work, written whole."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,27 @@ from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def check_places(places: Sequence[Path], plot: Path | None, force: bool) -> None:
+    """Raise before the work what would go wrong when its results are written.
+
+    Args:
+        places: files that will be written, the picture included.
+        plot: the picture, if there is one.
+        force: whether files that exist are replaced.
+
+    Raises:
+        UsageError: two results in one file, a picture of unknown format, or a place that cannot be written.
+    """
+    from madnas.report.figures import picture_format
+
+    if plot is not None:
+        picture_format(plot)
+    for path in places:
+        check_writable(path, force)
+    if len({path.resolve() for path in places}) < len(places):
+        raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +50,9 @@ class Outputs:
     force: bool
 
     def check(self) -> None:
-        """Raise what would go wrong at the end.
-
-        Raises:
-            UsageError: two results in one file, a picture of unknown format, or a place that cannot be written.
-        """
-        from madnas.report.figures import picture_format
-
-        if self.plot is not None:
-            picture_format(self.plot)
+        """Raise what would go wrong at the end; see :func:`check_places`."""
         places = [path for path in (self.output, self.csv, self.plot) if path is not None]
-        for path in places:
-            check_writable(path, self.force)
-        if len({path.resolve() for path in places}) < len(places):
-            raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
+        check_places(places, self.plot, self.force)
 
     def write(self, spec: str | None, table: str, figure: "Figure | None") -> None:
         """Write what was asked for."""

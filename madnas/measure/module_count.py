@@ -79,7 +79,7 @@ def count_module(module: nn.Module, input_shape: tuple[int, ...]) -> ModuleCount
     >>> counts.params, counts.macs, counts.activations
     (224, 3456, 128)
     """
-    with _inference(module, input_shape) as x:
+    with inference(module, input_shape) as x:
         flops = _quiet(FlopCountAnalysis(module, x)).set_op_handle(SAME_CONV, _same_conv)
         operators = {name: int(value) for name, value in flops.by_operator().items()}
         uncounted = dict(flops.unsupported_ops())
@@ -106,13 +106,13 @@ def audit(module: nn.Module, input_shape: tuple[int, ...]) -> Audit:
     Audit(macs=3456, flops=6912)
     """
     counter = FlopCounterMode(display=False)
-    with _inference(module, input_shape) as x, counter:
+    with inference(module, input_shape) as x, counter:
         module(x)
     return Audit(count_module(module, input_shape).macs, counter.get_total_flops())
 
 
 @contextmanager
-def _inference(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[Tensor]:
+def inference(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[Tensor]:
     """Eval mode without gradients, and one input of zeros on the module's device and in its precision."""
     modes = {part: part.training for part in module.modules()}
     reference = next(module.parameters(), torch.empty(0))

@@ -16,6 +16,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from madnas.errors import UsageError
+from madnas.measure.module_count import inference
 from madnas.theory.nn_mass import (
     addition_density,
     basic_block_mass,
@@ -92,18 +93,13 @@ def topology(module: nn.Module, input_shape: tuple[int, ...]) -> Topology:
     >>> len(found.blocks), found.mass, found.left_out
     (8, 3392.0, {})
     """
-    training = module.training
-    module.eval()
     try:
-        graph = _Tracer().trace(module)
-        traced = fx.GraphModule(module, graph)
-        with torch.no_grad():
-            ShapeProp(traced).propagate(torch.zeros(1, *input_shape))
+        with inference(module, input_shape) as x:
+            traced = fx.GraphModule(module, _Tracer().trace(module))
+            ShapeProp(traced).propagate(x)
     except Exception as error:  # whatever a module's code does with a proxy
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{type(module).__name__} cannot be traced: {reason}") from error
-    finally:
-        module.train(training)
     left_out: Counter[str] = Counter()
     blocks = list(_residual_blocks(traced, left_out)) + list(_dense_cells(traced, left_out))
     return Topology(tuple(blocks), dict(left_out))

@@ -81,7 +81,13 @@ def test_what_cannot_be_traced_is_a_clear_error():
         topology(Branching(), (3, 8, 8))
 
 
-def test_leaves_the_mode():
-    model = timm.create_model("resnet18")
-    topology(model.train(), (3, 32, 32))
+def test_leaves_the_mode_of_every_part():
+    model = timm.create_model("resnet18").train()
+    model.bn1.eval()  # a frozen norm
+    topology(model, (3, 32, 32))
     assert model.training
+    assert not model.bn1.training
+
+
+def test_takes_the_precision_of_the_module():
+    assert topology(timm.create_model("resnet18").double(), (3, 32, 32)).mass == 3392
