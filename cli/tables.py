@@ -37,11 +37,15 @@ def network_table(spec: NetworkSpec) -> Table:
     """Stem, groups and head of a network, a row each."""
     made = new_table("part", "block", "stride", "kernel", "hidden", "out", "blocks")
     if spec.stem is not None:
-        made.add_row("stem", "conv", str(spec.stem.stride), str(spec.stem.kernel), "", str(spec.stem.out), "1")
+        hidden = ", ".join(map(str, spec.stem.hidden))
+        blocks = str(len(spec.stem.hidden) + 1)
+        made.add_row("stem", "conv", str(spec.stem.stride), str(spec.stem.kernel), hidden, str(spec.stem.out), blocks)
     for number, group in enumerate(spec.groups, 1):
         hidden = f"x {group.expand:g}" if group.expand is not None else _text(group.hidden)
         block = group.block + (f" + SE ({group.se})" if group.se != "none" else "")
         block += "" if group.links is None else f", {group.links} links"
+        block += "" if group.group_width is None else f", groups of {group.group_width}"
+        block += " + GRN" if group.grn else ""
         made.add_row(
             f"group {number}", block, str(group.stride), _text(group.kernel), hidden, str(group.out), str(group.depth)
         )

@@ -30,7 +30,7 @@ def groups(draw: st.DrawFn, block: str, in_chs: int) -> Group:
     if "expand" in keys and draw(st.booleans()):
         hidden, expand = None, draw(st.sampled_from([1, 1.5, 2.0, 4]))
     # Only a given hidden width has the quarter that DeepMAD's squeeze-excitation takes.
-    squeezes = ["none", "efficientnet"] if hidden is None else ["none", "efficientnet", "deepmad"]
+    squeezes = ["none", *(se for se in kind.se if se != "deepmad" or hidden is not None)]
     group = Group(
         block,
         out,
@@ -40,7 +40,7 @@ def groups(draw: st.DrawFn, block: str, in_chs: int) -> Group:
         kernel=draw(KERNELS) if "kernel" in keys else None,
         stride=draw(st.integers(1, 2)) if "stride" in keys else 1,
         act=draw(ACTS),
-        se=draw(st.sampled_from(squeezes)) if "se" in keys else "none",
+        se=draw(st.sampled_from(squeezes)),
         shortcut=shortcut,
     )
     return replace(group, **draw(special_keys(group, in_chs, keys)))
@@ -56,6 +56,10 @@ def special_keys(draw: st.DrawFn, group: Group, in_chs: int, keys: frozenset[str
         special["pool"] = group.stride == 2 and draw(st.booleans())
     if "links" in keys:
         special |= {"links": draw(st.integers(0, 50)), "seed": draw(st.integers(0, 2**63 - 1))}
+    if "group_width" in keys and group.hidden is not None:
+        special["group_width"] = draw(st.sampled_from([None, *(n for n in range(1, 41) if group.hidden % n == 0)]))
+    if "grn" in keys:
+        special["grn"] = draw(st.booleans())
     if "bare" in keys:
         special["bare"] = draw(st.booleans())
     if "growth" in keys:
@@ -72,7 +76,8 @@ def stems(draw: st.DrawFn) -> Stem:
         side = draw(st.integers(1, 4))
         return Stem(out, side, side, pool=pool, norm=norm)
     act = draw(ACTS) if norm == "batch" else "relu"
-    return Stem(out, draw(KERNELS), draw(st.integers(1, 2)), act, pool, norm)
+    hidden = tuple(draw(st.lists(st.integers(1, 12), max_size=2)))
+    return Stem(out, draw(KERNELS), draw(st.integers(1, 2)), act, pool, norm, hidden)
 
 
 @st.composite

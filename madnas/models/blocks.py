@@ -44,20 +44,24 @@ class ConvBlock(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """ResNet's basic block [He et al. 2015]: two k x k convolutions; activation between them and after the sum."""
+    """ResNet's basic block [He et al. 2015]: two k x k convolutions; activation between them and after the sum.
+
+    Optional SE ends the branch.
+    """
 
     def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
         super().__init__()
         layers = block_layers(group, in_chs, index)
         self.conv1 = ConvNormAct(layers["conv1"], group.act)
         self.conv2 = ConvNormAct(layers["conv2"], act=None)
+        self.se = squeeze_excite(group, layers)
         self.shortcut: nn.Module | None = residual_shortcut(group, in_chs, index, layers)
         self.drop_path = DropPath(drop_path)
         self.act = activation(group.act)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
-        branch = self.conv2(self.conv1(x))
+        branch = self.se(self.conv2(self.conv1(x)))
         return self.act(join(branch, x, self.shortcut, self.drop_path))
 
     def zero_init_last(self) -> None:
@@ -69,6 +73,7 @@ class BottleneckBlock(nn.Module):
     """ResNet's bottleneck [He et al. 2015]: 1x1, k x k, 1x1; activations between them and after the sum.
 
     The stride sits on the k x k convolution (torchvision's and everyone's "v1.5"; the paper has it on the first 1x1).
+    Optional SE follows the k x k convolution (RegNetY), or with ``senet`` the last one (SE-ResNet).
     """
 
     def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
@@ -76,14 +81,17 @@ class BottleneckBlock(nn.Module):
         layers = block_layers(group, in_chs, index)
         self.conv1 = ConvNormAct(layers["conv1"], group.act)
         self.conv2 = ConvNormAct(layers["conv2"], group.act)
+        last = group.se == "senet"
+        self.se = nn.Identity() if last else squeeze_excite(group, layers)
         self.conv3 = ConvNormAct(layers["conv3"], act=None)
+        self.last_se = squeeze_excite(group, layers) if last else nn.Identity()
         self.shortcut: nn.Module | None = residual_shortcut(group, in_chs, index, layers)
         self.drop_path = DropPath(drop_path)
         self.act = activation(group.act)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
-        branch = self.conv3(self.conv2(self.conv1(x)))
+        branch = self.last_se(self.conv3(self.se(self.conv2(self.conv1(x)))))
         return self.act(join(branch, x, self.shortcut, self.drop_path))
 
     def zero_init_last(self) -> None:
@@ -214,7 +222,7 @@ def residual_shortcut(group: Group, in_chs: int, index: int, layers: dict[str, L
     stride = block_stride(group, index)
     if projects(group, in_chs, index):
         projection = ConvNormAct(layers["shortcut"], act=None)
-        pools = shortcut_of(group) == "pool" and stride != 1
+        pools = shortcut_of(group) in ("pool", "avg-down") and stride != 1
         return nn.Sequential(OrderedDict(pool=average_pool(stride), proj=projection)) if pools else projection
     if stride == 1 and in_chs == group.out:
         return nn.Identity()

@@ -8,6 +8,7 @@ from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
 from madnas.errors import UsageError
+from madnas.models.convnext_block import LAYER_SCALE
 from madnas.models.network import MadNet
 from madnas.network.blocks import hidden_chs
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
@@ -19,7 +20,10 @@ PATCH = 4
 EPSILON = 1e-6
 
 RENAMED = {"depthwise": "conv_dw", "norm": "norm", "expand": "mlp.fc1", "project": "mlp.fc2"}
-"""Parts of a block here and in timm."""
+"""Parts of a block here and in timm, ..."""
+
+GRN = {"grn": "mlp.grn"}
+"""... and of ConvNeXt-V2's besides; they have no scale."""
 
 
 def to_timm(network: NetworkSpec | nn.Module) -> ConvNeXt:
@@ -67,7 +71,7 @@ def from_timm(model: nn.Module, name: str | None = None) -> tuple[NetworkSpec, d
         name: what the network is called. Default: what timm calls it.
 
     Raises:
-        UsageError: it is none that is described here: ConvNeXt-V2, an overlapping stem, dilation ...
+        UsageError: it is none that is described here: an overlapping stem, dilation ...
 
     >>> spec, state = from_timm(to_timm(check_spec(SMALL)))
     >>> [group.out for group in spec.groups], state["groups.1.0.downsample.conv.weight"].shape
@@ -112,6 +116,8 @@ def _timm_module(spec: NetworkSpec, **kwargs: Any) -> ConvNeXt:
         dims=tuple(group.out for group in spec.groups),
         kernel_sizes=tuple(group.kernel or 0 for group in spec.groups),
         act_layer=spec.groups[0].act,
+        use_grn=spec.groups[0].grn,
+        ls_init_value=None if spec.groups[0].grn else LAYER_SCALE,
     )
 
 
@@ -131,6 +137,8 @@ def _misfits(spec: NetworkSpec) -> Iterator[str]:
         yield f"the strides of its groups are {', '.join(map(str, STRIDES))}"
     if any(hidden_chs(group, group.out) != RATIO * group.out for group in spec.groups):
         yield f"its blocks are {RATIO} times as wide inside"
+    if len({group.grn for group in spec.groups}) != 1:
+        yield "it has global response norms in all blocks or in none"
     if len({group.act for group in spec.groups}) != 1:
         yield "it has one activation"
     stem = spec.stem
@@ -150,8 +158,10 @@ def _renaming(spec: NetworkSpec) -> dict[str, str]:
             parts |= {f"groups.{i}.0.downsample.{ours}": f"stages.{i}.downsample.{n}" for n, ours in enumerate(DOWN)}
         for j in range(group.depth):
             ours, theirs = f"groups.{i}.{j}", f"stages.{i}.blocks.{j}"
-            parts |= {f"{ours}.{part}": f"{theirs}.{other}" for part, other in RENAMED.items()}
-            names[f"{ours}.gamma"] = f"{theirs}.gamma"
+            own = RENAMED | GRN if group.grn else RENAMED
+            parts |= {f"{ours}.{part}": f"{theirs}.{other}" for part, other in own.items()}
+            if not group.grn:
+                names[f"{ours}.gamma"] = f"{theirs}.gamma"
     return names | {f"{ours}.{key}": f"{parts[ours]}.{key}" for ours in parts for key in ("weight", "bias")}
 
 
@@ -164,10 +174,9 @@ def _foreign(model: Any) -> Iterator[str]:
     blocks = [block for stage in model.stages for block in stage.blocks]
     if model.stem[0].stride != (PATCH, PATCH):
         yield f"its stem has no patches of {PATCH} pixels"
-    if any(isinstance(block.mlp, GlobalResponseNormMlp) for block in blocks):
-        yield "its blocks have global response norms (ConvNeXt-V2)"
-    if any(block.gamma is None for block in blocks):
-        yield "its blocks have no scale"
+    kinds = {(isinstance(block.mlp, GlobalResponseNormMlp), block.gamma is None) for block in blocks}
+    if kinds not in ({(False, False)}, {(True, True)}):
+        yield "its blocks have neither all a scale (ConvNeXt) nor all a global response norm (ConvNeXt-V2)"
     if any(block.conv_dw.dilation != (1, 1) for block in blocks):
         yield "it is dilated"
     if any(block.conv_dw.bias is None for block in blocks):
@@ -191,4 +200,7 @@ def _group(stage: Any, stride: int) -> Group:
     block = stage.blocks[0]
     conv, act = block.conv_dw, _act_name(block.mlp.act)
     assert act is not None
-    return Group("convnext", conv.out_channels, len(stage.blocks), None, RATIO, conv.kernel_size[0], stride, act)
+    grn = isinstance(block.mlp, GlobalResponseNormMlp)
+    return Group(
+        "convnext", conv.out_channels, len(stage.blocks), None, RATIO, conv.kernel_size[0], stride, act, grn=grn
+    )

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 import torch
 from timm.layers import DropPath, LayerNorm, LayerNorm2d
+from timm.layers.grn import GlobalResponseNorm
 from torch import Tensor, nn
 
 from madnas.models.layers import activation, block_layers, conv2d, join, linear, patches
@@ -38,7 +39,8 @@ class ConvNeXtBlock(nn.Module):
     """ConvNeXt's block: k x k depthwise, layer norm, 1x1 to hidden, activation, 1x1 back, scale; residual link.
 
     The two 1x1 convolutions are linear layers over the channels of every pixel, which is the same and, as timm found,
-    faster. Where the shape changes, a layer norm and a strided convolution come before block and link.
+    faster. Where the shape changes, a layer norm and a strided convolution come before block and link. With ``grn``
+    (ConvNeXt-V2) a global response norm follows the activation, and no scale ends the branch.
     """
 
     def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
@@ -49,8 +51,10 @@ class ConvNeXtBlock(nn.Module):
         self.norm = LayerNorm(group.out)
         self.expand = linear(layers["expand"])
         self.act = activation(group.act)
+        hidden = layers["expand"].out_chs
+        self.grn = GlobalResponseNorm(hidden, channels_last=True) if group.grn else nn.Identity()
         self.project = linear(layers["project"])
-        self.gamma = nn.Parameter(torch.full((group.out,), LAYER_SCALE))
+        self.gamma = None if group.grn else nn.Parameter(torch.full((group.out,), LAYER_SCALE))
         self.shortcut: nn.Module | None = nn.Identity()
         self.drop_path = DropPath(drop_path)
 
@@ -58,13 +62,15 @@ class ConvNeXtBlock(nn.Module):
         """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
         x = self.downsample(x)
         branch = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H', W', out)
-        branch = self.project(self.act(self.expand(self.norm(branch)))) * self.gamma
+        branch = self.project(self.grn(self.act(self.expand(self.norm(branch)))))
+        branch = branch if self.gamma is None else branch * self.gamma
         return join(branch.permute(0, 3, 1, 2), x, self.shortcut, self.drop_path)
 
     def init_own(self) -> None:
         """Initialise as the paper does."""
         init_truncated(self)
-        nn.init.constant_(self.gamma, LAYER_SCALE)
+        if self.gamma is not None:
+            nn.init.constant_(self.gamma, LAYER_SCALE)
 
 
 def _downsample(layer: Layer) -> nn.Sequential:

@@ -1,5 +1,6 @@
 """MadNet: the module of a whole network, with timm's names and interfaces."""
 
+from collections import OrderedDict
 from dataclasses import replace
 
 import torch
@@ -14,7 +15,7 @@ from madnas.models.convnext_block import PatchStem
 from madnas.models.features import feature_info
 from madnas.models.head import DeepHead, build_head
 from madnas.models.layers import ConvNormAct, NormAct, init_weights
-from madnas.network.expand import openings, stem_layer
+from madnas.network.expand import openings, stem_layers
 from madnas.network.layer import Layer
 from madnas.network.spec import NetworkSpec
 
@@ -217,8 +218,12 @@ def _build_stem(spec: NetworkSpec, in_chans: int) -> tuple[nn.Module, nn.Module]
     stem = spec.stem
     if stem is None:
         return (nn.Flatten(1) if spec.is_mlp else nn.Identity()), nn.Identity()
-    layer = stem_layer(stem, in_chans, (1, 1))
-    conv = PatchStem(layer) if stem.norm == "layer" else ConvNormAct(layer, stem.act if stem.norm == "batch" else None)
+    *before, last = stem_layers(stem, in_chans, (1, 1))
+    conv: nn.Module
+    conv = PatchStem(last) if stem.norm == "layer" else ConvNormAct(last, stem.act if stem.norm == "batch" else None)
+    if before:
+        convs = {layer.name: ConvNormAct(layer, stem.act) for layer in before}
+        conv = nn.Sequential(OrderedDict(convs | {last.name: conv}))
     return conv, nn.MaxPool2d(3, stride=2, padding=1) if stem.pool else nn.Identity()
 
 

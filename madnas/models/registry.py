@@ -50,6 +50,8 @@ def build(spec: NetworkSpec, **kwargs: Any) -> nn.Module:
     overlay = {"input_size": tuple(spec.input), "num_classes": spec.head.classes}
     if spec.stem is None:
         overlay["first_conv"] = FIRST_CONVS.get(spec.groups[0].block)
+    elif spec.stem.hidden:
+        overlay["first_conv"] = "stem.hidden1.conv"
     overlay.update(kwargs.pop("pretrained_cfg_overlay", None) or {})
     model: nn.Module = build_model_with_cfg(
         MadNet,

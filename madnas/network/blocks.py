@@ -19,6 +19,9 @@ SE_RATIO = 4
 SE_MULTIPLE = 8
 """... in DeepMAD's networks rounded down to a multiple of 8."""
 
+SENET_RATIO = 16
+"""In SE-ResNets to a sixteenth, rounded to the nearest multiple of 8."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockKind:
@@ -32,6 +35,7 @@ class BlockKind:
         takes: keys of ``Group`` that may be given besides.
         shortcuts: allowed values of ``shortcut``, the default first.
         summary: what it is, in a line.
+        se: allowed values of ``se`` besides ``none``.
         uniform: whether the blocks after the first are all alike; else each has layers of its own, by its index.
     """
 
@@ -40,6 +44,7 @@ class BlockKind:
     takes: frozenset[str]
     shortcuts: tuple[str, ...]
     summary: str
+    se: tuple[str, ...] = ()
     uniform: bool = True
 
 
@@ -56,11 +61,11 @@ def block_stride(group: Group, index: int) -> int:
 def projects(group: Group, in_chs: Number, index: int) -> Number:
     """Whether a residual block's shortcut is a 1x1 projection; an array where that differs between candidates.
 
-    ``pool`` (DeepMAD): in the first block of every group. ``conv`` (He et al.): where the shape changes. ``pad``:
-    never.
+    ``pool`` (DeepMAD): in the first block of every group. ``conv`` (He et al.) and ``avg-down`` (ResNet-D): where the
+    shape changes. ``pad``: never.
     """
     kind = shortcut_of(group)
-    if index > 0 or kind not in ("pool", "conv"):
+    if index > 0 or kind not in ("pool", "conv", "avg-down"):
         return False
     if kind == "pool" or group.stride != 1 or is_symbolic(in_chs):
         return True
@@ -91,7 +96,10 @@ def se_chs(group: Group, in_chs: Number) -> Number:
     """Squeezed channels of a block's squeeze-excitation.
 
     ``deepmad``: a quarter of hidden, down to a multiple of 8. ``efficientnet``: a quarter of the block's input.
+    ``senet``: a sixteenth of out, to a multiple of 8.
     """
+    if group.se == "senet":
+        return floor_to_multiple((group.out + SENET_RATIO * SE_MULTIPLE // 2) // SENET_RATIO, SE_MULTIPLE)
     if group.se == "deepmad":
         hidden = hidden_chs(group, in_chs)
         if is_symbolic(hidden):  # a lower bound for every whole hidden width, so that a relaxation stays one
@@ -101,13 +109,15 @@ def se_chs(group: Group, in_chs: Number) -> Number:
 
 
 def _squeeze_excite(group: Group, in_chs: Number, hidden: Number) -> Layers:
+    """Squeeze-excitation of the inner map, or with ``senet`` of the branch's output."""
     if group.se == "none":
         return ()
+    chs = group.out if group.se == "senet" else hidden
     squeezed = se_chs(group, in_chs)
-    biased = group.se == "efficientnet"
+    biased = group.se != "deepmad"
     return (
-        Layer("se_reduce", hidden, squeezed, (1, 1), bias=biased, norm=not biased, main=False),
-        Layer("se_expand", squeezed, hidden, (1, 1), bias=biased, norm=not biased, main=False),
+        Layer("se_reduce", chs, squeezed, (1, 1), bias=biased, norm=not biased, main=False),
+        Layer("se_expand", squeezed, chs, (1, 1), bias=biased, norm=not biased, main=False),
     )
 
 
@@ -115,7 +125,7 @@ def _projection(group: Group, in_chs: Number, resolution: Resolution, index: int
     projected = projects(group, in_chs, index)
     if projected is False:
         return ()
-    stride = 1 if shortcut_of(group) == "pool" else group.stride
+    stride = group.stride if shortcut_of(group) == "conv" else 1  # others pool before the projection
     # Of several candidates, those without a projection have one of no channels, which costs nothing.
     out = group.out * projected if is_array(projected) else group.out
     return (Layer("shortcut", in_chs, out, resolution, stride=stride, main=False),)
@@ -146,17 +156,23 @@ def basic_layers(group: Group, in_chs: Number, resolution: Resolution, index: in
     return (
         Layer("conv1", in_chs, inner, after, group.kernel, stride),
         Layer("conv2", inner, group.out, after, group.kernel),
+        *_squeeze_excite(group, in_chs, inner),
         *_projection(group, in_chs, after, index),
     )
 
 
 def bottleneck_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
-    """ResNet's bottleneck block [He et al. 2015]: 1x1, k x k (with the stride), 1x1 and a residual link."""
+    """ResNet's bottleneck block [He et al. 2015]: 1x1, k x k (with the stride), 1x1 and a residual link.
+
+    With ``group_width`` the k x k convolution has hidden / group_width groups (ResNeXt [Xie et al. 2017]).
+    """
     stride = block_stride(group, index)
     after = strided(resolution, stride)
+    groups = 1 if group.group_width is None else hidden_chs(group, in_chs) // group.group_width
     return (
         Layer("conv1", in_chs, group.hidden, resolution),
-        Layer("conv2", group.hidden, group.hidden, after, group.kernel, stride),
+        Layer("conv2", group.hidden, group.hidden, after, group.kernel, stride, groups),
+        *_squeeze_excite(group, in_chs, group.hidden),
         Layer("conv3", group.hidden, group.out, after),
         *_projection(group, in_chs, after, index),
     )
@@ -201,6 +217,8 @@ def preact_layers(group: Group, in_chs: Number, resolution: Resolution, index: i
 def convnext_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
     """ConvNeXt's block [Liu et al. 2022]: k x k depthwise, layer norm, 1x1 to hidden, 1x1 back, scale, residual.
 
+    With ``grn`` a global response norm over the hidden channels, with scale and shift, replaces the scale (ConvNeXt-V2
+    [Woo et al. 2023]).
     Where the shape changes, a layer norm and an s x s convolution of stride s come before the first block.
     """
     downsamples = index == 0 and (group.stride != 1 or is_symbolic(in_chs) or differ(in_chs, group.out))
@@ -218,7 +236,7 @@ def convnext_layers(group: Group, in_chs: Number, resolution: Resolution, index:
         *before,
         Layer("depthwise", chs, chs, resolution, group.kernel, groups=chs, bias=True),
         Layer("expand", chs, hidden, resolution, bias=True, norm=False),
-        Layer("project", hidden, chs, resolution, bias=True, norm=False, extra=chs),
+        Layer("project", hidden, chs, resolution, bias=True, norm=False, extra=2 * hidden if group.grn else chs),
     )
 
 
@@ -249,16 +267,18 @@ CATALOGUE: dict[str, BlockKind] = {
     "basic": BlockKind(
         basic_layers,
         frozenset({"kernel"}),
-        frozenset({"stride", "act", "hidden", "shortcut"}),
-        ("conv", "pool", "pad"),
-        "ResNet basic block: two k x k convolutions, residual",
+        frozenset({"stride", "act", "hidden", "shortcut", "se"}),
+        ("conv", "pool", "pad", "avg-down"),
+        "ResNet basic block: two k x k convolutions, optional SE, residual",
+        ("senet",),
     ),
     "bottleneck": BlockKind(
         bottleneck_layers,
         frozenset({"kernel", "hidden"}),
-        frozenset({"stride", "act", "shortcut"}),
-        ("conv", "pool"),
-        "ResNet bottleneck: 1x1, k x k, 1x1, residual",
+        frozenset({"stride", "act", "shortcut", "se", "group_width"}),
+        ("conv", "pool", "avg-down"),
+        "ResNet bottleneck: 1x1, k x k (in groups with group_width), 1x1, optional SE, residual",
+        ("efficientnet", "senet"),
     ),
     "inverted-residual": BlockKind(
         inverted_residual_layers,
@@ -266,6 +286,7 @@ CATALOGUE: dict[str, BlockKind] = {
         frozenset({"stride", "act", "hidden", "expand", "se", "shortcut"}),
         ("identity", "pool"),
         "MobileNetV2 block: 1x1, k x k depthwise, optional SE, 1x1, residual where shapes allow",
+        ("deepmad", "efficientnet"),
     ),
     "separable": BlockKind(
         separable_layers,
@@ -273,6 +294,7 @@ CATALOGUE: dict[str, BlockKind] = {
         frozenset({"stride", "act", "se", "shortcut"}),
         ("identity",),
         "depthwise separable block: k x k depthwise, optional SE, 1x1",
+        ("efficientnet",),
     ),
     "preact": BlockKind(
         preact_layers,
@@ -284,7 +306,7 @@ CATALOGUE: dict[str, BlockKind] = {
     "convnext": BlockKind(
         convnext_layers,
         frozenset({"kernel"}),
-        frozenset({"stride", "act", "hidden", "expand"}),
+        frozenset({"stride", "act", "hidden", "expand", "grn"}),
         (),
         "ConvNeXt block: k x k depthwise, layer norm, 1x1, 1x1, scale, residual",
     ),

@@ -8,6 +8,9 @@ from madnas.network.layer import Layer, Layers, Resolution, patched, strided
 from madnas.network.spec import Group, NetworkSpec, Stem
 from madnas.theory.numerics import Number, is_array, is_symbolic
 
+DEEP_KERNEL = 3
+"""Kernel of a deep stem's convolutions after the first [He et al. 2019, "Bag of Tricks", Section 4]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -62,7 +65,7 @@ def openings(spec: NetworkSpec) -> Iterator[Opening]:
     if spec.is_mlp:
         chs, resolution = chs * resolution[0] * resolution[1], (1, 1)
     elif spec.stem is not None:
-        chs, resolution = spec.stem.out, stem_layer(spec.stem, chs, resolution).resolution
+        chs, resolution = spec.stem.out, stem_layers(spec.stem, chs, resolution)[-1].resolution
         if spec.stem.pool:
             stage, resolution = stage + 1, strided(resolution, 2)
     for index, group in enumerate(spec.groups):
@@ -81,8 +84,8 @@ def segments(spec: NetworkSpec) -> Iterator[Segment]:
     stage but, except in an MLP, not to the main path.
     """
     if spec.stem is not None:
-        conv = stem_layer(spec.stem, spec.input[0], spec.input[1:])
-        yield Segment("stem", 0, (conv,), conv.out_chs)
+        convs = stem_layers(spec.stem, spec.input[0], spec.input[1:])
+        yield Segment("stem", 0, convs, spec.stem.out)
     for opening in openings(spec):
         yield from _group_segments(opening)
     chs: Number = opening.group.out
@@ -111,17 +114,24 @@ def vanishes(spec: NetworkSpec) -> str | None:
 
     Only patches and 2x2 poolings, which round down, can do that.
     """
-    if spec.stem is not None and 0 in stem_layer(spec.stem, spec.input[0], spec.input[1:]).resolution:
+    if spec.stem is not None and 0 in stem_layers(spec.stem, spec.input[0], spec.input[1:])[0].resolution:
         return "stem"
     return next((f"groups[{opening.index}]" for opening in openings(spec) if 0 in opening.after), None)
 
 
-def stem_layer(stem: Stem, in_chs: Number, resolution: Resolution) -> Layer:
-    """The stem's convolution over a map of this size."""
+def stem_layers(stem: Stem, in_chs: Number, resolution: Resolution) -> Layers:
+    """The stem's convolutions over a map of this size: ``hidden1`` ... and ``conv``, the last."""
     patches = stem.norm == "layer"
     after = patched(resolution, stem.stride) if patches else strided(resolution, stem.stride)
-    norm = stem.norm != "later"
-    return Layer("conv", in_chs, stem.out, after, stem.kernel, stem.stride, bias=patches, norm=norm)
+    sizes = (*stem.hidden, stem.out)
+    layers, chs, kernel, stride = [], in_chs, stem.kernel, stem.stride
+    for number, out in enumerate(sizes, 1):
+        last = number == len(sizes)
+        norm = not last or stem.norm != "later"
+        name = "conv" if last else f"hidden{number}"
+        layers.append(Layer(name, chs, out, after, kernel, stride, bias=patches, norm=norm))
+        chs, kernel, stride = out, DEEP_KERNEL, 1
+    return tuple(layers)
 
 
 def head_layers(spec: NetworkSpec, in_chs: Number) -> tuple[Layer, ...]:

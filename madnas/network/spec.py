@@ -30,6 +30,8 @@ class Stem:
         norm: ``batch``: batch norm and activation follow. ``layer`` (ConvNeXt): patches, kernel and stride alike and no
             padding, with a bias; layer norm follows, and no activation. ``later``: nothing follows, because the blocks
             begin with norm and activation (Wide-ResNet).
+        hidden: channels of convolutions before the last one (ResNet-D: 32, 32). The first takes kernel and stride, the
+            others and the last are 3x3; norm and activation follow each.
     """
 
     out: Number
@@ -38,6 +40,7 @@ class Stem:
     act: str = "relu"
     pool: bool = False
     norm: str = "batch"
+    hidden: tuple[Number, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,18 @@ class Group:
         stride: stride of the first block; 2 begins a new stage.
         act: activation.
         se: squeeze-excitation: ``none``; ``deepmad`` (a quarter of ``hidden``, rounded down to a multiple of 8, batch
-            norm); ``efficientnet`` (a quarter of the block's input, bias).
-        shortcut: how the residual link changes shape: ``conv``, ``pad``, ``pool`` (DeepMAD) or ``identity``; see the
-            block.
+            norm); ``efficientnet`` (a quarter of the block's input, bias); ``senet`` (a sixteenth of ``out``, bias).
+        shortcut: how the residual link changes shape: ``conv``, ``pad``, ``pool`` (DeepMAD), ``avg-down`` (ResNet-D) or
+            ``identity``; see the block.
         norm: of ``conv``: ``batch``, or ``none`` for a bias instead.
         pool: of ``conv``: a 2x2 maximum pooling takes the stride.
         growth: of ``dense``: channels that every layer appends.
         links: of random-skip cells: t, most channels that a layer takes from layers before the last one.
         seed: of random-skip cells: decides which channels these are.
         bare: of ``random-skip``: the first layer sees the image, and has no norm and activation before it.
+        group_width: of ``bottleneck``: channels per group of its k x k convolution (ResNeXt, RegNet); a divisor of
+            ``hidden``. Default: one group.
+        grn: of ``convnext``: a global response norm over the inner channels, and no scale at the end (ConvNeXt-V2).
     """
 
     block: str
@@ -81,6 +87,8 @@ class Group:
     links: Number | None = None
     seed: int = 0
     bare: bool = False
+    group_width: int | None = None
+    grn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ ACTIVATIONS = (
 )
 """Activations by timm's names; none with parameters of its own (PReLU), which the closed-form count does not know."""
 
-SQUEEZE_EXCITE = ("none", "deepmad", "efficientnet")
 STEM_NORMS = ("batch", "layer", "later")
 GROUP_NORMS = ("batch", "none")
 HEAD_NORMS = ("none", "batch", "layer")
@@ -226,6 +225,10 @@ def _stem_problems(stem: Stem) -> Iterator[str]:
     yield from _one_of("act", stem.act, ACTIVATIONS)
     if stem.norm in ("layer", "later") and stem.act != Stem(stem.out).act:
         yield f"act: with 'norm: {stem.norm}' no activation follows the stem"
+    if stem.norm == "layer" and stem.hidden:
+        yield "hidden: with 'norm: layer' the stem has one convolution"
+    for index, chs in enumerate(stem.hidden):
+        yield from _range(f"hidden[{index}]", chs, MAX_CHANNELS)
 
 
 def _head_problems(spec: NetworkSpec) -> Iterator[str]:
@@ -262,7 +265,6 @@ def _group_problems(group: Group, spec: NetworkSpec, before: Number | None) -> I
         yield from _kernel("kernel", group.kernel)
     yield from _stride("stride", group.stride)
     yield from _one_of("act", group.act, ACTIVATIONS)
-    yield from _one_of("se", group.se, SQUEEZE_EXCITE)
     yield from _one_of("norm", group.norm, GROUP_NORMS)
     if kind is not None and misfit is None:
         yield from _key_problems(group, kind)
@@ -319,10 +321,14 @@ def _key_problems(group: Group, kind: BlockKind) -> Iterator[str]:
         yield f"hidden: {how}; block {group.block!r} needs exactly one of hidden and expand"
     if group.shortcut is not None and "shortcut" in known:
         yield from _one_of("shortcut", group.shortcut, kind.shortcuts)
-    widthless = "expand" in known and group.expand is None  # reported above
-    if group.se == "deepmad" and "se" in known and group.hidden is None and not widthless:
-        more = "give hidden instead of expand" if "hidden" in known else f"which block {group.block!r} does not have"
-        yield f"se: 'deepmad' is a quarter of hidden; {more}"
+    if "se" in known:
+        yield from _one_of("se", group.se, ("none", *kind.se))
+        if group.se == "deepmad" and group.hidden is None and group.expand is not None:
+            yield "se: 'deepmad' is a quarter of hidden; give hidden instead of expand"
+    if group.group_width is not None and "group_width" in known and group.hidden is not None:
+        yield from _range("group_width", group.group_width, MAX_CHANNELS)
+        if group.group_width > 0 and group.hidden % group.group_width:
+            yield f"group_width: expected a divisor of hidden, here {group.hidden}, found {group.group_width}"
 
 
 def _expand_problems(group: Group, before: Number | None) -> Iterator[str]:

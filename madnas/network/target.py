@@ -57,7 +57,8 @@ def _timm(target: str) -> NetworkSpec:
     if known is None:
         raise UsageError(
             f"{target}: not among timm's networks that madnas has a description of",
-            hint="those are convnext_*, resnet18-152, wide_resnet50_2 and 101_2, mobilenetv2_*, efficientnet_b0, "
+            hint="those are convnext_*, convnextv2_*, resnet* and seresnet* (also with c, d, t), resnext*, "
+            "seresnext*, wide_resnet*, regnetx_*, regnety_*, mobilenetv2_*, efficientnet_b*, efficientnet_lite*, "
             "densenet*, vgg*; 'madnas score' takes any",
         )
     return known

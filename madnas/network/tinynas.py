@@ -340,6 +340,8 @@ def _foreign_stem(stem: Stem) -> Iterator[str]:
         yield f"stem.norm: {stem.norm!r}"
     if stem.pool:
         yield "stem.pool: maximum pooling"
+    if stem.hidden:
+        yield f"stem.hidden: {list(stem.hidden)}"
     if stem.act not in ACTIVATIONS.values():
         yield f"stem.act: {stem.act!r}"
 
@@ -367,6 +369,8 @@ def _foreign_group(group: Group, in_chs: int) -> Iterator[str]:
     if _class_of(group) is None:
         yield f"block: {group.block!r}" + (f" with se {group.se!r}" if "se" in CATALOGUE[group.block].takes else "")
         return
+    if group.group_width is not None:
+        yield f"group_width: {group.group_width}"
     if group.block == "inverted-residual" and group.hidden is None:
         yield "expand: a width that changes inside the group"
     if group.se == "deepmad" and _squeezes_otherwise(group.hidden or 0):

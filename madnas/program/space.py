@@ -32,6 +32,9 @@ MOST_RATIO = 100.0
 RATIO_SLACK = 1e-9
 """Relative slack of ratios such as 0.1, which no float holds exactly; budgets and rho have none."""
 
+DESIGNABLE = ("conv", "basic", "bottleneck", "inverted-residual", "separable", "linear")
+"""Blocks of which a program can be made; the others need a stem, a head or depths that a space does not have."""
+
 COUNTABLE_SHORTCUTS = ("pool", "identity", "pad")
 """Shortcuts whose layers do not depend on whether two widths happen to be equal."""
 
@@ -202,7 +205,10 @@ def _problems(space: Space) -> Iterator[str]:
     """Yield what is wrong with a space beyond types, with its key."""
     kind = CATALOGUE.get(space.block)
     if kind is None:
-        yield f"block: unknown {space.block!r}; one of {', '.join(sorted(CATALOGUE))}"
+        yield f"block: unknown {space.block!r}; one of {', '.join(DESIGNABLE)}"
+        return
+    if space.block not in DESIGNABLE:
+        yield f"block: a network of {space.block!r} cannot be designed; one of {', '.join(DESIGNABLE)}"
         return
     yield from _block_problems(space, kind)
     yield from _kernel_problems(space, kind)
@@ -224,10 +230,9 @@ def _block_problems(space: Space, kind: BlockKind) -> Iterator[str]:
         yield f"hidden_ratio: needed by {space.block}"
     if space.hidden_ratio is not None and "hidden" not in kind.needs | kind.takes:
         yield f"hidden_ratio: {space.block} has no hidden width"
-    if space.se != "none" and "se" not in kind.takes:
-        yield f"se: {space.block} has no squeeze-excitation"
-    if space.se not in ("none", "deepmad"):
-        yield f"se: {space.se!r} is not one of none, deepmad"
+    allowed = ("none", *(se for se in kind.se if se == "deepmad"))
+    if space.se not in allowed:
+        yield f"se: {space.se!r} is not one of {space.block}'s in a space: {', '.join(allowed)}"
 
 
 def _kernel_problems(space: Space, kind: BlockKind) -> Iterator[str]:

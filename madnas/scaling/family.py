@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 
 from madnas.errors import UsageError
 from madnas.network.blocks import CATALOGUE
@@ -85,12 +86,13 @@ def is_uniform(base: NetworkSpec) -> bool:
 
 
 def width_sites(base: NetworkSpec) -> dict[str, int]:
-    """The widths of a base that scale, by name: ``stem``, ``out1``, ``hidden1``, ``growth1`` ..., ``head``.
+    """The widths of a base that scale, by name: ``stem1`` ..., ``stem``, ``out1``, ``hidden1``, ``growth1``, ``head``.
 
     ``expand`` follows from the widths, and so does ``out`` of dense groups.
     """
     found: dict[str, int] = {}
     if base.stem is not None:
+        found |= {f"stem{number}": chs for number, chs in enumerate(base.stem.hidden, 1)}
         found["stem"] = base.stem.out
     for number, group in enumerate(base.groups, 1):
         for key in ("out", "hidden", "growth"):
@@ -100,6 +102,20 @@ def width_sites(base: NetworkSpec) -> dict[str, int]:
     if base.head.conv is not None:
         found["head"] = base.head.conv
     return found
+
+
+def site_multiples(base: NetworkSpec, multiple: int) -> list[int]:
+    """What each width of :func:`width_sites` is a multiple of, besides ``multiple``: of group convolutions a group.
+
+    Outputs as wide as such a convolution (RegNet) stay so.
+    """
+    found = dict.fromkeys(width_sites(base), multiple)
+    for number, group in enumerate(base.groups, 1):
+        if group.group_width is not None:
+            found[f"hidden{number}"] = lcm(multiple, group.group_width)
+            if group.out == group.hidden:
+                found[f"out{number}"] = found[f"hidden{number}"]
+    return list(found.values())
 
 
 def assemble(base: NetworkSpec, widths: Mapping[str, Number], depths: Iterable[Number], name: str) -> NetworkSpec:
@@ -120,7 +136,10 @@ def assemble(base: NetworkSpec, widths: Mapping[str, Number], depths: Iterable[N
             group = replace(group, out=dense_out(group, chs))
         groups.append(group)
         chs = group.out
-    stem = None if base.stem is None else replace(base.stem, out=widths["stem"])
+    stem = base.stem
+    if stem is not None:
+        inner = tuple(widths[f"stem{number}"] for number in range(1, len(stem.hidden) + 1))
+        stem = replace(stem, out=widths["stem"], hidden=inner)
     head = base.head if "head" not in widths else replace(base.head, conv=widths["head"])
     return NetworkSpec(name, base.input, tuple(groups), head, stem)
 
@@ -146,13 +165,15 @@ def width_choices(base: NetworkSpec, low: Fraction, high: Fraction, multiple: in
     """
     sites = width_sites(base)
 
+    multiples = site_multiples(base, multiple)
+
     def sizes(multiplier: Fraction) -> tuple[int, ...]:
         return tuple(
-            rounded(size, max(multiplier, Fraction(1)) if site == "head" else multiplier, multiple)
-            for site, size in sites.items()
+            rounded(size, max(multiplier, Fraction(1)) if site == "head" else multiplier, step)
+            for (site, size), step in zip(sites.items(), multiples, strict=True)
         )
 
-    return _choices(list(sites.values()), sizes, low, high, multiple)
+    return _choices(list(zip(sites.values(), multiples, strict=True)), sizes, low, high)
 
 
 def depth_choices(base: NetworkSpec, low: Fraction, high: Fraction) -> list[Choice]:
@@ -162,20 +183,30 @@ def depth_choices(base: NetworkSpec, low: Fraction, high: Fraction) -> list[Choi
     def sizes(multiplier: Fraction) -> tuple[int, ...]:
         return tuple(max(few, rounded(d, multiplier)) for d, few in zip(base.depths, fewest, strict=True))
 
-    return _choices(list(base.depths), sizes, low, high, 1)
+    return _choices([(depth, 1) for depth in base.depths], sizes, low, high)
 
 
 def _choices(
-    sizes: list[int], scale: Callable[[Fraction], tuple[int, ...]], low: Fraction, high: Fraction, multiple: int
+    sizes: list[tuple[int, int]], scale: Callable[[Fraction], tuple[int, ...]], low: Fraction, high: Fraction
 ) -> list[Choice]:
-    """The sizes at every multiplier where one of them changes, and between these."""
-    steps = sum(int((high - low) * size / multiple) + 1 for size in sizes)
+    """The sizes at every multiplier where one of them changes, and between these.
+
+    Args:
+        sizes: the base's, each with what it is rounded to a multiple of.
+        scale: from a multiplier to the sizes.
+        low: smallest multiplier.
+        high: largest multiplier.
+
+    Raises:
+        UsageError: more than :data:`MOST_WIDTHS`.
+    """
+    steps = sum(int((high - low) * size / multiple) + 1 for size, multiple in sizes)
     if steps > MOST_WIDTHS:
         raise UsageError(
             f"the range {multiplier_text(low)} to {multiplier_text(high)} holds {steps} sizes; at most {MOST_WIDTHS}"
         )
     edges = {low, high}
-    for size in set(sizes):
+    for size, multiple in set(sizes):
         first = int(low * size / multiple - Fraction(1, 2)) - 1
         last = int(high * size / multiple + Fraction(1, 2)) + 1
         edges |= {Fraction((2 * k + 1) * multiple, 2 * size) for k in range(max(0, first), last)}

@@ -10,6 +10,7 @@ from madnas.network.count import count
 from madnas.network.expand import at_resolution
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec
+from madnas.theory.nn_mass import bottleneck_mass
 from tests.cli.shell import document, refused
 
 SCORES = {
@@ -144,9 +145,11 @@ class TestMetrics:
 
 class TestTraced:
     def test_mass_of_a_timm_model_without_a_spec(self, capsys):
-        (result,) = document(capsys, "score", "timm/resnext50_32x4d", "--resolution", "64")["results"]
+        (result,) = document(capsys, "score", "timm/mnasnet_100", "--resolution", "64")["results"]
         assert set(result["scores"]) == {"params", "macs", "activations", "nn-mass", "density"}
-        assert result["scores"]["nn-mass"]["value"] == pytest.approx(10883.2)
+        linked = ((24, 3, 2), (40, 3, 2), (80, 6, 2), (96, 6, 1), (192, 6, 3))  # Tan et al. 2019, Fig. 7: MnasNet-B1
+        mass = sum(blocks * bottleneck_mass(chs, ratio * chs) for chs, ratio, blocks in linked)
+        assert result["scores"]["nn-mass"]["value"] == pytest.approx(mass)
         assert set(result["failed"]) == {"entropy", "rho"}
 
     def test_says_what_is_left_out(self, capsys):

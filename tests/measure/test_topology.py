@@ -12,7 +12,10 @@ from madnas.network.mass import nn_mass
 from madnas.network.named import get
 from madnas.network.timm_names import timm_spec
 
-TIMM = ["resnet18", "resnet50", "wide_resnet50_2", "convnext_atto", "mobilenetv2_140", "efficientnet_b0", "densenet121"]
+TIMM = [
+    *("resnet18", "resnet50", "wide_resnet50_2", "convnext_atto", "mobilenetv2_140", "efficientnet_b0", "densenet121"),
+    *("resnet50d", "seresnext50_32x4d", "regnety_002", "convnextv2_atto", "efficientnet_lite1"),
+]
 OURS = ["resnet34", "resnet20", "deepmad-r18", "wrn-16-8", "convnext-t", "nnmass-mbv2-b", "efficientnet-b0", "vgg11"]
 
 

@@ -35,6 +35,12 @@ EXAMPLES: dict[str, NetworkSpec] = {
         Group("bottleneck", 16, 2, hidden=4, kernel=3, stride=2, shortcut="pool"),
         Group("bottleneck", 16, 2, hidden=8, kernel=5, shortcut="pool"),
     ),
+    "bottleneck-grouped": network(
+        Group("bottleneck", 16, 2, hidden=8, kernel=3, group_width=4, shortcut="avg-down", se="senet"),
+        Group("bottleneck", 24, 2, hidden=24, kernel=5, stride=2, group_width=8, se="efficientnet"),
+        Group("basic", 24, 2, kernel=3, stride=2, shortcut="avg-down", se="senet"),
+        stem=Stem(8, hidden=(4, 6), pool=True),
+    ),
     "inverted-identity": network(
         Group("separable", 8, 2, kernel=3, act="relu6"),
         Group("inverted-residual", 8, 2, expand=4, kernel=3, act="relu6"),
@@ -66,6 +72,12 @@ EXAMPLES: dict[str, NetworkSpec] = {
         Group("convnext", 8, 2, expand=4, kernel=7, act="gelu"),
         Group("convnext", 12, 1, hidden=30, kernel=5, stride=2, act="gelu"),
         Group("convnext", 16, 2, expand=2, kernel=3, act="relu"),
+        stem=Stem(8, kernel=4, stride=4, norm="layer"),
+        head=Head(10, norm="layer"),
+    ),
+    "convnext-grn": network(
+        Group("convnext", 8, 2, expand=4, kernel=7, act="gelu", grn=True),
+        Group("convnext", 12, 1, hidden=30, kernel=5, stride=2, act="gelu", grn=True),
         stem=Stem(8, kernel=4, stride=4, norm="layer"),
         head=Head(10, norm="layer"),
     ),

@@ -15,6 +15,7 @@ from madnas.models import build
 from madnas.models.convnext import SMALL, from_timm, to_timm
 from madnas.network import named
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
+from madnas.network.target import resolve
 
 TINY = named.get("convnext-t")
 IMAGES = torch.randn(2, 3, 64, 75, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -51,6 +52,17 @@ def test_convnext_tiny_of_timm_is_ours() -> None:
     ours = build(spec).double().eval()
     ours.load_state_dict(state)
     assert_same_logits(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["convnextv2_atto", "convnextv2_tiny"])
+def test_convnext_v2_of_timm_is_ours(name: str) -> None:
+    theirs = scrambled(timm.create_model(name))
+    spec, state = from_timm(theirs)
+    assert spec == resolve(f"timm/{name}")
+    ours = build(spec).double().eval()
+    ours.load_state_dict(state)
+    assert_same_logits(ours, theirs)
+    assert_same_logits(ours, to_timm(ours))
 
 
 def test_there_and_back_again() -> None:
@@ -143,8 +155,8 @@ def test_other_things_are_errors(other: object) -> None:
 
 SMALL_KEYS: dict[str, Any] = {"depths": (1, 1, 1, 1), "dims": (4, 8, 12, 16), "num_classes": 10}
 NOT_OURS: dict[str, tuple[dict[str, Any], str]] = {
-    "V2": ({"use_grn": True}, "global response norms"),
-    "no scale": ({"ls_init_value": None}, "no scale"),
+    "norms beside scales": ({"use_grn": True}, "neither all a scale"),
+    "no scale": ({"ls_init_value": None}, "neither all a scale"),
     "dilated": ({"output_stride": 16}, "it is dilated"),
     "stem": ({"stem_type": "overlap"}, "its stem has no patches of 4 pixels"),
     "no bias": ({"conv_bias": False}, "no bias"),

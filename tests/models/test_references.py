@@ -16,6 +16,7 @@ from madnas.models import build
 from madnas.network import named
 from madnas.network.expand import at_resolution
 from madnas.network.spec import NetworkSpec
+from madnas.network.target import resolve
 
 
 def pool_resnet50() -> NetworkSpec:
@@ -51,6 +52,13 @@ CASES: dict[str, Case] = {
     "mobilenetv2": (named.get("mobilenetv2"), torchvision.models.mobilenet_v2),
     "mobilenetv2-1.4": (named.get("mobilenetv2-1.4"), lambda: timm.create_model("mobilenetv2_140")),
     "efficientnet-b0": (named.get("efficientnet-b0"), lambda: timm.create_model("efficientnet_b0")),
+    **{
+        name: (resolve(f"timm/{name}"), partial(timm.create_model, name))
+        for name in (
+            *("resnet14t", "resnet50c", "resnet50d", "resnet18d", "seresnet18", "seresnet50", "resnext50_32x4d"),
+            *("seresnext26d_32x4d", "regnetx_002", "regnety_004", "efficientnet_b1", "efficientnet_lite1"),
+        )
+    },
     "wrn-imagenet-50-2": (named.get("wrn-imagenet-50-2"), torchvision.models.wide_resnet50_2),
     **{
         f"densenet-{n}": (named.get(f"densenet-{n}"), getattr(torchvision.models, f"densenet{n}"))
@@ -64,6 +72,7 @@ COUNTED: dict[str, Case] = {
         f"convnext-{size[0]}": (named.get(f"convnext-{size[0]}"), partial(timm.create_model, f"convnext_{size}"))
         for size in ("tiny", "small", "base")
     },
+    "convnextv2_atto": (resolve("timm/convnextv2_atto"), partial(timm.create_model, "convnextv2_atto")),
     **{
         f"vgg{n}": (named.get(f"vgg{n}"), partial(getattr(torchvision.models, f"vgg{n}"), init_weights=False))
         for n in (11, 13, 16, 19)

@@ -17,7 +17,6 @@ from madnas.network.named import get, names
 from madnas.network.spec import SCHEMA, Group, Head, NetworkSpec, Stem
 from madnas.network.specfile import (
     ACTIVATIONS,
-    SQUEEZE_EXCITE,
     _Document,
     check_spec,
     dump_spec,
@@ -154,6 +153,7 @@ WRONG_KINDS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
     "patches that overlap": (CONVNEXT, "stem.stride", 2, "stem.stride: with 'norm: layer' it has to be the kernel"),
     "patches of another size": (CONVNEXT, "stem.kernel", 3, "stem.stride: with 'norm: layer' it has to be the kernel"),
     "patch too large": (CONVNEXT, "stem", {"out": 8, "kernel": 32, "stride": 32, "norm": "layer"}, "stem.stride: with"),
+    "patches of a deep stem": (CONVNEXT, "stem.hidden", [8], "stem.hidden: with 'norm: layer' the stem has one conv"),
     "stride without patches": (
         CONVNEXT,
         "stem",
@@ -280,10 +280,15 @@ WRONG = {
     "kernel huge": ("groups.0.kernel", 33, "groups[0].kernel: expected an odd number from 1 to 31, found 33"),
     "stride": ("groups.0.stride", 3, "groups[0].stride: expected 1 or 2, found 3"),
     "act": ("groups.0.act", "prelu", "groups[0].act: unknown 'prelu'"),
-    "se not taken": (
-        "groups.0.se",
-        "deepmad",
-        "groups[0].se: not a key of block 'bottleneck', which takes act, hidden",
+    "group width": ("groups.0.group_width", 7, "groups[0].group_width: expected a divisor of hidden, here"),
+    "group width 0": ("groups.0.group_width", 0, "groups[0].group_width: expected 1 to"),
+    "group width not taken": ("groups.1.group_width", 8, "groups[1].group_width: not a key of block"),
+    "grn not taken": ("groups.0.grn", True, "groups[0].grn: not a key of block 'bottleneck'"),
+    "deep stem": ("stem.hidden", [8, 0], "stem.hidden[1]: expected 1 to"),
+    "growth not taken": (
+        "groups.0.growth",
+        8,
+        "groups[0].growth: not a key of block 'bottleneck', which takes act, group_width, hidden",
     ),
     "se unknown": ("groups.1.se", "deepmadd", "groups[1].se: unknown 'deepmadd'; did you mean 'deepmad'?"),
     "shortcut": ("groups.0.shortcut", "pad", "groups[0].shortcut: unknown 'pad'; one of conv, pool"),
@@ -320,7 +325,7 @@ def test_se_of_hidden_needs_hidden():
     tree["groups"][1]["expand"] = 4
     assert problems(tree) == ["groups[1].se: 'deepmad' is a quarter of hidden; give hidden instead of expand"]
     tree["groups"][1] = {"block": "separable", "out": 48, "depth": 1, "kernel": 3, "se": "deepmad"}
-    assert problems(tree) == ["groups[1].se: 'deepmad' is a quarter of hidden; which block 'separable' does not have"]
+    assert problems(tree) == ["groups[1].se: unknown 'deepmad'; one of none, efficientnet"]
 
 
 @pytest.mark.parametrize("expand", [0, -1, 1001, 0.001, 1e5])
@@ -510,7 +515,10 @@ def groups(draw: st.DrawFn) -> Group:
     if block == "inverted-residual":
         keys |= draw(st.sampled_from([{"hidden": draw(CHANNELS)}, {"expand": draw(st.floats(1, 8))}, {"expand": 6}]))
     if "se" in kind.takes:
-        keys["se"] = draw(st.sampled_from(SQUEEZE_EXCITE if "hidden" in keys else ("none", "efficientnet")))
+        fits = [se for se in kind.se if se != "deepmad" or "hidden" in keys]
+        keys["se"] = draw(st.sampled_from(["none", *fits]))
+    if "group_width" in kind.takes and draw(st.booleans()):
+        keys["group_width"] = draw(st.sampled_from([n for n in range(1, 99) if keys["hidden"] % n == 0]))
     if kind.shortcuts:
         keys["shortcut"] = draw(st.sampled_from([None, *(s for s in kind.shortcuts if s != "pad")]))
     return Group(block, draw(CHANNELS), draw(st.integers(1, 50)), **keys)

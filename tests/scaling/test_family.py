@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from madnas.errors import UsageError
 from madnas.network.named import get
 from madnas.network.specfile import check_spec
+from madnas.network.target import resolve
 from madnas.scaling.family import (
     assemble,
     check_base,
@@ -133,3 +134,22 @@ def test_the_text_of_a_multiplier_makes_its_sizes(name):
 def test_a_huge_range_is_refused():
     with pytest.raises(UsageError, match=r"holds \d+ sizes; at most"):
         width_choices(get("convnext-t"), Fraction(1, 100), Fraction(100))
+
+
+@pytest.mark.parametrize("name", ["timm/resnext50_32x4d", "timm/regnety_032"])
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_group_convolutions_keep_the_width_of_a_group(name, multiple):
+    base = resolve(name)
+    for choice in width_choices(base, LOW, HIGH, multiple):
+        spec = assemble(base, dict(zip(width_sites(base), choice.sizes, strict=True)), base.depths, "scaled")
+        check_spec(spec)
+        for group, before in zip(spec.groups, base.groups, strict=True):
+            assert group.hidden % lcm(multiple, before.group_width) == 0
+            assert (group.out == group.hidden) == (before.out == before.hidden)
+
+
+def test_a_deep_stem_scales_as_a_whole():
+    base = resolve("timm/resnet50d")
+    (choice,) = width_choices(base, Fraction(1, 2), Fraction(1, 2))
+    stem = assemble(base, dict(zip(width_sites(base), choice.sizes, strict=True)), base.depths, "scaled").stem
+    assert (*stem.hidden, stem.out) == (16, 16, 32)

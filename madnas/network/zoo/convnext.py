@@ -25,10 +25,10 @@ def convnext(name: str) -> NetworkSpec:
     return convnext_of(name, *(CONVNEXTS | RAN_I)[name])
 
 
-def convnext_of(name: str, widths: tuple[int, ...], depths: tuple[int, ...]) -> NetworkSpec:
-    """A ConvNeXt of any four widths and depths."""
+def convnext_of(name: str, widths: tuple[int, ...], depths: tuple[int, ...], grn: bool = False) -> NetworkSpec:
+    """A ConvNeXt of any four widths and depths; with ``grn`` a ConvNeXt-V2 [Woo et al. 2023]."""
     groups = tuple(
-        Group("convnext", width, depth, expand=4, kernel=7, stride=1 if index == 0 else 2, act="gelu")
+        Group("convnext", width, depth, expand=4, kernel=7, stride=1 if index == 0 else 2, act="gelu", grn=grn)
         for index, (width, depth) in enumerate(zip(widths, depths, strict=True))
     )
     stem = Stem(widths[0], kernel=4, stride=4, norm="layer")

@@ -1,6 +1,8 @@
-"""MobileNetV2 of any width, those of NN-Mass Table 2, and EfficientNet-B0."""
+"""MobileNetV2 of any width, those of NN-Mass Table 2, and EfficientNets."""
 
 import re
+from dataclasses import replace
+from math import ceil
 
 from madnas.errors import UsageError
 from madnas.network.named import IMAGENET, named
@@ -78,3 +80,33 @@ def efficientnet_b0(name: str) -> NetworkSpec:
         for chs, depth, kernel, stride in rows
     )
     return NetworkSpec(name, IMAGENET, (first, *groups), Head(1000, 1280, "silu"), Stem(32, act="silu"))
+
+
+def efficientnet_of(name: str, width: float, depth: float, side: int) -> NetworkSpec:
+    """EfficientNet-B0 with its width and depth multiplied, on images of this side [Tan and Le 2019, Section 3.3]."""
+    base = efficientnet_b0(name)
+    assert base.stem is not None
+
+    def wider(chs: int) -> int:
+        return make_divisible(chs * width)
+
+    groups = tuple(replace(group, out=wider(group.out), depth=ceil(group.depth * depth)) for group in base.groups)
+    stem, head = replace(base.stem, out=wider(32)), replace(base.head, conv=wider(1280))
+    return replace(base, input=(3, side, side), groups=groups, stem=stem, head=head)
+
+
+@named("efficientnet-lite0")
+def efficientnet_lite0(name: str) -> NetworkSpec:
+    """EfficientNet-Lite0 [Liu 2020, the TensorFlow blog]: B0 with ReLU6 and without squeeze-excitation."""
+    return efficientnet_lite_of(name, 1.0, 1.0, 224)
+
+
+def efficientnet_lite_of(name: str, width: float, depth: float, side: int) -> NetworkSpec:
+    """An EfficientNet-Lite: stem, head and the depths of the first and last group are not multiplied."""
+    scaled, base = efficientnet_of(name, width, depth, side), efficientnet_b0(name)
+    depths = (1, *scaled.depths[1:-1], 1)
+    groups = tuple(
+        replace(group, depth=depth, act="relu6", se="none") for group, depth in zip(scaled.groups, depths, strict=True)
+    )
+    assert base.stem is not None
+    return replace(scaled, groups=groups, stem=replace(base.stem, act="relu6"), head=replace(base.head, act="relu6"))

@@ -1,4 +1,4 @@
-"""ResNet and Wide-ResNet, for ImageNet and CIFAR."""
+"""ResNet and what became of it (ResNeXt, SE-ResNet, ResNet-D, Wide-ResNet), for ImageNet and CIFAR."""
 
 import re
 from dataclasses import replace
@@ -7,22 +7,52 @@ from madnas.errors import UsageError
 from madnas.network.named import IMAGENET, named
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 
+LAYERS = {
+    10: ("basic", (1, 1, 1, 1)),
+    14: ("bottleneck", (1, 1, 1, 1)),
+    18: ("basic", (2, 2, 2, 2)),
+    26: ("bottleneck", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+    200: ("bottleneck", (3, 24, 36, 3)),
+    269: ("bottleneck", (3, 30, 48, 8)),
+}
+"""Block and depths of the ResNets by their number of layers: He et al. 2015, Table 1, and timm's further ones."""
+
+DEEP_STEMS = {"c": (32, 32), "d": (32, 32), "t": (24, 32)}
+"""First convolutions of the stems of three, by the letter behind the number of layers [He et al. 2019, Section 4]."""
+
+AVERAGING = frozenset("dt")
+"""Letters of those whose strided shortcuts average before they project."""
+
+DERIVED = r"(se)?resnex?t([0-9]+)([cdt]?)(?:_([0-9]+)x([0-9]+)d)?"
+
 
 @named("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 def resnet(name: str) -> NetworkSpec:
-    """ResNet for ImageNet [He et al. 2015, Table 1], with the stride on the 3x3 convolution as everyone has it."""
-    block, depths = {
-        "resnet18": ("basic", (2, 2, 2, 2)),
-        "resnet34": ("basic", (3, 4, 6, 3)),
-        "resnet50": ("bottleneck", (3, 4, 6, 3)),
-        "resnet101": ("bottleneck", (3, 4, 23, 3)),
-        "resnet152": ("bottleneck", (3, 8, 36, 3)),
-    }[name]
+    """ResNet for ImageNet [He et al. 2015], with the stride on the 3x3 convolution as everyone has it.
+
+    Args:
+        name: timm's name, also of a ResNeXt [Xie et al. 2017] (``resnext50_32x4d``: 32 groups of 4 channels), of an
+            SE-ResNet [Hu et al. 2018] (``seresnet50``), with ResNet-C's or -D's changes (``resnet50d``), or of several.
+    """
+    se, layers, letter, cardinality, base_width = _match(DERIVED, name)
+    block, depths = LAYERS[int(layers)]
+    shortcut = "avg-down" if letter in AVERAGING else "conv"
     groups = []
     for chs, depth, stride in zip((64, 128, 256, 512), depths, (1, 2, 2, 2), strict=True):
-        out, hidden = (4 * chs, chs) if block == "bottleneck" else (chs, None)
-        groups.append(Group(block, out, depth, hidden, kernel=3, stride=stride, shortcut="conv"))
-    return NetworkSpec(name, IMAGENET, tuple(groups), Head(1000), Stem(64, kernel=7, pool=True))
+        group = Group(block, chs, depth, kernel=3, stride=stride, se="senet" if se else "none", shortcut=shortcut)
+        if block == "bottleneck":
+            group = replace(group, out=4 * chs, hidden=chs)
+        if cardinality:
+            group_width = int(base_width) * chs // 64
+            group = replace(group, hidden=int(cardinality) * group_width, group_width=group_width)
+        groups.append(group)
+    hidden = DEEP_STEMS.get(letter, ())
+    stem = Stem(64, kernel=3 if hidden else 7, pool=True, hidden=hidden)
+    return NetworkSpec(name, IMAGENET, tuple(groups), Head(1000), stem)
 
 
 @named("resnet20")
