@@ -14,8 +14,6 @@ import typer
 from madnas.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.run import Plan
 
@@ -192,6 +190,7 @@ def _print_list(json: bool) -> None:
     from madnas.experiments.recipe import load_recipe, recipe_files
 
     from .console import print_json, stdout
+    from .tables import new_table
 
     rows = []
     for name, path in recipe_files().items():
@@ -204,13 +203,13 @@ def _print_list(json: bool) -> None:
                 "dataset": recipe.dataset,
                 "networks": networks,
                 "epochs": recipe.epochs,
+                "file": str(path),
             }
-            | {"file": str(path)}
         )
     if json:
         print_json({"schema": "madnas/experiment-list/1", "experiments": rows})
         return
-    table = _table("name", "figure", "dataset", "networks", "epochs")
+    table = new_table("name", "figure", "dataset", "networks", "epochs")
     for row in rows:
         table.add_row(*(str(value) for key, value in row.items() if key != "file"))
     stdout().print(table)
@@ -219,9 +218,10 @@ def _print_list(json: bool) -> None:
 def _print_summary(summary: dict[str, Any]) -> None:
     """The ranges at every depth, then how well straight lines fit."""
     from .console import stdout
+    from .tables import new_table
 
     console = stdout()
-    ranges = _table("depth", "networks", "params", "NN-Mass", "test accuracy (%)", "mean singular value")
+    ranges = new_table("depth", "networks", "params", "NN-Mass", "test accuracy (%)", "mean singular value")
     for depth in summary["settings"]["depths"]:
         points = [one for one in summary["points"] if one["depth"] == depth]
         ranges.add_row(
@@ -232,7 +232,9 @@ def _print_summary(summary: dict[str, Any]) -> None:
             _range([one["isometry"]["mean"] for one in points], "{:.3f}"),
         )  # fmt: skip
     console.print(ranges)
-    fits = _table("R² of", "against ln NN-Mass", "against ln params", "points", "with mass 0, ln params", "the paper's")
+    fits = new_table(
+        "R² of", "against ln NN-Mass", "against ln params", "points", "with mass 0, ln params", "the paper's"
+    )
     for measure, label in MEASURES.items():
         fit, paper = summary["fits"][measure], summary["paper"]
         printed = [paper[f"{measure}_{size}"] for size in ("mass", "params")]
@@ -260,13 +262,3 @@ def _range(values: list[float | None], form: str, scale: float = 1) -> str:
 
 def _r2(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
-
-
-def _table(*columns: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right")
-    return table

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +21,7 @@ from madnas.report.scores import Scored, Traced
 from madnas.units import short_quantity
 
 from .console import stdout
+from .tables import new_table
 
 if TYPE_CHECKING:
     from madnas.scores.registry import Measured
@@ -139,7 +139,7 @@ def print_scores(results: list[Scored | Traced]) -> None:
         return
     verified = any(one.verification is not None for one in scored)
     columns = ["target", "params", "MACs", "layers", "width", "rho", "entropy", "objective"]
-    table = _table(*columns, *(["recount"] if verified else []))
+    table = new_table(*columns, *(["recount"] if verified else []))
     for one in scored:
         row = [
             escape(one.target), short_quantity(one.counts.params), short_quantity(one.counts.macs),
@@ -156,7 +156,7 @@ def print_scores(results: list[Scored | Traced]) -> None:
         for name, reason in one.failed.items():
             console.print(f"{escape(one.target)}: no {name}: {reason}")
     for one in scored:
-        stages = _table("stage", "map", "out", "layers", "rho", "entropy (nats)")
+        stages = new_table("stage", "map", "out", "layers", "rho", "entropy (nats)")
         for number, stage in enumerate(one.structure.stages, 1):
             stages.add_row(
                 str(number), f"{stage.resolution:g}", str(int(stage.out_chs)), str(int(stage.depth)),
@@ -173,7 +173,7 @@ def print_scores(results: list[Scored | Traced]) -> None:
 
 def _traced_table(traced: list[Traced]) -> Table:
     """Networks that only their module is known of."""
-    table = _table("target", "params", "MACs", "NN-Mass", "density", "blocks")
+    table = new_table("target", "params", "MACs", "NN-Mass", "density", "blocks")
     for one in traced:
         mass = [f"{one.topology.mass:,.1f}", f"{one.topology.density:.4f}"] if one.topology.blocks else ["-", "-"]
         kinds = Counter(block.kind for block in one.topology.blocks)
@@ -186,7 +186,7 @@ def _traced_table(traced: list[Traced]) -> Table:
 def _topology(scored: list[Scored]) -> Table:
     """NN-Mass and what was measured on the module."""
     metrics = list(dict.fromkeys(name for one in scored for name in (*one.measured, *one.failed)))
-    table = _table("target", "NN-Mass", "density", "non-linear units", *metrics)
+    table = new_table("target", "NN-Mass", "density", "non-linear units", *metrics)
     for one in scored:
         cells = [escape(one.target), f"{one.mass.mass:,.1f}", f"{one.mass.density:.4f}", f"{int(one.mass.units):,}"]
         table.add_row(*cells, *[_cell(one, name) for name in metrics])
@@ -212,10 +212,3 @@ def fail_on_mismatch(results: list[Scored | Traced]) -> None:
         raise MismatchError(
             "closed form and built module disagree: " + "; ".join(wrong), "this is a bug, please report it"
         )
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("target", "stage") else "right", no_wrap=True)
-    return table

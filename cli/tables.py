@@ -8,6 +8,9 @@ from madnas.network.spec import NetworkSpec
 TEXT = frozenset(
     {
         "part",
+        "target",
+        "name",
+        "R² of",
         "block",
         "stage",
         "limit",

@@ -68,7 +68,7 @@ class Topology:
     @property
     def density(self) -> float:
         """Mean density of the recognised blocks; 0 without any."""
-        return float(network_density([block.density for block in self.blocks])) if self.blocks else 0.0
+        return float(network_density([block.density for block in self.blocks]))
 
 
 class _Tracer(fx.Tracer):

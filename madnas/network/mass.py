@@ -26,6 +26,7 @@ from madnas.theory.nn_mass import (
     cell_mass,
     convnext_mass,
     dense_cell_mass,
+    network_density,
     possible_additions,
 )
 from madnas.theory.numerics import Number
@@ -74,17 +75,12 @@ def nn_mass(spec: NetworkSpec) -> Mass:
     >>> nn_mass(get("convnext-t")).mass, int(nn_mass(get("mobilenetv2-1.4")).mass)
     (13248.0, 1807)
     """
-    mass: Number = 0.0
-    density: Number = 0.0
-    units: Number = 0
-    number: Number = 0
-    for cell in cells(spec):
-        mass = mass + cell.repeat * cell.mass
-        units = units + cell.repeat * cell.units
-        density = density + cell.counts * cell.repeat * cell.density
-        number = number + cell.counts * cell.repeat
+    found = list(cells(spec))
+    mass: Number = sum(cell.repeat * cell.mass for cell in found)
+    units: Number = sum(cell.repeat * cell.units for cell in found)
+    density = network_density([cell.density for cell in found], [cell.counts * cell.repeat for cell in found])
     policies = {group.block: POLICIES[group.block][0] for group in spec.groups}
-    return Mass(mass, density / (number + (number == 0)), units, policies)
+    return Mass(mass, density, units, policies)
 
 
 def cells(spec: NetworkSpec) -> Iterator[Cell]:

@@ -140,20 +140,23 @@ def dense_cell_mass(width: Number, depth: Number) -> Number:
     return width * depth
 
 
-def network_density(densities: Sequence[Number]) -> Number:
+def network_density(densities: Sequence[Number], numbers: Sequence[Number] | None = None) -> Number:
     r"""NN-Density of a network, dimensionless.  :math:`\rho_{avg} = \frac1{N_c} \sum_c \rho_c`   (Appendix H.2).
 
     Args:
-        densities: density of every cell (:func:`cell_density`), each with the same weight, whatever its size.
+        densities: density of every cell (:func:`cell_density`), each with the same weight, whatever its size; or of
+            every kind of cell, or of many candidates as arrays.
+        numbers: how many cells of each kind there are. Default: one.
 
-    Raises:
-        ValueError: no cell.
+    Returns:
+        The mean; 0 without any cell.
 
-    >>> network_density([0.25, 0.5, 0.75])
-    0.5
+    >>> network_density([0.25, 0.5, 0.75]), network_density([0.25, 0.5], [3, 1])
+    (0.5, 0.3125)
     """
-    require(len(densities) > 0, "a network must have cells to have a density: at least 1", len(densities))
-    return sum(densities) / len(densities)
+    numbers = [1] * len(densities) if numbers is None else numbers
+    total: Number = sum(numbers)
+    return sum(number * density for density, number in zip(densities, numbers, strict=True)) / (total + (total == 0))
 
 
 def addition_density(actual: Number, possible: Number) -> Number:

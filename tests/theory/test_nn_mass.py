@@ -207,6 +207,8 @@ def test_a_minimum_has_no_expression():
 def test_network_density_is_the_mean():
     """Appendix H.2: cells weigh alike, whatever their size."""
     assert network_density([0.25, 0.5, 0.75]) == 0.5
+    assert network_density([0.25, 0.5], [3, 1]) == network_density([0.25, 0.25, 0.25, 0.5])
+    assert network_density([]) == network_density([0.25], [0]) == 0
     cells = [cell_density(w, 4, t) for w, t in ((2, 3), (3, 4), (4, 5))]
     assert network_density(cells) == pytest.approx((5 / 6 + 7 / 9 + 9 / 12) / 3, rel=1e-15)
     arrays = [np.array([0.0, 1.0]), np.array([1.0, 1.0])]
@@ -436,7 +438,6 @@ def test_cells_that_are_refused(formula: Callable[..., Any], size: tuple[Any, An
     [
         (lambda: dense_cell_mass(8, 2), "depth must be at least 3 .*, not 2"),
         (lambda: dense_cell_mass(0, 4), "width must be above 0, not 0"),
-        (lambda: network_density([]), "must have cells .*, not 0"),
         (lambda: addition_density(0, 0), "possible additions: more than 0, not 0"),
         (lambda: addition_density(-1, 3), "additions must be at least 0, not -1"),
         (lambda: addition_density(4, 3), "no more than are possible, not 4"),
