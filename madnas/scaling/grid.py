@@ -90,16 +90,33 @@ def score(
     """
     table = np.array([choice.sizes for choice in widths], dtype=np.int64)
     scores = {name: np.empty(rows.shape[1]) for name in SCORES}
-    sizes = {depth.sizes: number for number, depth in enumerate(depths)}
-    kind = np.array([sizes[depth.sizes] for depth in depths])[rows[1]]
-    for depth, number in sizes.items():
-        watch(f"scored {number} of {len(sizes)} depths, {rows.shape[1]:,} networks in all")
-        chosen = np.flatnonzero(kind == number)
-        columns = table[rows[0, chosen]].T
-        spec = assemble(base, dict(zip(width_sites(base), columns, strict=True)), depth, base.name)
-        for name, values in _scores(spec).items():
-            scores[name][chosen] = values
+    places = {depth.sizes: place for place, depth in enumerate(depths)}
+    depth_of = np.array([places[depth.sizes] for depth in depths])[rows[1]]
+    layout_of = _layouts(base, table)[rows[0]]
+    for place in np.unique(depth_of):
+        watch(f"scored {place} of {len(depths)} depths, {rows.shape[1]:,} networks in all")
+        for layout in np.unique(layout_of[depth_of == place]):
+            chosen = np.flatnonzero((depth_of == place) & (layout_of == layout))
+            columns = dict(zip(width_sites(base), table[rows[0, chosen]].T, strict=True))
+            for name, values in _scores(assemble(base, columns, depths[place].sizes, base.name)).items():
+                scores[name][chosen] = values
     return Grid(base, widths, depths, rows, scores)
+
+
+def _layouts(base: NetworkSpec, table: np.ndarray) -> np.ndarray:
+    """A number for every set of widths (N, sites), the same for those whose networks have the same layers (N,).
+
+    A ConvNeXt group of stride 1 downsamples only if its width is another than its input's.
+    """
+    column = {site: table[:, place] for place, site in enumerate(width_sites(base))}
+    changes = np.zeros(len(table), dtype=np.int64)
+    chs = column.get("stem")
+    for number, group in enumerate(base.groups, 1):
+        out = column.get(f"out{number}")
+        if group.block == "convnext" and group.stride == 1 and chs is not None:
+            changes = 2 * changes + (chs != out)
+        chs = out
+    return np.unique(changes, return_inverse=True)[1]
 
 
 def _scores(spec: NetworkSpec) -> dict[str, Number]:

@@ -16,7 +16,7 @@ from madnas.scaling.compare import COMPOUND, compound, rivals
 from madnas.scaling.family import assemble, depth_choices, width_choices, width_sites
 from madnas.scaling.grid import feasible, grid
 from madnas.scaling.problem import Scaling
-from madnas.scaling.sample import sample
+from madnas.scaling.sample import draw, sample
 from madnas.scaling.scale import scale, scored
 from madnas.units import parse_quantity
 
@@ -268,3 +268,20 @@ class TestRivals:
         assert [group.out for group in spec.groups] == [106, 211, 422, 845]
         assert spec.input == (3, 258, 258)
         assert compound(get("convnext-t"), 0.0).groups == get("convnext-t").groups
+
+
+def test_convnext_groups_whose_widths_meet_at_some_multipliers():
+    """96 and 97 channels are one width when scaled down; the second group then has no downsampling."""
+    base = get("convnext-t")
+    first, second, *rest = base.groups
+    base = replace(base, name="near", groups=(first, replace(second, out=97, stride=1), *rest))
+    problem = Scaling(base, {"macs": 3_000_000_000}, **TIGHT)
+    found = scale(problem).network
+    best = max(
+        (one for one in map(scored, networks(problem)) if one.counts.macs <= 3_000_000_000),
+        key=lambda one: (one.mass.mass, -one.counts.params, -one.counts.macs),
+    )
+    assert found.counts == best.counts
+    assert found.mass.mass == best.mass.mass
+    drawn = draw(problem, 50)
+    assert [count(drawn.network(row)).macs for row in range(50)] == drawn.scores["macs"].tolist()
