@@ -27,7 +27,9 @@ def groups(draw: st.DrawFn, block: str, in_chs: int) -> Group:
     may_lack_hidden = "hidden" not in kind.needs and "expand" not in keys
     hidden = draw(st.integers(4, 40)) if "hidden" in keys and not (may_lack_hidden and draw(st.booleans())) else None
     expand = None
-    if "expand" in keys and draw(st.booleans()):
+    if "expand" in kind.needs:
+        expand = draw(st.sampled_from([1, 1.5, 2.0, 4]))
+    elif "expand" in keys and draw(st.booleans()):
         hidden, expand = None, draw(st.sampled_from([1, 1.5, 2.0, 4]))
     # Only a given hidden width has the quarter that DeepMAD's squeeze-excitation takes.
     squeezes = ["none", *(se for se in kind.se if se != "deepmad" or hidden is not None)]

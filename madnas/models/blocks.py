@@ -132,6 +132,52 @@ class InvertedResidualBlock(nn.Module):
             zero_scale(self.project)
 
 
+class MobilePairBlock(nn.Module):
+    """Zen-NAS's MB block: two MobileNetV2 blocks, each with a residual link and an activation after the sum."""
+
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
+        super().__init__()
+        layers = block_layers(group, in_chs, index)
+        self.first = MobileUnit(group, layers, "1", drop_path)
+        self.second = MobileUnit(group, layers, "2", drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        return self.second(self.first(x))
+
+
+class MobileUnit(nn.Module):
+    """One of the pair.
+
+    Args:
+        group: the pair's group.
+        layers: the pair's layers, by name.
+        number: ``1`` or ``2``, the end of its layers' names.
+        drop_path: rate of stochastic depth.
+    """
+
+    def __init__(self, group: Group, layers: dict[str, Layer], number: str, drop_path: float) -> None:
+        super().__init__()
+        own = {name.removesuffix(number): layer for name, layer in layers.items() if name.endswith(number)}
+        self.expand = ConvNormAct(own["expand"], group.act)
+        self.depthwise = ConvNormAct(own["depthwise"], group.act)
+        self.se = squeeze_excite(group, own)
+        self.project = ConvNormAct(own["project"], act=None)
+        projection = own.get("shortcut")
+        self.shortcut: nn.Module | None = ConvNormAct(projection, act=None) if projection else nn.Identity()
+        self.drop_path = DropPath(drop_path)
+        self.act = activation(group.act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        branch = self.project(self.se(self.depthwise(self.expand(x))))
+        return self.act(join(branch, x, self.shortcut, self.drop_path))
+
+    def zero_init_last(self) -> None:
+        """Start as the shortcut alone."""
+        zero_scale(self.project)
+
+
 class SeparableBlock(nn.Module):
     """Depthwise separable block: k x k depthwise, optional SE, 1x1 projection without an activation.
 
@@ -202,6 +248,7 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "basic": BasicBlock,
     "bottleneck": BottleneckBlock,
     "inverted-residual": InvertedResidualBlock,
+    "mobile-pair": MobilePairBlock,
     "separable": SeparableBlock,
     "preact": PreactBlock,
     "convnext": ConvNeXtBlock,

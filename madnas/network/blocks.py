@@ -61,13 +61,13 @@ def block_stride(group: Group, index: int) -> int:
 def projects(group: Group, in_chs: Number, index: int) -> Number:
     """Whether a residual block's shortcut is a 1x1 projection; an array where that differs between candidates.
 
-    ``pool`` (DeepMAD): in the first block of every group. ``conv`` (He et al.) and ``avg-down`` (ResNet-D): where the
-    shape changes. ``pad``: never.
+    ``pool`` (DeepMAD) and ``biased`` (Zen-NAS): in the first block of every group. ``conv`` (He et al.) and
+    ``avg-down`` (ResNet-D): where the shape changes. ``pad``: never.
     """
     kind = shortcut_of(group)
-    if index > 0 or kind not in ("pool", "conv", "avg-down"):
+    if index > 0 or kind not in ("pool", "biased", "conv", "avg-down"):
         return False
-    if kind == "pool" or group.stride != 1 or is_symbolic(in_chs):
+    if kind in ("pool", "biased") or group.stride != 1 or is_symbolic(in_chs):
         return True
     differs = in_chs != group.out
     return differs if is_array(differs) else bool(differs)
@@ -125,10 +125,11 @@ def _projection(group: Group, in_chs: Number, resolution: Resolution, index: int
     projected = projects(group, in_chs, index)
     if projected is False:
         return ()
-    stride = group.stride if shortcut_of(group) == "conv" else 1  # others pool before the projection
+    kind = shortcut_of(group)
+    stride = 1 if kind in ("pool", "avg-down") else group.stride  # these pool before the projection
     # Of several candidates, those without a projection have one of no channels, which costs nothing.
     out = group.out * projected if is_array(projected) else group.out
-    return (Layer("shortcut", in_chs, out, resolution, stride=stride, main=False),)
+    return (Layer("shortcut", in_chs, out, resolution, stride=stride, bias=kind == "biased", main=False),)
 
 
 def conv_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
@@ -188,6 +189,45 @@ def inverted_residual_layers(group: Group, in_chs: Number, resolution: Resolutio
         Layer("depthwise", hidden, hidden, after, group.kernel, stride, groups=hidden),
         *_squeeze_excite(group, in_chs, hidden),
         Layer("project", hidden, group.out, after),
+    )
+
+
+def mobile_pair_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
+    """Zen-NAS's MB block: two MobileNetV2 blocks, in -> hidden (with the stride) and hidden -> out, each with a link.
+
+    Each expands to ``expand`` times its *output* channels. A link is a 1x1 projection with a bias where channels differ
+    and in the first of a group, else the identity. An activation follows the sums, and not the projections.
+    """
+    stride = block_stride(group, index)
+    after = strided(resolution, stride)
+    first = _mobile_unit(group, "1", in_chs, group.hidden, (resolution, after), stride, index == 0)
+    return (*first, *_mobile_unit(group, "2", group.hidden, group.out, (after, after), 1, False))
+
+
+def _mobile_unit(
+    group: Group,
+    number: str,
+    in_chs: Number,
+    out: Number,
+    maps: tuple[Resolution, Resolution],
+    stride: int,
+    opens: bool,
+) -> Layers:
+    """One MobileNetV2 block of the pair; ``maps`` are its input's and its output's size."""
+    before, after = maps
+    hidden = rounded(out * group.expand)
+    squeezed = hidden // SE_RATIO
+    gate = (
+        Layer(f"se_reduce{number}", hidden, squeezed, (1, 1), main=False),
+        Layer(f"se_expand{number}", squeezed, hidden, (1, 1), main=False),
+    )
+    link = (Layer(f"shortcut{number}", in_chs, out, after, stride=stride, bias=True, main=False),)
+    return (
+        Layer(f"expand{number}", in_chs, hidden, before),
+        Layer(f"depthwise{number}", hidden, hidden, after, group.kernel, stride, groups=hidden),
+        *(gate if group.se == "zennet" else ()),
+        Layer(f"project{number}", hidden, out, after),
+        *(link if opens or differ(in_chs, out) else ()),
     )
 
 
@@ -268,7 +308,7 @@ CATALOGUE: dict[str, BlockKind] = {
         basic_layers,
         frozenset({"kernel"}),
         frozenset({"stride", "act", "hidden", "shortcut", "se"}),
-        ("conv", "pool", "pad", "avg-down"),
+        ("conv", "pool", "pad", "avg-down", "biased"),
         "ResNet basic block: two k x k convolutions, optional SE, residual",
         ("senet",),
     ),
@@ -276,7 +316,7 @@ CATALOGUE: dict[str, BlockKind] = {
         bottleneck_layers,
         frozenset({"kernel", "hidden"}),
         frozenset({"stride", "act", "shortcut", "se", "group_width"}),
-        ("conv", "pool", "avg-down"),
+        ("conv", "pool", "avg-down", "biased"),
         "ResNet bottleneck: 1x1, k x k (in groups with group_width), 1x1, optional SE, residual",
         ("efficientnet", "senet"),
     ),
@@ -287,6 +327,14 @@ CATALOGUE: dict[str, BlockKind] = {
         ("identity", "pool"),
         "MobileNetV2 block: 1x1, k x k depthwise, optional SE, 1x1, residual where shapes allow",
         ("deepmad", "efficientnet"),
+    ),
+    "mobile-pair": BlockKind(
+        mobile_pair_layers,
+        frozenset({"kernel", "hidden", "expand"}),
+        frozenset({"stride", "act", "se"}),
+        (),
+        "Zen-NAS's MB block: two MobileNetV2 blocks, each with a residual link",
+        ("zennet",),
     ),
     "separable": BlockKind(
         separable_layers,

@@ -12,9 +12,9 @@ Stem, head and projections have no mass.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from madnas.network.blocks import hidden_chs, shortcut_of
+from madnas.network.blocks import hidden_chs, mobile_pair_layers, shortcut_of
 from madnas.network.cells import MIN_CELL, skip_chs
 from madnas.network.spec import Group, NetworkSpec
 from madnas.theory.expressivity import bottleneck_units
@@ -130,6 +130,15 @@ def _inverted(group: Group, in_chs: Number) -> Iterator[Cell]:
         yield Cell(linked * cell.mass, linked * cell.density, (1 if separable else 2) * inner, repeat, linked)
 
 
+def _mobile_pair(group: Group, in_chs: Number) -> Iterator[Cell]:
+    """Every block of the pairs counts, since all have a link."""
+    for index, chs, repeat in _runs(group, in_chs):
+        inside = {layer.name: layer for layer in mobile_pair_layers(group, chs, (1, 1), index)}
+        for expansion in (inside["expand1"], inside["expand2"]):
+            cell = _bottleneck_cell(expansion.in_chs, expansion.out_chs, repeat)
+            yield replace(cell, units=2 * expansion.out_chs)
+
+
 def _convnext(group: Group, in_chs: Number) -> Iterator[Cell]:
     hidden = hidden_chs(group, group.out)
     density = addition_density(group.out, 3 * group.out)
@@ -171,6 +180,7 @@ POLICIES: dict[str, tuple[str, Callable[[Group, Number], Iterator[Cell]]]] = {
     "bottleneck": ("resnet", _bottleneck),
     "inverted-residual": ("mobilenet", _inverted),
     "separable": ("mobilenet", _inverted),
+    "mobile-pair": ("resnet", _mobile_pair),
     "convnext": ("convnext", _convnext),
     "dense": ("densenet", _dense),
     "random-skip": ("random-skip", _random_skip),

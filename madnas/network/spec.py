@@ -57,9 +57,10 @@ class Group:
         stride: stride of the first block; 2 begins a new stage.
         act: activation.
         se: squeeze-excitation: ``none``; ``deepmad`` (a quarter of ``hidden``, rounded down to a multiple of 8, batch
-            norm); ``efficientnet`` (a quarter of the block's input, bias); ``senet`` (a sixteenth of ``out``, bias).
-        shortcut: how the residual link changes shape: ``conv``, ``pad``, ``pool`` (DeepMAD), ``avg-down`` (ResNet-D) or
-            ``identity``; see the block.
+            norm); ``efficientnet`` (a quarter of the block's input, bias); ``senet`` (a sixteenth of ``out``, bias);
+            ``zennet`` (a quarter of the channels that it scales, batch norm).
+        shortcut: how the residual link changes shape: ``conv``, ``pad``, ``pool`` (DeepMAD), ``avg-down`` (ResNet-D),
+            ``biased`` (Zen-NAS) or ``identity``; see the block.
         norm: of ``conv``: ``batch``, or ``none`` for a bias instead.
         pool: of ``conv``: a 2x2 maximum pooling takes the stride.
         growth: of ``dense``: channels that every layer appends.

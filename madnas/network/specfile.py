@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from madnas.errors import SpecError
-from madnas.network.blocks import CATALOGUE, BlockKind, shortcut_of
+from madnas.network.blocks import CATALOGUE, SE_RATIO, BlockKind, shortcut_of
 from madnas.network.cells import MIN_CELL, dense_out, skip_chs
 from madnas.network.expand import vanishes
 from madnas.network.spec import LINEAR_BLOCKS, SCHEMA, Group, Head, NetworkSpec, Stem, to_tree
@@ -25,6 +25,8 @@ GROUP_NORMS = ("batch", "none")
 HEAD_NORMS = ("none", "batch", "layer")
 STEMLESS = frozenset({"conv", "random-skip", "random-skip-mobile"})
 """Blocks with which a convolutional network may begin: those that do not need a stem before them."""
+OWN_EXPANSION = frozenset({"convnext", "mobile-pair"})
+"""Blocks that do not expand their input's channels."""
 MAX_CHANNELS = 1_000_000
 MAX_DEPTH = 10_000
 MAX_GROUPS = 100
@@ -316,7 +318,7 @@ def _key_problems(group: Group, kind: BlockKind) -> Iterator[str]:
             yield f"{f.name}: missing; block {group.block!r} needs it"
         elif f.name not in known | ALWAYS and value != f.default:
             yield f"{f.name}: not a key of block {group.block!r}, which takes {', '.join(sorted(known))}"
-    if {"hidden", "expand"} <= known and (group.hidden is None) == (group.expand is None):
+    if {"hidden", "expand"} <= kind.takes and (group.hidden is None) == (group.expand is None):
         how = "missing" if group.hidden is None else "given beside 'expand'"
         yield f"hidden: {how}; block {group.block!r} needs exactly one of hidden and expand"
     if group.shortcut is not None and "shortcut" in known:
@@ -337,9 +339,12 @@ def _expand_problems(group: Group, before: Number | None) -> Iterator[str]:
     if not 0 < group.expand <= MAX_EXPAND:
         yield f"expand: expected more than 0 and at most {MAX_EXPAND}, found {shorten(str(group.expand))}"
         return
-    # The first block expands the group's input, the others its output; ConvNeXt's all the latter.
-    sources = [before] if before is not None and group.block != "convnext" else []
-    sources += [group.out] if group.depth > 1 or group.block == "convnext" else []
+    # The first block expands the group's input, the others its output; some kinds expand other channels.
+    sources = [before] if before is not None and group.block not in OWN_EXPANSION else []
+    sources += [group.out] if group.depth > 1 or group.block in OWN_EXPANSION else []
+    sources += [group.hidden] if group.block == "mobile-pair" and group.hidden is not None else []
+    if group.se == "zennet" and any(round(chs * group.expand) < SE_RATIO for chs in sources):
+        yield f"se: 'zennet' is a quarter of {group.expand:g} times {min(sources)} channels, which leaves none"
     if group.links is not None:
         sources.append(skip_chs(group, group.out, max(2, group.depth - 1)))
     for chs in sources:

@@ -1,4 +1,4 @@
-"""TARGET: whatever a command takes for a network, as a spec: a file of ours, a TinyNAS file, or a name."""
+"""TARGET: whatever a command takes for a network, as a spec: a file of ours, of TinyNAS or Zen-NAS, or a name."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from madnas.errors import SpecError, UsageError
 from madnas.files import read_text
 from madnas.network.named import UnknownName, get, names, unknown_name
+from madnas.network.plainnet import is_plainnet, parse_plainnet
 from madnas.network.spec import SCHEMA, NetworkSpec
 from madnas.network.specfile import parse_spec
 from madnas.network.timm_names import PREFIX, timm_spec
@@ -19,7 +20,7 @@ from madnas.network.yamlfile import dotted, parse_yaml, shorten
 SUFFIXES = (".yaml", ".yml", ".json", ".txt")
 """Endings that make a word a path even if there is no such file."""
 
-FILES = "a spec file (.yaml), of 'design --json' output or of a TinyNAS file (.txt)"
+FILES = "a spec file (.yaml), of 'design --json' output or of a TinyNAS or PlainNet file (.txt)"
 """Files that are accepted, after "the path of"."""
 
 TINYNAS_KEY = re.compile(r"""['"](?:class|best_structures|structure_info)['"]\s*:""")
@@ -65,7 +66,7 @@ def _timm(target: str) -> NetworkSpec:
 
 
 def load(path: str | Path) -> NetworkSpec:
-    """A network from a file in any format that is known here: a spec (YAML or JSON), ``design --json``, TinyNAS.
+    """A network from a file in any format that is known here: a spec, ``design --json``, TinyNAS, PlainNet.
 
     Raises:
         UsageError: the file cannot be read.
@@ -75,6 +76,8 @@ def load(path: str | Path) -> NetworkSpec:
     text = read_text(path)
     if not text.strip():
         raise SpecError(source, ["the file is empty"])
+    if is_plainnet(text):
+        return parse_plainnet(text, source, name=Path(path).stem)
     if not _is_bracketed(text):
         return _from_tree(parse_yaml(text, source), source)
     tree = _json(text, source)

@@ -52,6 +52,15 @@ EXAMPLES: dict[str, NetworkSpec] = {
         Group("inverted-residual", 12, 2, hidden=64, kernel=3, stride=2, act="silu", se="deepmad", shortcut="pool"),
         head=Head(10, conv=32, act="silu"),
     ),
+    "mobile-pair": network(
+        Group("mobile-pair", 8, 2, hidden=8, expand=1, kernel=7),
+        Group("mobile-pair", 16, 2, hidden=12, expand=2, kernel=3, stride=2, se="zennet"),
+        head=Head(10, conv=32),
+    ),
+    "basic-biased": network(
+        Group("basic", 8, 2, hidden=4, kernel=3, shortcut="biased"),
+        Group("bottleneck", 16, 2, hidden=4, kernel=5, stride=2, shortcut="biased"),
+    ),
     "separable": network(
         Group("separable", 8, 2, kernel=3), Group("separable", 16, 2, kernel=5, stride=2, act="silu", se="efficientnet")
     ),

@@ -58,11 +58,11 @@ class Reference:
         """Linear layer over the channels of every pixel, as the 1x1 convolution that it is."""
         return F.conv2d(x, self.state[f"{name}.weight"][:, :, None, None], self.state[f"{name}.bias"])
 
-    def squeeze(self, x: Tensor) -> Tensor:
+    def squeeze(self, x: Tensor, name: str = "se") -> Tensor:
         """Squeeze-excitation, if the block has it."""
-        if "se.reduce.conv.weight" not in self.state:
+        if f"{name}.reduce.conv.weight" not in self.state:
             return x
-        gate = self.conv(self.act(self.conv(x.mean((2, 3), keepdim=True), "se.reduce")), "se.expand")
+        gate = self.conv(self.act(self.conv(x.mean((2, 3), keepdim=True), f"{name}.reduce")), f"{name}.expand")
         return x * gate.sigmoid()
 
     def pooled(self, x: Tensor) -> Tensor:
@@ -99,6 +99,13 @@ class Reference:
         x, conv = self.layer_normed(x, "downsample.norm"), "downsample.conv"
         return F.conv2d(x, self.state[f"{conv}.weight"], self.state[f"{conv}.bias"], self.stride)
 
+    def mobile(self, x: Tensor, name: str, stride: int, projects: bool) -> Tensor:
+        """One of a pair, with its link."""
+        inside = self.act(self.conv(x, f"{name}.expand"))
+        inside = self.act(self.conv(inside, f"{name}.depthwise", stride, groups=inside.shape[1]))
+        inside = self.conv(self.squeeze(inside, f"{name}.se"), f"{name}.project")
+        return self.act(inside + (self.conv(x, f"{name}.shortcut", stride) if projects else x))
+
     def inverted(self, x: Tensor) -> Tensor:
         return self.separable(self.act(self.conv(x, "expand")))
 
@@ -110,6 +117,7 @@ INVERTED = Group("inverted-residual", 8, 1, hidden=40, kernel=5, act="silu")
 DEEPMAD = replace(INVERTED, se="deepmad", shortcut="pool")
 PREACT = Group("preact", 8, 1, kernel=3, act="silu")
 CONVNEXT = Group("convnext", 8, 1, hidden=20, kernel=5, act="silu")
+PAIR = Group("mobile-pair", 8, 1, hidden=6, expand=2, kernel=5, se="zennet")
 SEPARABLE = Group("separable", 8, 1, kernel=3, act="silu", se="efficientnet")
 
 # Name: group, channels in, place of the block in its group, definition.
@@ -187,6 +195,37 @@ CASES: dict[str, tuple[Group, int, int, Formula]] = {
     "convnext, later": (replace(CONVNEXT, stride=2), 8, 1, lambda r, x: r.convnext(x) + x),
     "convnext, wider": (CONVNEXT, 6, 0, lambda r, x: r.convnext(r.down(x)) + r.down(x)),
     "convnext, strided": (replace(CONVNEXT, stride=2), 8, 0, lambda r, x: r.convnext(r.down(x)) + r.down(x)),
+    "basic, biased, same shape": (
+        replace(BASIC, shortcut="biased"),
+        8,
+        0,
+        lambda r, x: r.act(r.basic(x) + r.conv(x, "shortcut")),
+    ),
+    "bottleneck, biased, strided": (
+        replace(BOTTLENECK, stride=2, shortcut="biased"),
+        8,
+        0,
+        lambda r, x: r.act(r.bottleneck(x) + r.conv(x, "shortcut", 2)),
+    ),
+    "bottleneck, biased, later": (
+        replace(BOTTLENECK, stride=2, shortcut="biased"),
+        8,
+        1,
+        lambda r, x: r.act(r.bottleneck(x) + x),
+    ),
+    "mobile pair": (
+        replace(PAIR, stride=2),
+        8,
+        0,
+        lambda r, x: r.mobile(r.mobile(x, "first", 2, True), "second", 1, True),
+    ),
+    "mobile pair, later": (PAIR, 8, 1, lambda r, x: r.mobile(r.mobile(x, "first", 1, True), "second", 1, True)),
+    "mobile pair, all alike": (
+        replace(PAIR, hidden=8),
+        8,
+        1,
+        lambda r, x: r.mobile(r.mobile(x, "first", 1, False), "second", 1, False),
+    ),
     "separable": (SEPARABLE, 8, 0, lambda r, x: r.separable(x) + x),
     "separable, strided": (replace(SEPARABLE, stride=2), 8, 0, lambda r, x: r.separable(x)),
     "separable, wider": (SEPARABLE, 6, 0, lambda r, x: r.separable(x)),

@@ -69,6 +69,30 @@ BY_HAND = {
         # 4*2 + 4 on 4x4, 2*9*2 + 4 on 2x2, 2*8 + 16, projection 4*8 + 16
         Counts(12 + 40 + 32 + 48, 16 * 8 + 4 * (36 + 16 + 32), 16 * 2 + 4 * (2 + 8 + 8), 3),
     ),
+    "bottleneck in groups of 2, with SE": (
+        Group("bottleneck", 8, 1, hidden=4, kernel=3, group_width=2, se="senet"),
+        # 16 + 8, 4*18 + 8, 32 + 16, squeeze to 8: 64 + 8 twice, projection 32 + 16
+        Counts(24 + 80 + 48 + 144 + 48, 16 * (16 + 72 + 32 + 32) + 128, 16 * 24 + 16, 3),
+    ),
+    "basic biased": (
+        Group("basic", 4, 2, kernel=3, shortcut="biased"),
+        Counts(4 * 152 + 16 + 4 + 8, 16 * (4 * 144 + 16), 64 * 5, 4),
+    ),
+    "mobile pair": (
+        Group("mobile-pair", 6, 1, hidden=4, expand=2, kernel=3, stride=2, se="zennet"),
+        # 4 -> 8 -> 4: 48, 88, squeeze to 2: 20 + 32, 40, link 16 + 4 + 8; 4 -> 12 -> 6: 72, 132, 42 + 60, 84, 42
+        Counts(
+            256 + 432,
+            16 * 32 + 4 * (72 + 32 + 16) + 32 + 4 * (48 + 108 + 72 + 24) + 72,
+            16 * 8 + 4 * (8 + 4 + 4) + 10 + 4 * (12 + 12 + 6 + 6) + 15,
+            6,
+        ),
+    ),
+    "convnext with GRN": (
+        Group("convnext", 4, 1, hidden=6, kernel=3, grn=True),
+        # 36 + 4 + 8, 24 + 6, 24 + 4 and the norm's 12
+        Counts(48 + 30 + 40, 16 * (36 + 24 + 24), 16 * 14, 3),
+    ),
     "inverted residual": (
         Group("inverted-residual", 4, 1, hidden=8, kernel=3),
         # 4*8 + 16, 8*9 + 16, 8*4 + 8

@@ -1,11 +1,14 @@
 """Named networks: their structure against the papers' tables, spellings, unknown names, registration."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from madnas.errors import UsageError
 from madnas.network import named, zoo
+from madnas.network.count import count
 from madnas.network.expand import segments
 from madnas.network.named import UnknownName, get, names, unknown_name
 from madnas.network.spec import Stem
@@ -208,3 +211,18 @@ def test_mobilenetv2_params_are_torchvisions(width):
 
     theirs = sum(parameter.numel() for parameter in mobilenet_v2(width_mult=width).parameters())
     assert count(get(f"mobilenetv2-{width}")).params == theirs
+
+
+ZENNETS = yaml.safe_load((Path(__file__).parents[1] / "golden" / "zennet_published.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", ZENNETS)
+def test_zennets_have_the_published_costs(name):
+    spec, printed = get(name), ZENNETS[name]
+    bare = replace(spec, groups=tuple(replace(group, se="none") for group in spec.groups))
+    costs = count(bare)
+    digits = len(printed["params"].partition(".")[2])
+    assert f"{costs.params / 1e6:.{digits}f}" == printed["params"]
+    assert f"{costs.macs / 1e6:.{len(printed['macs'].partition('.')[2])}f}" == printed["macs"]
+    if "with_se" in printed:
+        assert f"{count(spec).params / 1e6:.2f}" == printed["with_se"]

@@ -135,7 +135,9 @@ def test_unknown_name_says_what_is_accepted():
         resolve("resnt18")
     hint = str(caught.value.hint)
     assert hint.startswith("known: convnext-b, ")
-    assert hint.endswith("give the path of a spec file (.yaml), of 'design --json' output or of a TinyNAS file (.txt)")
+    assert hint.endswith(
+        "give the path of a spec file (.yaml), of 'design --json' output or of a TinyNAS or PlainNet file (.txt)"
+    )
 
 
 @pytest.mark.parametrize(
