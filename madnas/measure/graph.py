@@ -1,0 +1,131 @@
+"""A module as a graph of its operations with the shape of every tensor, and ways to walk through it."""
+
+import operator
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from madnas.errors import UsageError
+from madnas.measure.module_count import inference
+
+SUMS = frozenset({operator.add, operator.iadd, torch.add})
+PRODUCTS = frozenset({operator.mul, operator.imul, torch.mul})
+LAYERS = (nn.Conv2d, nn.Linear)
+
+
+class LayerTracer(fx.Tracer):
+    """Keeps modules without layers of their own (norms, activations, poolings, stochastic depth) in one piece."""
+
+    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
+        """Whether a module stays in one piece."""
+        return isinstance(module, LAYERS) or not any(isinstance(part, LAYERS) for part in module.modules())
+
+
+def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
+    """Trace a module and give every node the shape of its tensor, for one image.
+
+    Args:
+        module: any module that takes one tensor; it is left in the mode that it came in. On the meta device nothing is
+            computed.
+        input_shape: shape of one input without the batch.
+
+    Raises:
+        UsageError: it cannot be traced.
+    """
+    try:
+        with inference(module, input_shape) as x:
+            traced = fx.GraphModule(module, LayerTracer().trace(module))
+            ShapeProp(traced).propagate(x)
+    except Exception as error:  # whatever a module's code does with a proxy
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{type(module).__name__} cannot be traced: {reason}") from error
+    return traced
+
+
+def is_sum(node: fx.Node) -> bool:
+    """Whether a node adds."""
+    if node.op == "call_function":
+        return node.target in SUMS
+    return node.op == "call_method" and node.target in ("add", "add_")
+
+
+def is_product(node: fx.Node) -> bool:
+    """Whether a node multiplies."""
+    if node.op == "call_function":
+        return node.target in PRODUCTS
+    return node.op == "call_method" and node.target in ("mul", "mul_")
+
+
+def way_back(node: fx.Node) -> list[fx.Node]:
+    """From a node to the input along the maps of features: the largest tensor that a step takes, gates aside."""
+    way = [node]
+    while way[-1].all_input_nodes:
+        way.append(max(way[-1].all_input_nodes, key=lambda step: torch.Size(shape(step)).numel()))
+    return way
+
+
+def ways_of_sum(node: fx.Node) -> tuple[list[fx.Node], list[fx.Node]] | str | None:
+    """The two ways of a residual sum, from the sum back to where they meet, the one with fewer layers first.
+
+    Returns:
+        The ways, each from its last node to the one before the meeting, empty for an identity; why there are none; or
+        ``None`` if it is no sum of maps at all.
+    """
+    sides = [side for side in node.args[:2] if isinstance(side, fx.Node) and len(shape(side)) > 2]
+    if not is_sum(node) or len(sides) < 2:
+        return None  # a constant, a bias
+    if any(len(shape(side)) != MAP for side in sides):
+        return "sum of tokens, which are no maps"
+    one, other = (way_back(side) for side in sides)
+    meeting = next((step for step in one if step in set(other)), None)
+    if meeting is None:
+        return "sum of two ways that do not meet"
+    traced = node.graph.owning_module
+    assert traced is not None
+    ways = sorted((way[: way.index(meeting)] for way in (one, other)), key=lambda way: len(layers_on(traced, way)))
+    return ways[0], ways[1]
+
+
+MAP = 4
+"""Dimensions of a batch of maps."""
+
+
+def shape(node: fx.Node) -> tuple[int, ...]:
+    """Shape of a node's tensor, for one image; empty if it is none."""
+    meta = node.meta.get("tensor_meta")
+    return tuple(getattr(meta, "shape", ()))
+
+
+def layers_on(traced: fx.GraphModule, way: list[fx.Node]) -> list[nn.Module]:
+    """Convolutions and linear layers on a way back, from input to output."""
+    modules = [traced.get_submodule(str(node.target)) for node in reversed(way) if node.op == "call_module"]
+    return [module for module in modules if isinstance(module, LAYERS)]
+
+
+def side_of(layer: nn.Module) -> int:
+    """Side of a layer's kernel; 1 of a linear layer."""
+    return max(layer.kernel_size) if isinstance(layer, nn.Conv2d) else 1
+
+
+def is_depthwise(layer: nn.Module) -> bool:
+    """Whether a layer is a depthwise convolution."""
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
+
+
+def in_chs_of(layer: Any) -> int:
+    """Input channels or features of a layer."""
+    return int(layer.in_channels if isinstance(layer, nn.Conv2d) else layer.in_features)
+
+
+def ancestors(node: fx.Node) -> set[fx.Node]:
+    """All nodes that a node's value comes from."""
+    seen: set[fx.Node] = set()
+    stack = [node]
+    while stack:
+        for step in stack.pop().all_input_nodes:
+            if step not in seen:
+                seen.add(step)
+                stack.append(step)
+    return seen

@@ -1,0 +1,133 @@
+"""A network as the chain that Zen-Score is defined on: no residual links, no squeeze-excitation, up to its last map."""
+
+import torch
+from torch import Tensor, fx, nn
+
+from madnas.errors import UsageError
+from madnas.measure.graph import LAYERS, MAP, ancestors, is_product, layers_on, shape, trace, ways_of_sum
+from madnas.scores.subject import Subject
+
+
+class StatNorm(nn.Module):
+    """Batch norm in training mode, without scale, shift and memory, that keeps the variance that it divides by.
+
+    The variance comes from the norm itself; computing it in a hook would read every map once more.
+
+    Attributes:
+        variances: mean over the channels of the biased variance, one entry for every pass (float64).
+        elements: values per channel that each was taken over.
+    """
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.variances: list[Tensor] = []
+        self.elements = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` to the same shape."""
+        out, _, inverse = torch.native_batch_norm(x, None, None, None, None, True, 0.0, self.eps)
+        self.variances.append((inverse.double() ** -2 - self.eps).mean())
+        self.elements = x.numel() // x.shape[1]
+        return out
+
+
+NORMS = (nn.BatchNorm2d, StatNorm)
+POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+
+
+def bare(subject: Subject) -> fx.GraphModule:
+    """The chain of a network, on the meta device: its weights are still to be drawn.
+
+    Args:
+        subject: a network of convolutions with batch norms.
+
+    Raises:
+        UsageError: it is none, or has sums that are no residual links; says what.
+    """
+    with torch.device("meta"):
+        module = subject.make()
+    traced = trace(module, subject.input)
+    for node in list(traced.graph.nodes):
+        _cut(node)
+    _end_at_last_map(traced)
+    for name, part in list(traced.named_modules()):
+        _exchange(traced, name, part)
+    rest = [node for node in traced.graph.nodes if node.op == "get_attr"]
+    if rest:
+        raise UsageError(f"has a parameter outside of its layers: {rest[0].target}")
+    if not norms(traced):
+        raise UsageError("has no batch norms")
+    traced.recompile()
+    return traced
+
+
+def _cut(node: fx.Node) -> None:
+    """Take a residual sum's or a gate's place with what it adds to or scales."""
+    ways = ways_of_sum(node)
+    if isinstance(ways, str):
+        raise UsageError(f"has a {ways}")
+    if ways is not None:
+        shortcut, branch = ways
+        traced = node.graph.owning_module
+        assert traced is not None
+        if not branch or len(layers_on(traced, shortcut)) == len(layers_on(traced, branch)):
+            raise UsageError("has a sum of two branches of which neither is a residual link")
+        node.replace_all_uses_with(branch[0])
+    elif is_product(node):
+        maps = [part for part in node.args[:2] if isinstance(part, fx.Node) and len(shape(part)) == MAP]
+        if len(maps) == 2:
+            scaled = next((one for one, other in (maps, maps[::-1]) if one in ancestors(other)), None)
+            if scaled is None:
+                raise UsageError("has a product of two maps of which neither is a gate for the other")
+            node.replace_all_uses_with(scaled)
+    elif node.op == "call_function" and node.target in (torch.cat, torch.concat):
+        raise UsageError("has concatenations and so is no chain of layers")
+
+
+def _end_at_last_map(traced: fx.GraphModule) -> None:
+    """Make the map before the global pooling the output, and drop what is behind it."""
+    (output,) = (node for node in traced.graph.nodes if node.op == "output")
+    last = output.args[0]
+    while isinstance(last, fx.Node) and (len(shape(last)) != MAP or _is_global_pool(traced, last)):
+        last = next(iter(last.all_input_nodes), None)
+    if not isinstance(last, fx.Node):
+        raise UsageError("has no last map of features")
+    output.args = (last,)
+    traced.graph.eliminate_dead_code()
+    traced.delete_all_unused_submodules()
+
+
+def _is_global_pool(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node pools globally, or only follows such a pooling."""
+    if node.op == "call_module":
+        part = traced.get_submodule(str(node.target))
+        return isinstance(part, (*POOLS, nn.Dropout, nn.Identity)) or type(part).__name__ == "SelectAdaptivePool2d"
+    return shape(node)[2:] == (1, 1) and any(shape(one)[2:] != (1, 1) for one in node.all_input_nodes)
+
+
+def _exchange(traced: fx.GraphModule, name: str, part: nn.Module) -> None:
+    """Put a :class:`StatNorm` in the place of a batch norm, and refuse what Zen-Score does not know."""
+    if isinstance(part, nn.BatchNorm2d):
+        after = [child for child in part.children() if next(child.children(), None) is None]  # of timm's BatchNormAct2d
+        traced.set_submodule(name, nn.Sequential(StatNorm(part.eps), *after) if after else StatNorm(part.eps))
+    elif "norm" in type(part).__name__.lower() and not any(isinstance(one, NORMS) for one in part.modules()):
+        raise UsageError(f"is normalised by {type(part).__name__}; zen is defined for batch norms")
+    elif isinstance(part, nn.Linear):
+        raise UsageError("has linear layers before its last map; zen is defined for chains of convolutions")
+    elif not isinstance(part, LAYERS) and any(True for _ in part.parameters(recurse=False)):
+        raise UsageError(f"has parameters of its own in {type(part).__name__}")
+
+
+def draw_weights(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw every weight from N(0, 1) and set every bias to 0."""
+    for part in network.modules():
+        if isinstance(part, LAYERS):
+            part.weight.data.normal_(generator=generator)
+            if part.bias is not None:
+                part.bias.data.zero_()
+
+
+def norms(network: nn.Module) -> list[StatNorm]:
+    """The batch norms of a chain."""
+    return [part for part in network.modules() if isinstance(part, StatNorm)]

@@ -1,0 +1,42 @@
+r"""Synaptic flow: :math:`\sum_\theta \partial R / \partial \theta \cdot \theta`.
+
+Tanaka et al. 2020, Eq. (1), as a score of whole networks: Abdelfattah et al. 2021, Section 3.2. All parameters are
+taken by their absolute value, batch norms are left out, and R is the sum of the logits of an image of ones; the sum is
+over the weights of convolutions and linear layers. In float64, since R is a product over all layers.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from madnas.scores.gradients import weights_of
+from madnas.scores.subject import Settings, Subject, fresh
+
+
+def synflow(subject: Subject, settings: Settings) -> Callable[[int], float]:
+    """Synaptic flow of a network: a function from a seed to one draw."""
+
+    def draw(seed: int) -> float:
+        module = without_norms(fresh(subject, settings, seed).double())
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.abs_()
+        ones = torch.ones((1, *subject.input), dtype=torch.float64, device=settings.device)
+        weights = weights_of(module)
+        gradients = torch.autograd.grad(module(ones).sum(), weights)
+        return float(sum((weight * gradient).sum() for weight, gradient in zip(weights, gradients, strict=True)))
+
+    return draw
+
+
+def without_norms(module: nn.Module) -> nn.Module:
+    """Make every batch norm the identity; timm's, which hold their activation, keep it."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eval()
+            part.eps = 0.0
+            for name, value in (("running_mean", 0.0), ("running_var", 1.0), ("weight", 1.0), ("bias", 0.0)):
+                nn.init.constant_(getattr(part, name), value)
+            part.requires_grad_(False)
+    return module

@@ -1,0 +1,85 @@
+r"""Zen-Score [Lin et al. 2021]: how much the last map moves with the input, and what batch norms took from it.
+
+.. math:: Z = \ln E_{x,\epsilon} \|f(x) - f(x + \alpha \epsilon)\|_1 + \sum_l \ln \sqrt{\bar\sigma_l^2}
+
+f is the map before the global pooling, summed in absolute value over its elements and averaged over the batch; x and
+:math:`\epsilon` are standard normal images, :math:`\alpha = 0.01`; every weight is drawn from N(0, 1), biases are 0;
+residual links, with their projections, and squeeze-excitation are removed; batch norms use the batch, and
+:math:`\bar\sigma_l^2` is the mean over a norm's channels of the variance that it divides by in the first pass.
+
+With batch size 16 this gives Table 5 of the paper's appendix. The authors' code reads the norms' *running* variances
+instead, which after its two passes are 0.81 + 0.09 v + 0.10 v', so that its number depends on how often the network
+has been run; that variant is ``zen-running``.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from madnas.errors import UsageError
+from madnas.scores.bare import StatNorm, bare, draw_weights, norms
+from madnas.scores.subject import Settings, Subject
+
+ALPHA = 0.01
+"""Size of the input's perturbation."""
+
+MOMENTUM = 0.1
+"""Of the authors' batch norms, which start at a variance of 1."""
+
+Draw = Callable[[int], float]
+
+
+def zen(subject: Subject, settings: Settings) -> Draw:
+    """Zen-Score of a network: a function from a seed to one draw.
+
+    Raises:
+        UsageError: it is not defined for this network or precision; says why.
+
+    >>> from madnas.network.named import get
+    >>> from madnas.scores.subject import subject_of
+    >>> 25 < zen(subject_of(get("resnet20")), Settings())(0) < 75
+    True
+    """
+    return _prepare(subject, settings, _first_pass)
+
+
+def zen_running(subject: Subject, settings: Settings) -> Draw:
+    """The authors' variant, with the running variances of one evaluation."""
+    return _prepare(subject, settings, _running)
+
+
+def _prepare(subject: Subject, settings: Settings, variance: Callable[[StatNorm], Tensor]) -> Draw:
+    if settings.dtype not in (torch.float32, torch.float64):
+        raise UsageError("needs float32 or float64: its difference of two maps is lost in half precision")
+    chain = bare(subject)
+    network = chain.to_empty(device=settings.device).to(settings.dtype)
+    network = network.to(memory_format=torch.channels_last)  # no layer has to reorder its input, and pooling is faster
+    stats = norms(network)
+
+    @torch.no_grad()
+    def draw(seed: int) -> float:
+        generator = settings.generator(seed)
+        draw_weights(network, generator)
+        x, noise = settings.images(subject, generator), settings.images(subject, generator)
+        for norm in stats:
+            norm.variances.clear()
+        near = (x + ALPHA * noise).contiguous(memory_format=torch.channels_last)
+        difference = network(x.contiguous(memory_format=torch.channels_last)).sub_(network(near)).abs_()
+        moved = difference.sum((1, 2, 3), dtype=torch.float64).mean()
+        taken = sum(0.5 * torch.log(variance(norm)) for norm in stats)
+        return float(torch.log(moved) + taken)
+
+    return draw
+
+
+def _first_pass(norm: StatNorm) -> Tensor:
+    return norm.variances[0]
+
+
+def _running(norm: StatNorm) -> Tensor:
+    """Running variance after both passes; torch keeps unbiased ones."""
+    kept = (1 - MOMENTUM) ** 2
+    unbiased = norm.elements / max(1, norm.elements - 1)
+    first, second = norm.variances
+    return kept + MOMENTUM * unbiased * ((1 - MOMENTUM) * first + second)

@@ -1,0 +1,173 @@
+r"""What is analytic in the Zen-Score [Lin et al. 2021]: variances before batch norms, and how a perturbation travels.
+
+Behind a batch norm a map is close to standard normal. An activation makes of it something of mean :math:`\mu` and
+variance v; a convolution with standard normal weights over that has a variance that needs no forward pass, and so has
+the difference of two maps that differ by a perturbation. Eq. (5) to (8) of the paper's appendix state the same chain.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from math import erf, erfc, exp, log, pi, sqrt, tanh
+
+import numpy as np
+
+SLOPE = 0.01
+"""Of timm's leaky rectifier."""
+
+SELU = (1.0507009873554805, 1.6732632423543772)
+"""Scale and alpha of Klambauer et al. 2017."""
+
+
+def _softplus(z: float) -> float:
+    return max(z, 0.0) + log(1 + exp(-abs(z)))
+
+
+def _sigmoid(z: float) -> float:
+    return 0.5 * (1 + tanh(z / 2))
+
+
+ACTIVATIONS: dict[str, Callable[[float], float]] = {
+    "identity": lambda z: z,
+    "relu": lambda z: max(z, 0.0),
+    "relu6": lambda z: min(max(z, 0.0), 6.0),
+    "leaky_relu": lambda z: max(z, SLOPE * z),
+    "silu": lambda z: z * _sigmoid(z),
+    "gelu": lambda z: z * 0.5 * erfc(-z / sqrt(2)),
+    "hard_swish": lambda z: z * min(max(z + 3, 0.0), 6.0) / 6,
+    "mish": lambda z: z * tanh(_softplus(z)),
+    "elu": lambda z: z if z > 0 else exp(z) - 1,
+    "selu": lambda z: SELU[0] * (z if z > 0 else SELU[1] * (exp(z) - 1)),
+    "tanh": tanh,
+    "sigmoid": _sigmoid,
+    "hard_sigmoid": lambda z: min(max(z + 3, 0.0), 6.0) / 6,
+}
+"""Activations by timm's names, as functions of a number."""
+
+REACH = 8.0
+"""Standard deviations over which integrals are taken."""
+
+POINTS = 1601
+"""Points of such an integral; odd, so that 0, where rectifiers bend, is one of them."""
+
+NODES = 32
+"""Of the Gauss-Hermite rule over the perturbation."""
+
+GRID = np.geomspace(1e-3, 1.6, 40)
+"""Sizes of perturbations at which responses are tabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    r"""What an activation :math:`\phi` makes of a standard normal z, and of the difference to a perturbed one.
+
+    Attributes:
+        mean: :math:`E \phi(z)`.
+        variance: :math:`Var \phi(z)`.
+        squares: :math:`E(\phi(z) - \phi(z'))^2 / d^2` at every d of :data:`GRID`.
+        sizes: :math:`E|\phi(z) - \phi(z')| / d` likewise.
+    """
+
+    mean: float
+    variance: float
+    squares: np.ndarray
+    sizes: np.ndarray
+
+    def square(self, distance: float) -> float:
+        r"""Mean square of the difference, for z and z' at :math:`d^2 = E(z - z')^2`."""
+        return float(np.interp(distance, GRID, self.squares)) * distance**2
+
+    def size(self, distance: float) -> float:
+        """Mean absolute difference."""
+        return float(np.interp(distance, GRID, self.sizes)) * distance
+
+
+@cache
+def response(act: str) -> Response:
+    """The response of an activation, by quadrature.
+
+    Raises:
+        KeyError: an unknown activation.
+
+    >>> rectifier = response("relu")
+    >>> round(rectifier.mean, 4), round(rectifier.variance, 4)  # 1 / sqrt(2 pi) and 1/2 - 1 / (2 pi)
+    (0.3989, 0.3408)
+    """
+    points = np.linspace(-REACH, REACH, POINTS)
+    weights = np.exp(-(points**2) / 2)
+    weights /= weights.sum()
+    fine = np.linspace(-3 * REACH, 3 * REACH, 12 * POINTS)
+    values = np.array([ACTIVATIONS[act](float(z)) for z in fine])
+    here = np.interp(points, fine, values)
+    mean = float(weights @ here)
+    variance = float(weights @ (here - mean) ** 2)
+    nodes, masses = np.polynomial.hermite_e.hermegauss(NODES)
+    masses = masses / masses.sum()
+    squares, sizes = [], []
+    for d in GRID:  # (z + z') / 2 and (z - z') / 2 are independent
+        middle, half = sqrt(1 - d**2 / 4) * points[:, None], d / 2 * nodes
+        change = np.abs(np.interp(middle + half, fine, values) - np.interp(middle - half, fine, values))
+        squares.append(float(weights @ change**2 @ masses) / d**2)
+        sizes.append(float(weights @ change @ masses) / d)
+    return Response(mean, variance, np.array(squares), np.array(sizes))
+
+
+@cache
+def largest(number: int) -> tuple[float, float, float]:
+    """Maximum of so many independent standard normals, rectified: mean, variance, probability to be above 0.
+
+    >>> [round(value, 3) for value in largest(1)]
+    [0.399, 0.341, 0.5]
+    """
+    points = np.linspace(-REACH, REACH, POINTS)
+    below = np.array([0.5 * (1 + erf(z / sqrt(2))) for z in points])
+    weights = np.exp(-(points**2) / 2) * below ** (number - 1)
+    weights /= weights.sum()
+    values = np.maximum(points, 0.0)
+    mean = float(weights @ values)
+    return mean, float(weights @ (values - mean) ** 2), 1 - 0.5**number
+
+
+@cache
+def taps(side: int, kernel: int, stride: int) -> tuple[float, float]:
+    r"""How much of a padded kernel lies inside a row of ``side`` pixels: :math:`\sum_t q_t` and :math:`\sum_t q_t^2`.
+
+    :math:`q_t` is the share of output positions at which tap t sees a pixel and no padding.
+
+    >>> taps(100, 1, 1), taps(2, 3, 1)
+    ((1.0, 1.0), (2.0, 1.5))
+    """
+    starts = np.arange(-(-side // stride)) * stride - (kernel - 1) // 2
+    seen = starts[:, None] + np.arange(kernel)
+    shares = ((seen >= 0) & (seen < side)).mean(0)
+    return float(shares.sum()), float((shares**2).sum())
+
+
+def convolved_variance(chs: int, inside: float, squared: float, mean: float, variance: float) -> float:
+    r"""Variance over images and positions of one output channel, averaged over standard normal weights.
+
+    .. math:: c [v A + \mu^2 (A - B)]
+
+    Args:
+        chs: c, input channels of a group.
+        inside: A, taps that see pixels, over both directions.
+        squared: B, the sum of their squared shares; A - B is what padding adds, since it is 0 and not :math:`\mu`.
+        mean: of the input.
+        variance: v, of the input.
+
+    >>> convolved_variance(64, 9.0, 9.0, 0.4, 0.5)
+    288.0
+    """
+    return chs * (variance * inside + mean**2 * (inside - squared))
+
+
+def rectified_square(distance: float) -> float:
+    r"""Mean square difference of two rectified standard normals, in closed form [Cho and Saul 2009, Eq. 6].
+
+    >>> abs(rectified_square(0.3) / response("relu").square(0.3) - 1) < 1e-3
+    True
+    """
+    cosine = 1 - distance**2 / 2
+    sine = sqrt(1 - cosine**2)
+    angle = np.arctan2(sine, cosine)
+    return float(1 - (sine + (pi - angle) * cosine) / pi)
