@@ -36,11 +36,31 @@ NORMS = (nn.BatchNorm2d, StatNorm)
 POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
-def bare(subject: Subject) -> fx.GraphModule:
+class Rescale(nn.Module):
+    """Divides a map by its root mean square, the same in every pass, so that no number grows out of its range.
+
+    Attributes:
+        scale: what it divides by; None before the first pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` to the same shape."""
+        if self.scale is None:
+            self.scale = x.double().square().mean().sqrt().to(x.dtype)
+        return x / self.scale
+
+
+def bare(subject: Subject, normless: bool = False) -> fx.GraphModule:
     """The chain of a network, on the meta device: its weights are still to be drawn.
 
     Args:
-        subject: a network of convolutions with batch norms.
+        subject: a network of convolutions.
+        normless: leave batch norms out and rescale behind every convolution; else there have to be batch norms, which
+            become a :class:`StatNorm` each.
 
     Raises:
         UsageError: it is none, or has sums that are no residual links; says what.
@@ -52,11 +72,17 @@ def bare(subject: Subject) -> fx.GraphModule:
         _cut(node)
     _end_at_last_map(traced)
     for name, part in list(traced.named_modules()):
-        _exchange(traced, name, part)
+        _check(part)
+        if isinstance(part, nn.BatchNorm2d):
+            after = [child for child in part.children() if not list(child.children())]  # of timm's BatchNormAct2d
+            first = nn.Identity() if normless else StatNorm(part.eps)
+            traced.set_submodule(name, nn.Sequential(first, *after) if after else first)
+        elif normless and isinstance(part, nn.Conv2d):
+            traced.set_submodule(name, nn.Sequential(part, Rescale()))
     rest = [node for node in traced.graph.nodes if node.op == "get_attr"]
     if rest:
         raise UsageError(f"has a parameter outside of its layers: {rest[0].target}")
-    if not norms(traced):
+    if not normless and not norms(traced):
         raise UsageError("has no batch norms")
     traced.recompile()
     return traced
@@ -106,16 +132,13 @@ def _is_global_pool(traced: fx.GraphModule, node: fx.Node) -> bool:
     return shape(node)[2:] == (1, 1) and any(shape(one)[2:] != (1, 1) for one in node.all_input_nodes)
 
 
-def _exchange(traced: fx.GraphModule, name: str, part: nn.Module) -> None:
-    """Put a :class:`StatNorm` in the place of a batch norm, and refuse what Zen-Score does not know."""
-    if isinstance(part, nn.BatchNorm2d):
-        after = [child for child in part.children() if next(child.children(), None) is None]  # of timm's BatchNormAct2d
-        traced.set_submodule(name, nn.Sequential(StatNorm(part.eps), *after) if after else StatNorm(part.eps))
-    elif "norm" in type(part).__name__.lower() and not any(isinstance(one, NORMS) for one in part.modules()):
-        raise UsageError(f"is normalised by {type(part).__name__}; zen is defined for batch norms")
-    elif isinstance(part, nn.Linear):
-        raise UsageError("has linear layers before its last map; zen is defined for chains of convolutions")
-    elif not isinstance(part, LAYERS) and any(True for _ in part.parameters(recurse=False)):
+def _check(part: nn.Module) -> None:
+    """Refuse what such a chain does not have."""
+    if "norm" in type(part).__name__.lower() and not any(isinstance(one, NORMS) for one in part.modules()):
+        raise UsageError(f"is normalised by {type(part).__name__}; this score is defined for batch norms")
+    if isinstance(part, nn.Linear):
+        raise UsageError("has linear layers before its last map; this score is defined for chains of convolutions")
+    if not isinstance(part, (*LAYERS, *NORMS)) and list(part.parameters(recurse=False)):
         raise UsageError(f"has parameters of its own in {type(part).__name__}")
 
 

@@ -1,8 +1,8 @@
 r"""SNIP: :math:`\sum_\theta |\partial L / \partial \theta \cdot \theta|`.
 
 Lee et al. 2019 as a score of whole networks: Abdelfattah et al. 2021, Eq. (1). The sum is over the weights of
-convolutions and linear layers; L is the cross-entropy of one batch of
-standard normal images with random labels, on the network as it is initialised.
+convolutions and linear layers; L is the cross-entropy of one batch of standard normal images with random labels, on the
+network as it is initialised.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,47 @@
+r"""Phi-score [Lin et al. 2021]: how much the last map of the same network *without* batch norms moves with the input.
+
+.. math:: \Phi = \ln E_{x,\epsilon} \|\bar f(x) - \bar f(x + \alpha \epsilon)\|_1
+
+All else is as in :mod:`madnas.scores.zen`, whose batch norms are there to make the same number computable: without them
+the map of a deep network leaves the range of floats. Here every layer's map is divided by one number and the numbers'
+logarithms are added up, which is exact for activations that commute with it: rectifiers without an upper end. The score
+is defined for these.
+"""
+
+import torch
+from torch import nn
+
+from madnas.errors import UsageError
+from madnas.scores.bare import Rescale, bare, draw_weights
+from madnas.scores.subject import Settings, Subject
+from madnas.scores.zen import ALPHA, Draw
+
+OTHERS = (nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish, nn.Mish, nn.ELU, nn.SELU, nn.Tanh, nn.Sigmoid, nn.Hardsigmoid)
+
+
+def phi(subject: Subject, settings: Settings) -> Draw:
+    """Phi-score of a network of rectifiers: a function from a seed to one draw.
+
+    Raises:
+        UsageError: it is not defined for this network; says why.
+    """
+    network = bare(subject, normless=True)
+    others = sorted({type(part).__name__ for part in network.modules() if isinstance(part, OTHERS)})
+    if others:
+        raise UsageError(f"is defined for activations that are homogeneous, not for {', '.join(others)}")
+    network = network.to_empty(device=settings.device).to(settings.dtype)
+    scales = [part for part in network.modules() if isinstance(part, Rescale)]
+
+    @torch.no_grad()
+    def draw(seed: int) -> float:
+        generator = settings.generator(seed)
+        draw_weights(network, generator)
+        x, noise = settings.images(subject, generator), settings.images(subject, generator)
+        for part in scales:
+            part.scale = None
+        moved = (network(x) - network(x + ALPHA * noise)).abs().sum((1, 2, 3), dtype=torch.float64).mean()
+        return float(
+            torch.log(moved) + sum(torch.log(part.scale.double()) for part in scales if part.scale is not None)
+        )
+
+    return draw
