@@ -16,8 +16,8 @@ from madnas.experiments.folder import ResultsFolder, open_folder
 from madnas.experiments.recipe import Recipe
 from madnas.experiments.summary import summarise
 from madnas.experiments.training import Group, train_group
-from madnas.experiments.workers import run_tasks
 from madnas.scores.device import check_device
+from madnas.workers import run_tasks
 
 GROUP_SIZE = 16
 """Networks that a core trains together at most: more are no faster, fewer can be shared among more cores, and a killed

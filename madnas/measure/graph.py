@@ -12,6 +12,7 @@ from madnas.measure.module_count import inference
 
 SUMS = frozenset({operator.add, operator.iadd, torch.add})
 PRODUCTS = frozenset({operator.mul, operator.imul, torch.mul})
+CONCATENATIONS = frozenset({torch.cat, torch.concat})
 LAYERS = (nn.Conv2d, nn.Linear)
 
 
@@ -90,6 +91,64 @@ def ways_of_sum(node: fx.Node) -> tuple[list[fx.Node], list[fx.Node]] | str | No
 
 MAP = 4
 """Dimensions of a batch of maps."""
+
+
+def main_input(node: fx.Node) -> fx.Node | None:
+    """What a residual sum adds to, or what a gate scales: the way that has the layers; ``None`` of other nodes.
+
+    Raises:
+        UsageError: two branches of which neither is a link or a gate.
+    """
+    ways = ways_of_sum(node)
+    if isinstance(ways, str):
+        raise UsageError(f"has a {ways}")
+    if ways is not None:
+        traced = node.graph.owning_module
+        assert traced is not None
+        shortcut, branch = ways
+        if not branch or len(layers_on(traced, shortcut)) == len(layers_on(traced, branch)):
+            raise UsageError("has a sum of two branches of which neither is a residual link")
+        return branch[0]
+    if not is_product(node):
+        return None
+    maps = [part for part in node.args[:2] if isinstance(part, fx.Node) and len(shape(part)) == MAP]
+    if len(maps) < 2 or any(_is_constant(part) for part in maps):
+        return None  # a scale
+    scaled = next((one for one, other in (maps, maps[::-1]) if one in ancestors(other)), None)
+    if scaled is None:
+        raise UsageError("has a product of two maps of which neither is a gate for the other")
+    return scaled
+
+
+def _is_constant(node: fx.Node) -> bool:
+    """Whether a node does not depend on the input."""
+    return all(one.op != "placeholder" for one in {node, *ancestors(node)})
+
+
+def last_map(traced: fx.GraphModule) -> fx.Node:
+    """The map before the global pooling.
+
+    Raises:
+        UsageError: there is none.
+    """
+    (output,) = (node for node in traced.graph.nodes if node.op == "output")
+    last = output.args[0]
+    while isinstance(last, fx.Node) and (len(shape(last)) != MAP or _is_global_pool(traced, last)):
+        last = next(iter(last.all_input_nodes), None)
+    if not isinstance(last, fx.Node):
+        raise UsageError("has no map of features before its classifier")
+    return last
+
+
+def _is_global_pool(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node pools globally, or only follows such a pooling."""
+    if node.op == "call_module":
+        part = traced.get_submodule(str(node.target))
+        return isinstance(part, POOLS) or type(part).__name__ == "SelectAdaptivePool2d"
+    return shape(node)[2:] == (1, 1) and any(shape(one)[2:] != (1, 1) for one in node.all_input_nodes)
+
+
+POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Identity)
 
 
 def shape(node: fx.Node) -> tuple[int, ...]:

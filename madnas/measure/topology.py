@@ -9,10 +9,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import fx, nn
 
-from madnas.measure.graph import ancestors, in_chs_of, is_depthwise, layers_on, shape, side_of, trace, ways_of_sum
+from madnas.measure.graph import (
+    CONCATENATIONS,
+    ancestors,
+    in_chs_of,
+    is_depthwise,
+    layers_on,
+    shape,
+    side_of,
+    trace,
+    ways_of_sum,
+)
 from madnas.theory.nn_mass import (
     addition_density,
     basic_block_mass,
@@ -143,7 +152,7 @@ def _dense_cells(traced: fx.GraphModule, left_out: Counter[str]) -> Iterator[Blo
     """Cells whose layers take the concatenation of all maps before them."""
     longest: dict[fx.Node, list[fx.Node]] = {}
     for node in traced.graph.nodes:
-        if node.op == "call_function" and node.target in (torch.cat, torch.concat):
+        if node.op == "call_function" and node.target in CONCATENATIONS:
             maps = [part for part in node.args[0] if isinstance(part, fx.Node)]
             if len(maps) > len(longest.get(maps[0], ())):
                 longest[maps[0]] = maps

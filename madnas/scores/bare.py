@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from madnas.errors import UsageError
-from madnas.measure.graph import LAYERS, MAP, ancestors, is_product, layers_on, shape, trace, ways_of_sum
+from madnas.measure.graph import CONCATENATIONS, LAYERS, last_map, main_input, trace
 from madnas.scores.subject import Subject
 
 
@@ -33,7 +33,6 @@ class StatNorm(nn.Module):
 
 
 NORMS = (nn.BatchNorm2d, StatNorm)
-POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 class Rescale(nn.Module):
@@ -68,9 +67,10 @@ def bare(subject: Subject, normless: bool = False) -> fx.GraphModule:
     with torch.device("meta"):
         module = subject.make()
     traced = trace(module, subject.input)
+    last = last_map(traced)
     for node in list(traced.graph.nodes):
         _cut(node)
-    _end_at_last_map(traced)
+    _end_at(last, traced)
     for name, part in list(traced.named_modules()):
         _check(part)
         if isinstance(part, nn.BatchNorm2d):
@@ -90,46 +90,19 @@ def bare(subject: Subject, normless: bool = False) -> fx.GraphModule:
 
 def _cut(node: fx.Node) -> None:
     """Take a residual sum's or a gate's place with what it adds to or scales."""
-    ways = ways_of_sum(node)
-    if isinstance(ways, str):
-        raise UsageError(f"has a {ways}")
-    if ways is not None:
-        shortcut, branch = ways
-        traced = node.graph.owning_module
-        assert traced is not None
-        if not branch or len(layers_on(traced, shortcut)) == len(layers_on(traced, branch)):
-            raise UsageError("has a sum of two branches of which neither is a residual link")
-        node.replace_all_uses_with(branch[0])
-    elif is_product(node):
-        maps = [part for part in node.args[:2] if isinstance(part, fx.Node) and len(shape(part)) == MAP]
-        if len(maps) == 2:
-            scaled = next((one for one, other in (maps, maps[::-1]) if one in ancestors(other)), None)
-            if scaled is None:
-                raise UsageError("has a product of two maps of which neither is a gate for the other")
-            node.replace_all_uses_with(scaled)
-    elif node.op == "call_function" and node.target in (torch.cat, torch.concat):
+    kept = main_input(node)
+    if kept is not None:
+        node.replace_all_uses_with(kept)
+    elif node.op == "call_function" and node.target in CONCATENATIONS:
         raise UsageError("has concatenations and so is no chain of layers")
 
 
-def _end_at_last_map(traced: fx.GraphModule) -> None:
-    """Make the map before the global pooling the output, and drop what is behind it."""
+def _end_at(last: fx.Node, traced: fx.GraphModule) -> None:
+    """Make a node the output, and drop what is behind it."""
     (output,) = (node for node in traced.graph.nodes if node.op == "output")
-    last = output.args[0]
-    while isinstance(last, fx.Node) and (len(shape(last)) != MAP or _is_global_pool(traced, last)):
-        last = next(iter(last.all_input_nodes), None)
-    if not isinstance(last, fx.Node):
-        raise UsageError("has no last map of features")
     output.args = (last,)
     traced.graph.eliminate_dead_code()
     traced.delete_all_unused_submodules()
-
-
-def _is_global_pool(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node pools globally, or only follows such a pooling."""
-    if node.op == "call_module":
-        part = traced.get_submodule(str(node.target))
-        return isinstance(part, (*POOLS, nn.Dropout, nn.Identity)) or type(part).__name__ == "SelectAdaptivePool2d"
-    return shape(node)[2:] == (1, 1) and any(shape(one)[2:] != (1, 1) for one in node.all_input_nodes)
 
 
 def _check(part: nn.Module) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from madnas.errors import DataError, MadnasError
-from madnas.experiments.workers import run_tasks
+from madnas.workers import run_tasks
 
 
 def work(task, report):
@@ -60,7 +60,7 @@ def work_for_ever(task, report):
 
 
 FOR_EVER = """
-from madnas.experiments.workers import run_tasks
+from madnas.workers import run_tasks
 from tests.experiments.test_workers import work_for_ever
 
 if __name__ == "__main__":
