@@ -129,26 +129,34 @@ def last_map(traced: fx.GraphModule) -> fx.Node:
     """The map before the global pooling.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or something else than maps is processed behind it.
     """
     (output,) = (node for node in traced.graph.nodes if node.op == "output")
-    last = output.args[0]
-    while isinstance(last, fx.Node) and (len(shape(last)) != MAP or _is_global_pool(traced, last)):
-        last = next(iter(last.all_input_nodes), None)
-    if not isinstance(last, fx.Node):
+    if not isinstance(output.args[0], fx.Node):
+        raise UsageError("gives out several tensors")
+    way = way_back(output.args[0])
+    pooled = next((node for node in reversed(way) if _is_global_pool(traced, node)), None)
+    last = way[0] if pooled is None else next(one for one in way[way.index(pooled) + 1 :] if len(shape(one)) == MAP)
+    if len(shape(last)) != MAP:
         raise UsageError("has no map of features before its classifier")
+    tokens = next((node for node in way[: way.index(last)] if len(shape(node)) == MAP - 1), None)
+    if tokens is not None:
+        raise UsageError(f"processes tokens, which are no maps, at {tokens.name}")
     return last
 
 
 def _is_global_pool(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node pools globally, or only follows such a pooling."""
+    """Whether a node makes one pixel, or a vector, of a map."""
+    before = [one for one in node.all_input_nodes if len(shape(one)) == MAP]
+    if not before:
+        return False
     if node.op == "call_module":
         part = traced.get_submodule(str(node.target))
         return isinstance(part, POOLS) or type(part).__name__ == "SelectAdaptivePool2d"
-    return shape(node)[2:] == (1, 1) and any(shape(one)[2:] != (1, 1) for one in node.all_input_nodes)
+    return 0 < len(shape(node)) < MAP or (shape(node)[2:] == (1, 1) and shape(before[0])[2:] != (1, 1))
 
 
-POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Identity)
+POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 def shape(node: fx.Node) -> tuple[int, ...]:
