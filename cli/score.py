@@ -1,51 +1,124 @@
-"""``madnas score``: structural scores of any network."""
+"""``madnas score``: structural and zero-cost scores of any network."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+RANDOM = "Scores at initialisation"
+OUTPUT = "Output"
+
 
 def score(
     targets: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="TARGET...",
-            help="Named networks, spec files (.yaml), results of 'madnas design --json', TinyNAS structure files, or "
-            "timm/NAME for a timm model, whose NN-Mass comes from its trace.",
+            show_default=False,
+            help="Named networks, spec files (.yaml), results of 'madnas design --json', TinyNAS or PlainNet structure "
+            "files, any model of timm (timm/NAME) or torchvision (torchvision/NAME).",
         ),
-    ],
+    ] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Side of the square input in pixels; default: the network's own.")
     ] = None,
     verify: Annotated[bool, typer.Option(help="Build the module and recount it with fvcore (imports torch).")] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Score the networks of a table 'network,accuracy', and say how well every score ranks them "
+            "(Kendall, Spearman, bootstrap intervals), beside params and MACs.",
+        ),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the scores, a line each.")] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Scores at initialisation besides those in closed form: ldi (of MLPs). Imports torch."),
+        typer.Option(help="Further scores, such as zen,synflow (see --list).", rich_help_panel=RANDOM),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Draws of weights and inputs for each of --metrics.")] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of the first draw.")] = 0,
-    device: Annotated[str, typer.Option(help="Where --metrics are computed: cpu or cuda.")] = "cpu",
-    json: Annotated[bool, typer.Option(help="Print one JSON document and nothing else.")] = False,
-) -> None:
+    repeats: Annotated[int, typer.Option(help="Draws of weights and inputs for each.", rich_help_panel=RANDOM)] = 8,
+    batch_size: Annotated[int, typer.Option(help="Images of a batch.", rich_help_panel=RANDOM)] = 16,
+    seed: Annotated[int, typer.Option(help="Seed of the first draw.", rich_help_panel=RANDOM)] = 0,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda (all that there are) or cuda:1.", rich_help_panel=RANDOM)
+    ] = "cpu",
+    dtype: Annotated[
+        str, typer.Option(help="float32, float64, bfloat16 or float16.", rich_help_panel=RANDOM)
+    ] = "float32",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes, a target each. Default: one for every core or GPU.", rich_help_panel=RANDOM),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="JSON lines, one as soon as a target is done; the same command goes on "
+                     "where it stopped.", rich_help_panel=OUTPUT),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a table.", rich_help_panel=OUTPUT)] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the scores (.png, .svg or .pdf).", rich_help_panel=OUTPUT)
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace files that exist.", rich_help_panel=OUTPUT)] = False,
+    json: Annotated[
+        bool, typer.Option(help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:  # fmt: skip
     """Score networks: params, MACs, layers, average width, rho, entropy per stage and NN-Mass, in closed form.
 
+    With --metrics also zero-cost scores at initialisation: mean, standard deviation and number of draws.
+
     Examples:
-    - madnas score net.yaml resnet50 deepmad-r18
+    - madnas score net.yaml resnet50 timm/mnasnet_100
+    - madnas score resnet18 resnet50 --metrics zen,synflow --repeats 8
+    - madnas score nets/*.yaml --metrics zen -o scores.jsonl --csv scores.csv
+    - madnas score --against accuracies.csv --metrics zen,naswot --plot ranks.png
     - madnas score deepmad-29m --verify
-    - madnas score mlp.yaml --metrics ldi --repeats 8
     """
     from madnas.errors import UsageError
-    from madnas.report.scores import score_document
+    from madnas.report.scores import score_document, score_table
+    from madnas.scores.evaluate import Request
 
     from . import score_report as show
     from .console import print_json
+    from .outputs import Outputs
 
+    if list_:
+        show.print_list(json)
+        return
+    if bool(targets) == (against is not None):
+        raise UsageError("give TARGETs or --against, and not both", hint="madnas score --help")
     if resolution is not None and not 1 <= resolution <= 16384:
         raise UsageError(f"--resolution: from 1 to 16384, got {resolution}")
-    names = show.metric_names(metrics, repeats, seed)
-    scored = [show.score_target(target, resolution, verify, names, repeats, seed, device) for target in targets]
+    names = show.metric_names(metrics)
+    show.check_numbers(repeats, seed, batch_size, workers, dtype)
+    files = Outputs(None, csv, plot, force)
+    files.check()
+    accuracies: list[float] = []
+    words = list(targets or [])
+    if against is not None:
+        from madnas.report.ranks import read_accuracies
+
+        table = read_accuracies(against)
+        words, accuracies = [word for word, _ in table], [accuracy for _, accuracy in table]
+    requests = [
+        Request(word, tuple(names), repeats, seed, batch_size, resolution, device, dtype, verify) for word in words
+    ]
+    results = show.score_all(requests, workers, output, force, quiet=json)
+    ranks = None
+    if accuracies:
+        from madnas.report.ranks import rank
+
+        ranks = rank(results, accuracies, seed)
+    figure = None
+    if plot is not None:
+        from madnas.report.score_plot import draw_against, draw_scores
+
+        figure = draw_scores(results, names) if ranks is None else draw_against(results, accuracies, ranks)
+    files.write(None, score_table(results), figure)
     if json:
-        print_json(score_document(scored))
+        print_json(score_document(results, ranks))
+    elif ranks is not None:
+        show.print_ranks(results, ranks)
     else:
-        show.print_scores(scored)
-    show.fail_on_mismatch(scored)
+        show.print_scores(results, names)
+    show.fail_on_mismatch(results)

@@ -1,30 +1,32 @@
-"""What ``madnas score`` shows."""
+"""What ``madnas score`` runs and shows."""
 
-from collections import Counter
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from madnas.errors import MadnasError, UsageError
-from madnas.network.analyse import analyse
-from madnas.network.count import count
-from madnas.network.expand import at_resolution
-from madnas.network.mass import nn_mass
 from madnas.network.named import unknown_name
-from madnas.network.spec import NetworkSpec
-from madnas.network.target import resolve
-from madnas.network.timm_names import PREFIX, timm_spec
-from madnas.report.scores import Scored, Traced
+from madnas.scores.catalogue import CLOSED_FORM, DTYPES, ON_REQUEST
+from madnas.scores.evaluate import Request, evaluate
+from madnas.scores.journal import Journal, key_of
+from madnas.scores.targets import find
 from madnas.units import short_quantity
 
-from .console import stdout
+from .console import print_json, stdout
+from .progress import status
 from .tables import new_table
 
-if TYPE_CHECKING:
-    from madnas.scores.registry import Measured
+FEW = 8
+"""Targets whose stages are shown."""
+
+MANY = 4
+"""Metrics beyond which they are rows and the targets columns."""
 
 
 class MismatchError(MadnasError):
@@ -33,181 +35,237 @@ class MismatchError(MadnasError):
     exit_code = 1
 
 
-METRICS = ("ldi",)
-"""Scores of a module, as :mod:`madnas.scores.registry` has them; told here so that help and errors need no torch."""
-
-
-CLOSED_FORM = ("params", "macs", "activations", "layers", "width", "rho", "entropy", "objective", "nn-mass", "density",
-               "units")  # fmt: skip
-"""Scores that are always there, and may be asked for as well."""
-
-
-def metric_names(text: str | None, repeats: int, seed: int) -> list[str]:
-    """The metrics of a comma-separated list.
+def metric_names(text: str | None) -> list[str]:
+    """The metrics of a comma-separated list that have to be computed.
 
     Raises:
-        UsageError: an unknown one, or an impossible number of draws.
+        UsageError: an unknown one.
     """
     names = [] if text is None else [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in (*METRICS, *CLOSED_FORM):
-            raise unknown_name("metric", name, (*METRICS, *CLOSED_FORM))
+        if name not in CLOSED_FORM and name not in ON_REQUEST:
+            raise unknown_name("metric", name, (*CLOSED_FORM, *ON_REQUEST))
+    return [name for name in dict.fromkeys(names) if name in ON_REQUEST]
+
+
+def check_numbers(repeats: int, seed: int, batch_size: int, workers: int | None, dtype: str) -> None:
+    """Refuse impossible settings.
+
+    Raises:
+        UsageError: names the option.
+    """
     if not 1 <= repeats <= 100_000:
         raise UsageError(f"--repeats: from 1 to 100000, got {repeats}")
     if not 0 <= seed < 2**62:
         raise UsageError(f"--seed: a whole number from 0, got {seed}")
-    return [name for name in dict.fromkeys(names) if name in METRICS]
+    if not 2 <= batch_size <= 100_000:
+        raise UsageError(f"--batch-size: from 2 to 100000, got {batch_size}", "batch norms need two images")
+    if workers is not None and not 1 <= workers <= 1024:
+        raise UsageError(f"--workers: from 1 to 1024, got {workers}")
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype: unknown {dtype[:60]!r}", f"known: {', '.join(DTYPES)}")
 
 
-def score_target(
-    target: str,
-    resolution: int | None,
-    verify: bool,
-    metrics: Sequence[str] = (),
-    repeats: int = 8,
-    seed: int = 0,
-    device: str = "cpu",
-) -> Scored | Traced:
-    """Score one target; with ``verify`` recount it on the built module; timm's others from their trace."""
-    if target.startswith(PREFIX) and timm_spec(target) is None:
-        if verify or metrics:
-            raise UsageError(f"{target}: no spec describes it, so --verify and --metrics have nothing to work on")
-        return _trace(target, resolution)
-    spec = resolve(target)
-    if resolution is not None:
-        if spec.is_mlp:
-            raise UsageError(f"--resolution: {target} is an MLP, whose input has no resolution")
-        spec = at_resolution(spec, resolution)
-    verification = None
-    if verify:
-        from madnas.measure.verify import verify as recount
-
-        verification = recount(spec)
-    measured, failed = _measure(spec, metrics, repeats, seed, device) if metrics else ({}, {})
-    return Scored(target, spec, count(spec), analyse(spec), nn_mass(spec), measured, failed, verification)
-
-
-def _trace(target: str, resolution: int | None) -> Traced:
-    """Costs and topology of a timm model, from its module.
+def score_all(
+    requests: Sequence[Request], workers: int | None, output: Path | None, force: bool, quiet: bool
+) -> list[dict[str, Any]]:
+    """Score every target, in as many processes as there are cores or GPUs; what the file has is not computed again.
 
     Raises:
-        UsageError: timm has no such model, or it cannot be traced or take this input.
+        UsageError: a target that names nothing, before any work; a file that is none of ours.
     """
-    import timm
+    targets = [find(request.word) for request in requests]
+    measures = any(request.metrics for request in requests)
+    if measures:
+        from madnas.scores.device import check_device
 
-    from madnas.measure.module_count import count_module
-    from madnas.measure.topology import topology
+        check_device(requests[0].device)
+    journal = Journal(output, force) if output is not None else None
+    keys = [key_of(*pair) if journal else "" for pair in zip(requests, targets, strict=True)]
+    found = {place: journal.lines[key] for place, key in enumerate(keys) if journal and key in journal.lines}
+    todo = [place for place in range(len(requests)) if place not in found]
+    heavy = measures or any(target.spec is None for target in targets)
+    tasks = _placed([requests[place] for place in todo], _processes(workers, requests[0].device) if heavy else 1)
+    with status(quiet) as say:
 
-    name = target.removeprefix(PREFIX)
-    if not timm.is_model(name.partition(".")[0]):
-        raise unknown_name("timm model", name, timm.list_models())
-    model: Any = timm.create_model(name)
-    channels, height, width = model.default_cfg["input_size"]
-    shape = (channels, height, width) if resolution is None else (channels, resolution, resolution)
-    found = topology(model, shape)
-    return Traced(target, shape, count_module(model, shape), found)
+        def progress(index: int, share: float) -> None:
+            say(f"{len(found)} of {len(requests)} targets scored; {requests[todo[index]].word} {share:.0%}")
 
+        def done(index: int, result: dict[str, Any]) -> None:
+            place = todo[index]
+            found[place] = result
+            if journal is not None:
+                journal.add(keys[place], result)
+            say(f"{len(found)} of {len(requests)} targets scored")
 
-def _measure(
-    spec: NetworkSpec, metrics: Sequence[str], repeats: int, seed: int, device: str
-) -> "tuple[dict[str, Measured], dict[str, str]]":
-    """Scores of the built module, and why there is none where it is not defined."""
-    from madnas.scores.device import check_device
-    from madnas.scores.registry import measure
+        from madnas.workers import run_tasks
 
-    check_device(device)
-    measured, failed = {}, {}
-    for name in metrics:
-        try:
-            measured[name] = measure(spec, name, repeats, seed, device)
-        except UsageError as error:
-            failed[name] = str(error)
-    return measured, failed
+        run_tasks(
+            evaluate, tasks, min(_processes(workers, requests[0].device), len(tasks)) if heavy else 1, progress, done
+        )
+    return [found[place] for place in range(len(requests))]
 
 
-def print_scores(results: list[Scored | Traced]) -> None:
-    """The scores for people: a row a target, then the stages of each."""
-    console = stdout()
-    traced = [one for one in results if isinstance(one, Traced)]
-    if traced:
-        console.print(_traced_table(traced))
-        for other in traced:
-            for name, reason in other.failed.items():
-                console.print(f"{escape(other.target)}: {name} {reason}")
-    scored = [one for one in results if isinstance(one, Scored)]
-    if not scored:
+def _processes(workers: int | None, device: str) -> int:
+    """Processes: as many as asked for, else one for every core, or for every GPU of ``cuda``."""
+    if workers is not None:
+        return workers
+    if device == "cpu":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if device == "cuda":
+        import torch
+
+        return max(1, torch.cuda.device_count())
+    return 1
+
+
+def _placed(requests: list[Request], processes: int) -> list[Request]:
+    """Requests with the device and threads that each will have: GPUs in turn; one thread beside other processes."""
+    if not requests or processes <= 1 or len(requests) == 1:
+        return requests
+    if requests[0].device == "cuda":
+        import torch
+
+        gpus = torch.cuda.device_count()
+        return [replace(request, device=f"cuda:{place % gpus}") for place, request in enumerate(requests)]
+    return [replace(request, single_thread=True) for request in requests]
+
+
+def print_list(json: bool) -> None:
+    """Every score with a line on what it is."""
+    rows = {name: (summary, "closed form") for name, summary in CLOSED_FORM.items()}
+    rows |= {name: (entry.summary, "on request") for name, entry in ON_REQUEST.items()}
+    if json:
+        scores = [{"name": name, "summary": summary, "kind": kind} for name, (summary, kind) in rows.items()]
+        print_json({"schema": "madnas/score-list/1", "scores": scores})
         return
-    verified = any(one.verification is not None for one in scored)
-    columns = ["target", "params", "MACs", "layers", "width", "rho", "entropy", "objective"]
-    table = new_table(*columns, *(["recount"] if verified else []))
-    for one in scored:
-        row = [
-            escape(one.target), short_quantity(one.counts.params), short_quantity(one.counts.macs),
-            str(one.counts.layers),
-            f"{one.structure.width:.1f}", f"{one.structure.rho:.4f}", f"{one.structure.weighted_entropy():,.1f}",
-            f"{one.structure.objective():,.1f}",
-        ]  # fmt: skip
-        if one.verification is not None:
-            row.append("equal" if not one.verification.mismatches else "DIFFERS")
-        table.add_row(*row)
-    console.print(table)
-    console.print(_topology(scored))
-    for one in scored:
-        for name, reason in one.failed.items():
-            console.print(f"{escape(one.target)}: no {name}: {reason}")
-    for one in scored:
+    table = new_table("name", "summary")
+    for name, (summary, kind) in rows.items():
+        table.add_row(name, summary + ("" if kind == "on request" else "; always there"))
+    stdout().print(table)
+    stdout().print("Those that are not always there are computed with --metrics NAME,NAME.")
+
+
+def print_scores(results: list[dict[str, Any]], metrics: Sequence[str]) -> None:
+    """The scores for people: what is in closed form, what was measured, then the stages of each."""
+    console = stdout()
+    console.print(_structure_table(results))
+    if metrics:
+        console.print(_metric_table(results, metrics))
+        most = max(
+            (result["scores"][name]["n"] for result in results for name in metrics if name in result["scores"]),
+            default=1,
+        )
+        if most > 1:
+            console.print(f"mean ± standard deviation of {most} draws of weights and inputs")
+    for result in results:
+        for name, reason in result["failed"].items():
+            console.print(f"{escape(result['target'])}: no {name}: {escape(reason)}", highlight=False)
+    for result in results if len(results) <= FEW else []:
+        if not result["stages"]:
+            continue
         stages = new_table("stage", "map", "out", "layers", "rho", "entropy (nats)")
-        for number, stage in enumerate(one.structure.stages, 1):
+        for number, stage in enumerate(result["stages"], 1):
             stages.add_row(
-                str(number), f"{stage.resolution:g}", str(int(stage.out_chs)), str(int(stage.depth)),
-                f"{stage.rho:.4f}", f"{stage.entropy:,.2f}",
+                str(number), f"{stage['resolution']:g}", str(stage["out"]), str(stage["layers"]),
+                f"{stage['rho']:.4f}", f"{stage['entropy']:,.2f}",
             )  # fmt: skip
-        console.print(Text.assemble((one.target, "bold"), "  stages"))
+        console.print(Text.assemble((result["target"], "bold"), "  stages"))
         console.print(stages)
-    alone = ", nothing for a single stage" if any(len(one.structure.stages) == 1 for one in scored) else ""
+    if len(results) > FEW:
+        console.print("the stages of so many targets are in --json and in the file of -o")
     console.print(
-        "entropy: stage entropies weighted 1, ..., 1, 8; "
-        f"objective: minus 10 exp(variance of depths){alone}  (DeepMAD Eq. 5)"
+        "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths), nothing for a "
+        "single stage (DeepMAD Eq. 5)",
     )
 
 
-def _traced_table(traced: list[Traced]) -> Table:
-    """Networks that only their module is known of."""
-    table = new_table("target", "params", "MACs", "NN-Mass", "density", "blocks")
-    for one in traced:
-        mass = [f"{one.topology.mass:,.1f}", f"{one.topology.density:.4f}"] if one.topology.blocks else ["-", "-"]
-        kinds = Counter(block.kind for block in one.topology.blocks)
-        blocks = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none known"
-        counts = [short_quantity(one.counts.params), short_quantity(one.counts.macs)]
-        table.add_row(escape(one.target), *counts, *mass, blocks)
+FORMATS = {
+    "layers": "{:d}", "width": "{:.1f}", "rho": "{:.4f}", "entropy": "{:,.1f}", "objective": "{:,.1f}",
+    "nn-mass": "{:,.1f}", "density": "{:.4f}", "units": "{:,d}",
+}  # fmt: skip
+"""How scores in closed form are written, params and MACs aside."""
+
+
+def _structure_table(results: list[dict[str, Any]]) -> Table:
+    columns = {"params": "params", "macs": "MACs"} | {name: name for name in FORMATS} | {"nn-mass": "NN-Mass"}
+    verified = any("verified" in result for result in results)
+    table = new_table("target", *columns.values(), *(["recount"] if verified else []))
+    for result in results:
+        cells = [escape(result["target"])]
+        for name in columns:
+            score = result["scores"].get(name)
+            if score is None:
+                cells.append("-")
+            elif name in FORMATS:
+                cells.append(FORMATS[name].format(score["value"]))
+            else:
+                cells.append(short_quantity(score["value"]))
+        if "verified" in result:
+            cells.append("equal" if result["verified"]["matches"] else "DIFFERS")
+        table.add_row(*cells)
     return table
 
 
-def _topology(scored: list[Scored]) -> Table:
-    """NN-Mass and what was measured on the module."""
-    metrics = list(dict.fromkeys(name for one in scored for name in (*one.measured, *one.failed)))
-    table = new_table("target", "NN-Mass", "density", "non-linear units", *metrics)
-    for one in scored:
-        cells = [escape(one.target), f"{one.mass.mass:,.1f}", f"{one.mass.density:.4f}", f"{int(one.mass.units):,}"]
-        table.add_row(*cells, *[_cell(one, name) for name in metrics])
+def _metric_table(results: list[dict[str, Any]], metrics: Sequence[str]) -> Table:
+    """What was measured, beside the baselines that a proxy has to beat."""
+    baselines = {"params": "params", "macs": "MACs"}
+    cell = {
+        (result["target"], name): short_quantity(result["scores"][name]["value"])
+        for result in results
+        for name in baselines
+    }
+    cell |= {(result["target"], name): _measured(result, name) for result in results for name in metrics}
+    if len(metrics) <= MANY:
+        table = new_table("target", *baselines.values(), *metrics)
+        for result in results:
+            table.add_row(escape(result["target"]), *(cell[result["target"], name] for name in (*baselines, *metrics)))
+        return table
+    table = new_table("name", *(escape(result["target"]) for result in results))
+    for name in (*baselines, *metrics):
+        table.add_row(baselines.get(name, name), *(cell[result["target"], name] for result in results))
     return table
 
 
-def _cell(one: Scored, name: str) -> str:
-    if name not in one.measured:
+def _measured(result: dict[str, Any], name: str) -> str:
+    score = result["scores"].get(name)
+    if score is None:
         return "-"
-    found = one.measured[name]
-    return f"{found.value:.4f} ± {found.std:.4f} (n {found.n})"
+    value, std, n = score["value"], score["std"], score["n"]
+    return f"{value:.6g}" if n == 1 else f"{value:.6g} ± {std:.2g}"
 
 
-def fail_on_mismatch(results: list[Scored | Traced]) -> None:
+def print_ranks(results: list[dict[str, Any]], ranks: dict[str, Any]) -> None:
+    """How every score ranks the networks beside their accuracies."""
+    console = stdout()
+    table = new_table("name", "networks", "Kendall tau", "95 % interval", "Spearman rho", "95 % interval")
+    for name, row in ranks["scores"].items():
+        cells = []
+        for kind in ("kendall", "spearman"):
+            found = row[kind]
+            known = found["value"] is not None
+            cells.append(f"{found['value']:.3f}" if known else "-")
+            cells.append(f"{found['low']:.3f} to {found['high']:.3f}" if known else "all alike")
+        table.add_row(name, str(row["n"]), *cells)
+    console.print(table)
+    for result in results:
+        for name, reason in result["failed"].items():
+            console.print(f"{escape(result['target'])}: no {name}: {escape(reason)}", highlight=False)
+    lower = [name for name, entry in ON_REQUEST.items() if entry.lower_is_better and name in ranks["scores"]]
+    told = f"; a good {', '.join(lower)} is low, so its correlation should be negative" if lower else ""
+    console.print(
+        f"intervals: {ranks['resamples']} bootstrap resamples of the {ranks['n']} networks; params and MACs are the "
+        f"baselines that a score has to beat{told}"
+    )
+
+
+def fail_on_mismatch(results: list[dict[str, Any]]) -> None:
     """Raise if a recount differed.
 
     Raises:
         MismatchError: names every difference.
     """
-    scored = [one for one in results if isinstance(one, Scored)]
-    wrong = [f"{one.target}: {m}" for one in scored if one.verification for m in one.verification.mismatches]
+    wrong = [f"{one['target']}: {m}" for one in results if "verified" in one for m in one["verified"]["mismatches"]]
     if wrong:
         raise MismatchError(
             "closed form and built module disagree: " + "; ".join(wrong), "this is a bug, please report it"

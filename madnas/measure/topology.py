@@ -88,7 +88,11 @@ def topology(module: nn.Module, input_shape: tuple[int, ...]) -> Topology:
     >>> len(found.blocks), found.mass, found.left_out
     (8, 3392.0, {})
     """
-    traced = trace(module, input_shape)
+    return topology_of(trace(module, input_shape))
+
+
+def topology_of(traced: fx.GraphModule) -> Topology:
+    """The same of a graph that was traced already."""
     left_out: Counter[str] = Counter()
     blocks = list(_residual_blocks(traced, left_out)) + list(_dense_cells(traced, left_out))
     return Topology(tuple(blocks), dict(left_out))

@@ -24,8 +24,8 @@ def loss_of(module: nn.Module, images: Tensor, generator: torch.Generator) -> Te
     logits = module(images)
     if logits.ndim != 2:
         raise UsageError(f"gives out a tensor of {logits.ndim} dimensions, not logits")
-    labels = torch.randint(logits.shape[1], (len(logits),), generator=generator, device=logits.device)
-    return F.cross_entropy(logits, labels)
+    labels = torch.randint(logits.shape[1], (len(logits),), generator=generator)
+    return F.cross_entropy(logits, labels.to(logits.device))
 
 
 def weights_and_loss(subject: Subject, settings: Settings, seed: int) -> tuple[list[Tensor], Tensor]:

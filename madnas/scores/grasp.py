@@ -21,6 +21,6 @@ def grasp(subject: Subject, settings: Settings) -> Callable[[int], float]:
         gradients = torch.autograd.grad(loss, weights, create_graph=True)
         product = torch.stack([(gradient * gradient.detach()).sum() for gradient in gradients]).sum()
         curved = torch.autograd.grad(product, weights)
-        return -sum(float((one * weight).double().sum()) for one, weight in zip(curved, weights, strict=True))
+        return -sum(float((one * weight.detach()).double().sum()) for one, weight in zip(curved, weights, strict=True))
 
     return draw

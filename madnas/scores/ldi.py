@@ -8,7 +8,8 @@ down; here it is what autograd says.
 It is defined for MLPs. The first layer, whose size depends on the data, and the classifier do not count.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from madnas.errors import UsageError
 from madnas.models.network import MadNet
+from madnas.scores.subject import Settings, Subject, fresh
 
 SAMPLES = 100
 """Inputs over which singular values are pooled."""
@@ -39,6 +41,24 @@ class Isometry:
     number: int
 
 
+def ldi(subject: Subject, settings: Settings) -> Callable[[int], float]:
+    """LDI of an MLP: a function from a seed to one draw.
+
+    Raises:
+        UsageError: not an MLP that madnas built.
+    """
+    if subject.spec is None or not subject.spec.is_mlp:
+        raise UsageError("is defined for MLPs, whose layers have Jacobians of their own")
+
+    def draw(seed: int) -> float:
+        model = fresh(subject, settings, seed)
+        assert isinstance(model, MadNet)
+        inputs = replace(settings, batch_size=SAMPLES).images(subject, settings.generator(seed))
+        return isometry(model, inputs).mean
+
+    return draw
+
+
 def isometry(model: MadNet, inputs: Tensor) -> Isometry:
     """The LDI of an MLP as it is, usually at initialisation.
 
@@ -56,10 +76,10 @@ def isometry(model: MadNet, inputs: Tensor) -> Isometry:
     True
     """
     if not model.spec.is_mlp:
-        raise UsageError("ldi is defined for MLPs, whose layers have Jacobians of their own")
+        raise UsageError("is defined for MLPs, whose layers have Jacobians of their own")
     found = [values for chunk in inputs.split(CHUNK) for values in _singular_values(model, chunk)]
     if not found:
-        raise UsageError("ldi needs two layers at least")
+        raise UsageError("needs two layers at least")
     pooled = torch.cat([values.flatten() for values in found])
     return Isometry(float(pooled.mean()), float(pooled.std(correction=0)), pooled.numel())
 

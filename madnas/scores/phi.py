@@ -35,7 +35,7 @@ def phi(subject: Subject, settings: Settings) -> Draw:
     @torch.no_grad()
     def draw(seed: int) -> float:
         generator = settings.generator(seed)
-        draw_weights(network, generator)
+        draw_weights(network, torch.Generator(settings.device).manual_seed(seed))  # millions: on the device
         x, noise = settings.images(subject, generator), settings.images(subject, generator)
         for part in scales:
             part.scale = None

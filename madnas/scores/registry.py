@@ -1,16 +1,20 @@
-"""Scores of a module at initialisation by name: what each is, and how often it is drawn."""
+"""Scores by name, drawn as often as asked; what is not defined, not finite or too large fails with its reason."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from statistics import fmean, stdev
 
 import torch
 
-from madnas.models.network import MadNet
-from madnas.models.registry import build
-from madnas.network.spec import NetworkSpec
+from madnas.errors import UsageError
+from madnas.scores.catalogue import ON_REQUEST
 from madnas.scores.device import check_device
-from madnas.scores.ldi import SAMPLES, isometry
+from madnas.scores.subject import Settings, Subject
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+"""How torch says that memory ended, on GPU and CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +32,41 @@ class Measured:
     n: int
 
 
-def _ldi(model: MadNet, generator: torch.Generator) -> float:
-    inputs = torch.randn(SAMPLES, *model.spec.input, generator=generator)
-    return isometry(model, inputs.to(next(model.parameters()).device)).mean
-
-
-SCORES: dict[str, tuple[Callable[[MadNet, torch.Generator], float], str]] = {
-    "ldi": (_ldi, "mean singular value of an MLP's layerwise Jacobians (NN-Mass, Section 3.3)"),
-}
-"""Every score: a function of a freshly built module, on any device, and a source of random inputs, on the CPU; and what
-it is in a line."""
-
-
-def measure(spec: NetworkSpec, name: str, repeats: int = 8, seed: int = 0, device: str = "cpu") -> Measured:
+def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settings: Settings | None = None) -> Measured:
     """Draw weights and inputs so many times and score each.
 
-    All is drawn on the CPU, so that a draw is the same on every device.
-
     Args:
-        spec: the network.
-        name: one of :data:`SCORES`.
+        subject: the network.
+        name: one of :data:`~madnas.scores.catalogue.ON_REQUEST`.
         repeats: draws, at least 1.
         seed: of the first draw; the others follow.
-        device: where scores are computed: ``cpu`` or ``cuda``.
+        settings: batch size, device and precision.
 
     Raises:
-        UsageError: the score is not defined for this network; an unknown device, or no GPU.
+        UsageError: the score is not defined for this network, or not finite, or memory ended; an unknown device.
+
+    >>> from madnas.network.named import get
+    >>> from madnas.scores.subject import subject_of
+    >>> measure(subject_of(get("resnet20")), "zen", repeats=2).n
+    2
     """
-    check_device(device)
-    values = []
-    for draw in range(seed, seed + repeats):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(draw)
-            model = build(spec)
-        assert isinstance(model, MadNet)
-        values.append(SCORES[name][0](model.to(device), torch.Generator().manual_seed(draw)))
+    settings = settings or Settings()
+    check_device(settings.device)
+    module, function = ON_REQUEST[name].place.split(":")
+    score: Callable[[Subject, Settings], Callable[[int], float]]
+    score = getattr(import_module(f"madnas.scores.{module}"), function)
+    try:
+        draw = score(subject, settings)
+        values = [_finite(draw(place), place) for place in range(seed, seed + repeats)]
+    except (torch.OutOfMemoryError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if any(sign in str(error) for sign in OUT_OF_MEMORY):
+            reason = f"out of memory at batch size {settings.batch_size}"
+        raise UsageError(reason) from error
     return Measured(fmean(values), stdev(values) if repeats > 1 else 0.0, repeats)
+
+
+def _finite(value: float, seed: int) -> float:
+    if not math.isfinite(value):
+        raise UsageError(f"is not finite ({value}) at seed {seed}")
+    return value

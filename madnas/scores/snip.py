@@ -19,6 +19,8 @@ def snip(subject: Subject, settings: Settings) -> Callable[[int], float]:
     def draw(seed: int) -> float:
         weights, loss = weights_and_loss(subject, settings, seed)
         gradients = torch.autograd.grad(loss, weights)
-        return sum(float((one * weight).double().abs().sum()) for one, weight in zip(gradients, weights, strict=True))
+        return sum(
+            float((one * weight.detach()).double().abs().sum()) for one, weight in zip(gradients, weights, strict=True)
+        )
 
     return draw

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from madnas.models.registry import build
 from madnas.network.spec import NetworkSpec
 
+INPUTS = 2**62
+"""Added to the seed of inputs: with the same seed the first pixels would be the first weights."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -42,13 +45,13 @@ class Settings:
     dtype: torch.dtype = torch.float32
 
     def generator(self, seed: int) -> torch.Generator:
-        """A source of random numbers on the device."""
-        return torch.Generator(self.device).manual_seed(seed)
+        """A source of images and labels: on the CPU, so that they are the same on every device."""
+        return torch.Generator().manual_seed(seed + INPUTS)
 
     def images(self, subject: Subject, generator: torch.Generator) -> Tensor:
         """A batch of standard normal images (batch, C, H, W)."""
-        shape = (self.batch_size, *subject.input)
-        return torch.randn(shape, generator=generator, device=self.device, dtype=self.dtype)
+        drawn = torch.randn((self.batch_size, *subject.input), generator=generator)
+        return drawn.to(device=self.device, dtype=self.dtype)
 
 
 def subject_of(spec: NetworkSpec) -> Subject:

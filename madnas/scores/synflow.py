@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from madnas.errors import UsageError
 from madnas.scores.gradients import weights_of
 from madnas.scores.subject import Settings, Subject, fresh
 
@@ -25,14 +26,22 @@ def synflow(subject: Subject, settings: Settings) -> Callable[[int], float]:
         ones = torch.ones((1, *subject.input), dtype=torch.float64, device=settings.device)
         weights = weights_of(module)
         gradients = torch.autograd.grad(module(ones).sum(), weights)
-        return float(sum((weight * gradient).sum() for weight, gradient in zip(weights, gradients, strict=True)))
+        return sum(
+            float((weight.detach() * gradient).sum()) for weight, gradient in zip(weights, gradients, strict=True)
+        )
 
     return draw
 
 
 def without_norms(module: nn.Module) -> nn.Module:
-    """Make every batch norm the identity; timm's, which hold their activation, keep it."""
+    """Make every batch norm the identity; timm's, which hold their activation, keep it.
+
+    Raises:
+        UsageError: the network has other norms, which a flow does not pass unchanged.
+    """
     for part in module.modules():
+        if isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
+            raise UsageError(f"is defined for batch norms, which it leaves out, not for {type(part).__name__}")
         if isinstance(part, nn.BatchNorm2d):
             part.eval()
             part.eps = 0.0

@@ -60,7 +60,7 @@ def _prepare(subject: Subject, settings: Settings, variance: Callable[[StatNorm]
     @torch.no_grad()
     def draw(seed: int) -> float:
         generator = settings.generator(seed)
-        draw_weights(network, generator)
+        draw_weights(network, torch.Generator(settings.device).manual_seed(seed))  # millions: on the device
         x, noise = settings.images(subject, generator), settings.images(subject, generator)
         for norm in stats:
             norm.variances.clear()

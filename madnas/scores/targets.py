@@ -1,0 +1,117 @@
+"""From a word to what can be scored: a description, or a module of timm's or torchvision's without one."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from madnas.errors import UsageError
+from madnas.network.expand import at_resolution
+from madnas.network.named import UnknownName, unknown_name
+from madnas.network.spec import NetworkSpec
+from madnas.network.target import resolve
+from madnas.network.timm_names import PREFIX, timm_spec
+
+if TYPE_CHECKING:
+    from madnas.scores.subject import Subject
+
+TORCHVISION = "torchvision/"
+SIDE = 224
+"""Of torchvision's images, which its models do not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a word names.
+
+    Attributes:
+        word: what the user wrote.
+        spec: its description, if it has one.
+        library: ``timm`` or ``torchvision``, else.
+        model: its name there.
+    """
+
+    word: str
+    spec: NetworkSpec | None
+    library: str = ""
+    model: str = ""
+
+
+def find(word: str) -> Target:
+    """What a word names: a file, a name of ours, of timm or of torchvision, in this order.
+
+    Raises:
+        UsageError: nothing, or a file that cannot be read.
+        SpecError: a file that is no network.
+    """
+    if word.startswith(TORCHVISION):
+        return _torchvision(word)
+    if word.startswith(PREFIX) and timm_spec(word) is None:
+        return _timm(word)
+    try:
+        return Target(word, resolve(word))
+    except UnknownName:
+        for library in (_timm, _torchvision):
+            try:
+                return library(word)
+            except UnknownName:
+                continue
+        raise
+
+
+def _timm(word: str) -> Target:
+    import timm
+
+    name = word.removeprefix(PREFIX)
+    if not timm.is_model(name.partition(".")[0]):
+        raise unknown_name("timm model", name, timm.list_models())
+    return Target(word, None, "timm", name)
+
+
+def _torchvision(word: str) -> Target:
+    import torchvision
+
+    name = word.removeprefix(TORCHVISION)
+    known = torchvision.models.list_models(torchvision.models)
+    if name not in known:
+        raise unknown_name("torchvision model", name, known)
+    return Target(word, None, "torchvision", name)
+
+
+def subject(target: Target, resolution: int | None = None) -> "Subject":
+    """The target as something that scores can be computed of.
+
+    Args:
+        target: what was found.
+        resolution: side of its input, in pixels; default: its own.
+
+    Raises:
+        UsageError: a resolution for an MLP.
+    """
+    from madnas.scores.subject import Subject, subject_of
+
+    if target.spec is not None:
+        return subject_of(resized(target.spec, target.word, resolution))
+    if target.library == "torchvision":
+        import torchvision
+
+        shape = (3, resolution or SIDE, resolution or SIDE)
+        return Subject(target.word, lambda: torchvision.models.get_model(target.model, weights=None), shape)
+    import timm
+
+    cfg = timm.get_pretrained_cfg(target.model)
+    channels, height, width = cfg.input_size if cfg is not None else (3, SIDE, SIDE)
+    return Subject(
+        target.word, lambda: timm.create_model(target.model), (channels, resolution or height, resolution or width)
+    )
+
+
+def resized(spec: NetworkSpec, word: str, resolution: int | None) -> NetworkSpec:
+    """A description at another resolution.
+
+    Raises:
+        UsageError: an MLP, which has none.
+    """
+    if resolution is None:
+        return spec
+    if spec.is_mlp:
+        raise UsageError(f"--resolution: {word} is an MLP, whose input has no resolution")
+    return at_resolution(spec, resolution)

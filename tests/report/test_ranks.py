@@ -1,0 +1,88 @@
+"""Rank correlations against brute force, their intervals, and tables that are none."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from madnas.errors import DataError
+from madnas.report.ranks import kendall, rank, read_accuracies, spearman
+
+
+def tau_b(x, y):
+    """Kendall's tau-b, pair by pair."""
+    signs = [(np.sign(a - c), np.sign(b - d)) for (a, b), (c, d) in combinations(zip(x, y, strict=True), 2)]
+    product = sum(one * other for one, other in signs)
+    return product / math.sqrt(sum(one != 0 for one, _ in signs) * sum(other != 0 for _, other in signs))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_statistics_by_brute_force(seed):
+    generator = np.random.default_rng(seed)
+    x, y = generator.integers(0, 8, 20).astype(float), generator.integers(0, 8, 20).astype(float)
+    assert kendall(x, y) == pytest.approx(tau_b(x, y))
+    ranks = [[1 + sum(b < a for b in side) + (sum(b == a for b in side) - 1) / 2 for a in side] for side in (x, y)]
+    assert spearman(x, y) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+
+
+def results(values):
+    return [
+        {"scores": {"zen": {"value": value}, "macs": {"value": 1.0}, "params": {"value": -value}}} for value in values
+    ]
+
+
+def test_every_score_is_ranked_the_baselines_first():
+    found = rank(results([1, 2, 3, 4, 5]), [10, 20, 30, 40, 50])
+    assert list(found["scores"]) == ["params", "macs", "zen"]
+    assert found["scores"]["zen"]["kendall"] == {
+        "value": pytest.approx(1),
+        "low": pytest.approx(1),
+        "high": pytest.approx(1),
+    }
+    assert found["scores"]["params"]["spearman"]["value"] == pytest.approx(-1)
+    assert found["scores"]["macs"]["kendall"] == {"value": None, "low": None, "high": None}
+    assert (found["n"], found["resamples"], found["confidence"]) == (5, 2000, 0.95)
+
+
+def test_networks_without_a_score_are_left_out_and_counted():
+    some = results([1, 2, 3, 4])
+    del some[0]["scores"]["zen"]
+    assert rank(some, [1, 2, 3, 4])["scores"]["zen"]["n"] == 3
+    del some[1]["scores"]["zen"]
+    assert "zen" not in rank(some, [1, 2, 3, 4])["scores"]
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    truth = 2 / math.pi * math.asin(0.6)  # of a bivariate normal distribution with this correlation
+    hits = 0
+    for _ in range(40):
+        x = generator.normal(size=40)
+        y = 0.6 * x + 0.8 * generator.normal(size=40)
+        interval = rank(results(x), y)["scores"]["zen"]["kendall"]
+        hits += interval["low"] <= truth <= interval["high"]
+    assert hits >= 33
+
+
+def test_table(tmp_path):
+    path = tmp_path / "acc.csv"
+    path.write_text("accuracy,note,network\n70.1,x,resnet18\n0.7,,nets/a b.yaml\n1e1,,resnet50\n")
+    assert read_accuracies(path) == [("resnet18", 70.1), ("nets/a b.yaml", 0.7), ("resnet50", 10.0)]
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "no column network and accuracy"),
+    ("network,acc\na,1\n", "no column accuracy"),
+    ("network,accuracy\na,1\nb,x\nc,3\n", "line 3: expected a network and a number"),
+    ("network,accuracy\na,1\nb,nan\nc,3\n", "line 3"),
+    ("network,accuracy\na,1\n,2\nc,3\n", "line 3"),
+    ("network,accuracy\na,1\nb\nc,3\n", "line 3"),
+    ("network,accuracy\na,1\nb,2\na,3\n", "line 4: a is there twice"),
+    ("network,accuracy\na,1\nb,2\n", "2 networks; a ranking needs 3"),
+])  # fmt: skip
+def test_what_is_no_table(tmp_path, text, message):
+    path = tmp_path / "acc.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_accuracies(path)

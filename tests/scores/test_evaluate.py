@@ -1,0 +1,84 @@
+"""All scores of a target as plain data."""
+
+import json
+
+import pytest
+
+from madnas.errors import UsageError
+from madnas.measure import verify as verify_module
+from madnas.network.analyse import analyse
+from madnas.network.count import count
+from madnas.network.mass import nn_mass
+from madnas.network.named import get
+from madnas.scores.evaluate import Request, evaluate
+from madnas.scores.targets import find
+
+
+@pytest.mark.parametrize("name", ["deepmad-r18", "deepmad-29m", "resnet20"])
+def test_scores_are_those_of_the_network(name):
+    result = evaluate(Request(name.upper()))
+    spec = get(name)
+    structure = analyse(spec)
+    assert {key: score["value"] for key, score in result["scores"].items()} == {
+        **{cost: getattr(count(spec), cost) for cost in ("params", "macs", "activations", "layers")},
+        "width": structure.width,
+        "rho": structure.rho,
+        "entropy": structure.weighted_entropy(),
+        "objective": structure.objective(),
+        "nn-mass": nn_mass(spec).mass,
+        "density": nn_mass(spec).density,
+        "units": nn_mass(spec).units,
+    }
+    assert (result["target"], result["name"]) == (name.upper(), name)
+    assert set(result["nn_mass_policies"]) == {group.block for group in spec.groups}
+    assert all((score["std"], score["n"]) == (0.0, 1) for score in result["scores"].values())
+    assert result["input"] == list(spec.input)
+    assert [stage["entropy"] for stage in result["stages"]] == list(structure.entropies)
+    assert json.loads(json.dumps(result)) == result
+    assert "verified" not in result
+
+
+def test_recount(monkeypatch):
+    assert evaluate(Request("resnet20", verify=True))["verified"] == {"matches": True, "mismatches": []}
+    other = verify_module.build
+    monkeypatch.setattr(verify_module, "build", lambda spec: other(spec).requires_grad_(False))
+    verified = evaluate(Request("resnet20", verify=True))["verified"]
+    assert not verified["matches"]
+    assert verified["mismatches"][0].startswith("Mismatch(quantity='params'")
+
+
+@pytest.mark.parametrize("word", ["timm/resnet18d", "torchvision/resnet18", "mobilenetv3_small_050", "googlenet"])
+def test_words_of_libraries(word):
+    target = find(word)
+    assert (target.spec is not None) == (word == "timm/resnet18d")
+    assert target.library == {"t": "torchvision", "m": "timm", "g": "torchvision"}.get(word[0], "")[:100] or target.spec
+
+
+def test_a_traced_network_has_the_scores_of_its_description():
+    traced, described = (
+        evaluate(Request("torchvision/resnet18", resolution=64)),
+        evaluate(Request("resnet18", resolution=64)),
+    )
+    for name in ("params", "macs", "activations", "layers", "width", "rho", "entropy", "nn-mass", "density"):
+        assert traced["scores"][name]["value"] == pytest.approx(described["scores"][name]["value"]), name
+    assert traced["stages"] == [pytest.approx(stage) for stage in described["stages"]]
+    assert traced["blocks"] == {"basic": 8}
+    assert traced["failed"] == {}
+
+
+def test_what_a_transformer_does_not_have_is_said():
+    result = evaluate(Request("timm/vit_tiny_patch16_224", ("zen", "naswot"), repeats=1))
+    assert set(result["scores"]) == {"params", "macs", "activations"}
+    assert set(result["failed"]) == {"entropy", "rho", "nn-mass", "zen", "naswot"}
+    assert "tokens" in result["failed"]["entropy"]
+
+
+def test_verify_needs_a_description():
+    with pytest.raises(UsageError, match="has no description"):
+        evaluate(Request("timm/mnasnet_100", verify=True))
+
+
+def test_progress_is_told():
+    told = []
+    evaluate(Request("resnet20", ("zen-closed", "synflow"), repeats=1), told.append)
+    assert told == [0, 0.5]
