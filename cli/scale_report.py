@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -87,7 +88,7 @@ def _limits(result: Scaled) -> Table:
 def _binding(result: Scaled) -> list[str]:
     """Which limit decides, in words."""
     if not result.binding:
-        return ["nothing limits it: it is the best of the family"]
+        return ["no limit decides alone: lifting any single one gives nothing better"]
     objective = result.problem.objective
     what = "fewer params" if objective == "params" else f"more {objective}"
     lines = []
@@ -102,28 +103,45 @@ def _binding(result: Scaled) -> list[str]:
 
 def _front(result: Scaled) -> Table:
     """The best network of every depth."""
-    found = new_table("blocks", "depths", "widths", "MACs", "params", "NN-Mass", "")
+    shown = _shown_objective(result)
+    found = new_table("blocks", "depths", "widths", "MACs", "params", "NN-Mass", *shown, "")
     for one in result.front:
         mark = "answer" if one.spec.groups == result.network.spec.groups else ""
         beyond = result.problem.max_depth is not None and one.blocks > result.problem.max_depth
-        found.add_row(*_row(one), mark or ("beyond --max-depth" if beyond else ""))
+        found.add_row(*_row(one, shown), mark or ("beyond --max-depth" if beyond else ""))
     return found
 
 
-def _row(one: Scored) -> list[str]:
+def _shown_objective(result: Scaled) -> list[str]:
+    """The objective, if no column shows it anyway."""
+    return [result.problem.objective] if result.problem.objective in ("units", "entropy") else []
+
+
+def _row(one: Scored, objectives: Sequence[str] = ()) -> list[str]:
     return [
         str(one.blocks), "-".join(map(str, one.spec.depths)), "-".join(str(group.out) for group in one.spec.groups),
         short_quantity(one.counts.macs), short_quantity(one.counts.params), f"{one.mass.mass:,.0f}",
+        *(f"{one.value(name):,.0f}" for name in objectives),
     ]  # fmt: skip
 
 
 def _compare(result: Scaled, rivals: list[Rival]) -> Table:
-    found = new_table("scaling", "how", "blocks", "depths", "widths", "MACs", "params", "NN-Mass")
+    shown = _shown_objective(result)
+    found = new_table("scaling", "how", "blocks", "depths", "widths", "MACs", "params", "NN-Mass", *shown)
     how = f"width {float(result.width):.4g}, depth {float(result.depth):.4g}"
-    found.add_row("NN-Mass", how, *_row(result.network))
+    found.add_row(shown[0] if shown else "NN-Mass", how, *_row(result.network, shown))
     for rival in rivals:
-        found.add_row(rival.rule, rival.how, *(_row(rival.network) if rival.network is not None else [""] * 6))
+        cells = [""] * (6 + len(shown)) if rival.network is None else _row(rival.network, shown)
+        found.add_row(rival.rule, rival.how or _beyond(result.problem, rival), *cells)
     return found
+
+
+def _beyond(problem: Scaling, rival: Rival) -> str:
+    """Which budgets a network exceeds that is shown as it is."""
+    assert rival.network is not None
+    counts = rival.network.counts
+    over = [f"--{name}" for name in problem.budgets if getattr(counts, name) > problem.limit(name)]
+    return f"beyond {', '.join(over)}" if over else "as it is"
 
 
 def report_sample(problem: Scaling, number: int, seed: int, files: Outputs, json: bool) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SCHEMA = "madnas/scale/1"
 SAMPLE_SCHEMA = "madnas/scale-sample/1"
 
+AXES = {"nn-mass": "NN-Mass", "units": "non-linear units", "entropy": "entropy (nats)"}
+"""What pictures call the objectives."""
+
 RULES = {"base": "base", "width": "width alone", "depth": "depth alone", "compound": "compound scaling"}
 """What pictures call the rivals."""
 
@@ -113,29 +116,37 @@ def scores_csv(networks: list[Scored]) -> str:
 
 
 def draw_scale(result: Scaled, rivals: list[Rival] | None = None) -> "Figure":
-    """NN-Mass of the best network of every depth at the budget: what the depth cap costs."""
+    """The objective of the best network of every depth at the budget: what the depth cap costs."""
     problem = result.problem
+    objective = problem.objective
     figure, axis = _figure()
     axis.plot(
-        [one.blocks for one in result.front], [one.mass.mass for one in result.front],
+        [one.blocks for one in result.front], [one.value(objective) for one in result.front],
         "o-", color=BLUE, linewidth=1, markersize=4, label="best of its depth within the budgets",
     )  # fmt: skip
     axis.plot(
-        result.network.blocks, result.network.mass.mass,
+        result.network.blocks, result.network.value(objective),
         "*", color=ORANGE, markersize=16, label=f"{result.network.spec.name} (answer)",
     )  # fmt: skip
     for rival, marker in zip(rivals or [], "sv^D", strict=False):
         if rival.network is not None:
             axis.plot(
-                rival.network.blocks, rival.network.mass.mass,
+                rival.network.blocks, rival.network.value(objective),
                 marker, color=GREEN, markersize=7, label=RULES[rival.rule],
             )  # fmt: skip
     if problem.max_depth is not None:
         axis.axvline(problem.max_depth + 0.5, color=GREY, linestyle=":", linewidth=1, label="depth cap")
     budgets = ", ".join(f"{name} {short_quantity(limit)}" for name, limit in problem.budgets.items())
+    goals = [budgets] if budgets else []
+    goals += [] if problem.least_mass is None else [f"an NN-Mass of at least {problem.least_mass:,.1f}"]
     axis.set(
-        xlabel="blocks", ylabel="NN-Mass", title=f"{problem.base.name} scaled" + (f" to {budgets}" if budgets else "")
+        xlabel="blocks",
+        ylabel=AXES.get(objective, objective),
+        title=f"{problem.base.name} scaled to {' and '.join(goals)}",
     )
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    if objective == "params":
+        axis.yaxis.set_major_formatter(lambda y, _: short_quantity(y))
     axis.legend(frameon=False, fontsize=8)
     return figure
 

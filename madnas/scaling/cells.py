@@ -20,7 +20,7 @@ from madnas.network.spec import NetworkSpec
 from madnas.scaling.family import LONGEST_NAME, depth_choices
 from madnas.scaling.grid import silent
 from madnas.scaling.problem import Scaling
-from madnas.scaling.scale import Binding, Scaled, binding, provenance, scored, widened
+from madnas.scaling.scale import Binding, Scaled, binding, provenance, round_up, scored, widened
 from madnas.units import format_quantity
 
 MOST_CELLS = 3
@@ -214,11 +214,38 @@ def _infeasible(problem: Scaling) -> InfeasibleError:
         asked.append(f"max-depth {problem.max_depth}")
     if problem.least_mass is not None:
         asked.append(f"an NN-Mass of at least {problem.least_mass:,.1f}")
-    shallowest = depth_choices(problem.base, *problem.depth_range)[0].sizes
-    smallest = _network(problem.base, shallowest, (0,) * len(shallowest), "smallest")
-    costs = count(smallest)
-    return InfeasibleError(
-        f"no network of {problem.base.name}'s family in this depth range has {', '.join(asked)}",
-        f"its smallest, {sum(shallowest)} layers without links, has params {format_quantity(int(costs.params))} and "
-        f"MACs {format_quantity(int(costs.macs))}; raise the budget, or widen --depth-range",
-    )
+    message = f"no network of {problem.base.name}'s family in this depth range has {', '.join(asked)}"
+    return InfeasibleError(message, _proposal(problem))
+
+
+def _proposal(problem: Scaling) -> str:
+    """What would have to be given instead."""
+    depths = [choice.sizes for choice in depth_choices(problem.base, *problem.depth_range)]
+    cap = min(map(sum, depths)) if problem.max_depth is None else max(problem.max_depth, min(map(sum, depths)))
+    allowed = [sizes for sizes in depths if problem.max_depth is None or sum(sizes) <= cap]
+    boundless = replace(problem, budgets=dict.fromkeys(problem.budgets, BOUNDLESS))
+    if problem.least_mass is None:
+        smallest = _network(problem.base, min(allowed), (0,) * len(problem.base.groups))
+    else:
+        most = max(_most_mass(problem.base, sizes) for sizes in depths)
+        if most < problem.least_mass:
+            return f"the highest NN-Mass in this range is {most:,.1f}: widen --depth-range, or take another reference"
+        if max(_most_mass(problem.base, sizes) for sizes in allowed) < problem.least_mass:
+            enough = min(sum(sizes) for sizes in depths if _most_mass(problem.base, sizes) >= problem.least_mass)
+            return f"that mass needs --max-depth {enough}; or widen --depth-range"
+        found = [choice for sizes in allowed if (choice := _best_links(boundless, sizes)) is not None]
+        top = max(found, key=lambda choice: choice.rank)
+        smallest = _network(problem.base, top.depths, top.links)
+    counts = count(smallest)
+    needs = [
+        f"--{name} {format_quantity(max(budget, round_up(getattr(counts, name) / (1 + problem.tolerance))))}"
+        for name, budget in problem.budgets.items()
+    ]
+    needs += [] if problem.max_depth is None else [f"--max-depth {cap}"]
+    return f"its smallest network needs {' '.join(needs)}; or widen --depth-range"
+
+
+def _most_mass(base: NetworkSpec, depths: tuple[int, ...]) -> float:
+    """NN-Mass of cells that have every link."""
+    links = tuple(group.out * (depth - 2) for group, depth in zip(base.groups, depths, strict=True))
+    return float(nn_mass(_network(base, depths, links)).mass)

@@ -50,7 +50,7 @@ def _along(problem: Scaling, rule: str) -> Rival:
     family = grid(problem)
     rows = np.flatnonzero(feasible(problem, family.scores))
     if not len(rows):
-        return Rival(rule, None, "none in the range")
+        return Rival(rule, None, f"none within the limits in --{rule}-range")
     row = int(rows[np.lexsort((family.scores["macs"][rows], family.scores["params"][rows]))[-1]])
     width, depth = family.multipliers(row)
     how = f"width {float(width):.4g}" if rule == "width" else f"depth {float(depth):.4g}"

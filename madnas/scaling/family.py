@@ -24,6 +24,10 @@ MOST_WIDTHS = 100_000
 """Most widths that a range may hold; the paper's holds two thousand."""
 
 
+NARROWER = "narrow --width-range or --depth-range, or give a --multiple of 8"
+"""What to do about too many."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Sizes that a multiplier makes.
@@ -152,7 +156,10 @@ def rounded(size: int, multiplier: Fraction, multiple: int = 1) -> int:
     >>> rounded(96, Fraction("0.666")), rounded(768, Fraction("0.666"))
     (64, 511)
     """
-    return max(multiple, multiple * round(size * multiplier / multiple))
+    # round(size * multiplier / multiple) in whole numbers: a range holds hundreds of thousands of these.
+    number, per = size * multiplier.numerator, multiplier.denominator * multiple
+    nearest, rest = divmod(2 * number + per, 2 * per)
+    return multiple * max(1, nearest - (rest == 0 and nearest % 2))
 
 
 def width_choices(base: NetworkSpec, low: Fraction, high: Fraction, multiple: int = 1) -> list[Choice]:
@@ -203,7 +210,8 @@ def _choices(
     steps = sum(int((high - low) * size / multiple) + 1 for size, multiple in sizes)
     if steps > MOST_WIDTHS:
         raise UsageError(
-            f"the range {multiplier_text(low)} to {multiplier_text(high)} holds {steps} sizes; at most {MOST_WIDTHS}"
+            f"the range {multiplier_text(low)} to {multiplier_text(high)} holds {steps:,} sizes; at most {MOST_WIDTHS:,}",
+            NARROWER,
         )
     edges = {low, high}
     for size, multiple in set(sizes):

@@ -11,7 +11,7 @@ from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
-from madnas.scaling.family import LONGEST_NAME, Choice, assemble, depth_choices, width_choices, width_sites
+from madnas.scaling.family import LONGEST_NAME, NARROWER, Choice, assemble, depth_choices, width_choices, width_sites
 from madnas.scaling.problem import BUDGETS, Scaling
 from madnas.theory.numerics import Number
 
@@ -30,7 +30,7 @@ class Grid:
         widths: sets of widths, with their multipliers.
         depths: sets of depths, with their multipliers.
         rows: for each network the place of its widths and of its depths (2, N).
-        scores: costs and scores by name (:data:`SCORES`), each (N,).
+        scores: costs and scores by name (:data:`SCORES`, the entropy where it is the objective), each (N,).
     """
 
     base: NetworkSpec
@@ -67,9 +67,11 @@ def grid(problem: Scaling, watch: Callable[[str], None] = silent) -> Grid:
     widths = width_choices(problem.base, *problem.width_range, problem.multiple)
     depths = depth_choices(problem.base, *problem.depth_range)
     if len(widths) * len(depths) > MOST_CANDIDATES:
-        raise UsageError(f"the ranges hold {len(widths) * len(depths)} networks; at most {MOST_CANDIDATES}")
+        raise UsageError(
+            f"the ranges hold {len(widths) * len(depths):,} networks; at most {MOST_CANDIDATES:,}", NARROWER
+        )
     rows = np.stack(np.meshgrid(np.arange(len(widths)), np.arange(len(depths)), indexing="ij")).reshape(2, -1)
-    return score(problem.base, widths, depths, rows, watch)
+    return score(problem.base, widths, depths, rows, watch, entropy=problem.objective == "entropy")
 
 
 def score(
@@ -78,6 +80,7 @@ def score(
     depths: list[Choice],
     rows: np.ndarray,
     watch: Callable[[str], None] = silent,
+    entropy: bool = False,
 ) -> Grid:
     """Score networks of a family.
 
@@ -87,9 +90,10 @@ def score(
         depths: sets of depths.
         rows: places of the widths and of the depths of each network (2, N).
         watch: told now and then how far it is.
+        entropy: whether to score it too; it takes as long as all else.
     """
     table = np.array([choice.sizes for choice in widths], dtype=np.int64)
-    scores = {name: np.empty(rows.shape[1]) for name in SCORES}
+    scores = {name: np.empty(rows.shape[1]) for name in SCORES if entropy or name != "entropy"}
     places = {depth.sizes: place for place, depth in enumerate(depths)}
     depth_of = np.array([places[depth.sizes] for depth in depths])[rows[1]]
     layout_of = _layouts(base, table)[rows[0]]
@@ -98,7 +102,7 @@ def score(
         for layout in np.unique(layout_of[depth_of == place]):
             chosen = np.flatnonzero((depth_of == place) & (layout_of == layout))
             columns = dict(zip(width_sites(base), table[rows[0, chosen]].T, strict=True))
-            for name, values in _scores(assemble(base, columns, depths[place].sizes, base.name)).items():
+            for name, values in _scores(assemble(base, columns, depths[place].sizes, base.name), entropy).items():
                 scores[name][chosen] = values
     return Grid(base, widths, depths, rows, scores)
 
@@ -119,14 +123,14 @@ def _layouts(base: NetworkSpec, table: np.ndarray) -> np.ndarray:
     return np.unique(changes, return_inverse=True)[1]
 
 
-def _scores(spec: NetworkSpec) -> dict[str, Number]:
-    costs, mass, structure = count(spec), nn_mass(spec), analyse(spec)
+def _scores(spec: NetworkSpec, entropy: bool) -> dict[str, Number]:
+    costs, mass = count(spec), nn_mass(spec)
     return {
         **{name: getattr(costs, name) for name in BUDGETS},
         "nn-mass": mass.mass,
         "units": mass.units,
-        "entropy": structure.weighted_entropy(),
         "blocks": sum(spec.depths),
+        **({"entropy": analyse(spec).weighted_entropy()} if entropy else {}),
     }
 
 

@@ -50,7 +50,7 @@ class Scaling:
         """Reject what can be seen to be wrong."""
         check_base(self.base)
         if self.objective not in OBJECTIVES:
-            raise UsageError(f"unknown objective {self.objective!r}; one of {', '.join(OBJECTIVES)}")
+            raise UsageError(f"unknown objective {self.objective!r}; one of {', '.join(OBJECTIVES[:-1])}")
         if (self.objective == "params") != (self.least_mass is not None):
             raise UsageError("the objective 'params' is that of --like-mass, and --like-mass has no other")
         if self.least_mass is not None and not self.least_mass > 0:

@@ -195,7 +195,7 @@ def infeasible(problem: Scaling, family: Grid) -> InfeasibleError:
         costs.append(scores["blocks"] / problem.max_depth)
     nearest = int(np.argmin(np.where(reaches, np.max(costs, axis=0), np.inf)))
     parts = [
-        f"--{name} {format_quantity(max(problem.budgets[name], _up(scores[name][nearest])))}"
+        f"--{name} {format_quantity(max(problem.budgets[name], round_up(scores[name][nearest] / (1 + problem.tolerance))))}"
         for name in problem.budgets
     ]
     if problem.max_depth is not None:
@@ -205,7 +205,7 @@ def infeasible(problem: Scaling, family: Grid) -> InfeasibleError:
     )
 
 
-def _up(value: float) -> int:
+def round_up(value: float) -> int:
     """Up to three significant digits, so that a person can type it."""
     unit = 10 ** max(0, math.floor(math.log10(max(value, 1))) - 2)
     return math.ceil(value / unit) * unit
