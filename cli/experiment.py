@@ -37,12 +37,18 @@ def experiment(
         typer.Option("--quick", help="A small grid, within two minutes on two cores.", rich_help_panel=SETTINGS),
     ] = False,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the training samples.", rich_help_panel=SETTINGS)
+        int | None,
+        typer.Option(min=1, help="Passes over the training samples. Default: the recipe's.", rich_help_panel=SETTINGS),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Networks at every point of the grid.", rich_help_panel=SETTINGS)
+        int | None,
+        typer.Option(
+            min=1, help="Networks at every point of the grid. Default: the recipe's.", rich_help_panel=SETTINGS
+        ),
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Training samples.", rich_help_panel=SETTINGS)] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Training samples. Default: the recipe's.", rich_help_panel=SETTINGS)
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of data, links, weights and order.", rich_help_panel=SETTINGS)] = 0,
     data: Annotated[
         Path | None, typer.Option(help="Folder of MNIST (nn-mass/mnist). Default: data.", rich_help_panel=SETTINGS)
@@ -63,8 +69,10 @@ def experiment(
     plot: Annotated[
         Path | None, typer.Option(help="Draw the result (.png, .svg or .pdf).", rich_help_panel=OUTPUT)
     ] = None,
-    force: Annotated[
-        bool, typer.Option(help="Replace files that exist, and results in the folder.", rich_help_panel=OUTPUT)
+    force: Annotated[bool, typer.Option(help="Replace a picture that exists.", rich_help_panel=OUTPUT)] = False,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Throw results in the folder away, and begin anew.", rich_help_panel=OUTPUT),
     ] = False,
     json: Annotated[
         bool, typer.Option(help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
@@ -87,11 +95,11 @@ def experiment(
     if name is None:
         raise UsageError("which experiment?", "madnas experiment --list shows them")
     recipe = _recipe(name, quick, {"epochs": epochs, "repeats": repeats, "samples": samples})
-    _check_plot(plot, force)
+    _check_plot(plot, output, force)
     from madnas.experiments.run import Plan
 
     with _folder(output) as folder:
-        summary = _run(Plan(name, recipe, seed, folder, device, data, workers, force), quiet=json)
+        summary = _run(Plan(name, recipe, seed, folder, device, data, workers, restart), quiet=json)
     if plot is not None:
         _draw(summary, plot, force)
     if json:
@@ -169,13 +177,14 @@ def _duration(seconds: float) -> str:
 # Showing
 
 
-def _check_plot(plot: Path | None, force: bool) -> None:
+def _check_plot(plot: Path | None, output: Path | None, force: bool) -> None:
     if plot is not None:
         from madnas.files import check_writable
         from madnas.report.figures import picture_format
 
         picture_format(plot)
-        check_writable(plot, force)
+        if output is None or plot.parent != output or output.exists():  # the run makes its folder
+            check_writable(plot, force)
 
 
 def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:

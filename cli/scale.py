@@ -96,7 +96,10 @@ def scale(
     json: Annotated[
         bool, typer.Option(help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
     ] = False,
-    name: Annotated[str | None, typer.Option(help="Name of the network.", rich_help_panel=OUTPUT)] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the network. Default: BASE with its multipliers.", rich_help_panel=OUTPUT),
+    ] = None,
 ) -> None:
     """Scale a network to a budget by NN-Mass, without training: the exact optimum over width and depth.
 
@@ -109,6 +112,7 @@ def scale(
     - madnas scale convnext-t --macs 4.5G --params 28M --sample 800
     - madnas scale densenet-cifar --params 5M --like-mass nnmass-cifar-5.0m
     """
+    from madnas.errors import UsageError
     from madnas.scaling.compare import rivals
 
     from . import scale_report as show
@@ -126,6 +130,8 @@ def scale(
                                               "--name": name})  # fmt: skip
         show.report_sample(problem, sample, seed, files, json)
         return
+    if seed != 0:
+        raise UsageError("--seed: for --sample only; the optimum needs no random number")
     result = show.solve(problem, name, quiet=json)
     show.report(result, rivals(problem) if compare else None, files, json)
 
@@ -202,7 +208,7 @@ def _check_sample(sample: int, seed: int, problem: "Scaling", others: dict[str, 
     if not 1 <= sample <= MOST_SAMPLES:
         raise UsageError(f"--sample: from 1 to {MOST_SAMPLES} networks, got {sample}")
     if not 0 <= seed < 2**62:
-        raise UsageError(f"--seed: a whole number from 0, got {seed}")
+        raise UsageError(f"--seed: a whole number from 0 to below 2^62, got {seed}")
     given = [flag for flag, value in others.items() if value]
     if given:
         raise UsageError(

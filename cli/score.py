@@ -58,7 +58,10 @@ def score(
     plot: Annotated[
         Path | None, typer.Option(help="Draw the scores (.png, .svg or .pdf).", rich_help_panel=OUTPUT)
     ] = None,
-    force: Annotated[bool, typer.Option(help="Replace files that exist.", rich_help_panel=OUTPUT)] = False,
+    force: Annotated[bool, typer.Option(help="Replace a table or picture.", rich_help_panel=OUTPUT)] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Empty the file of -o, and score anew.", rich_help_panel=OUTPUT)
+    ] = False,
     json: Annotated[
         bool, typer.Option(help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
     ] = False,
@@ -90,6 +93,8 @@ def score(
     if resolution is not None and not 1 <= resolution <= 16384:
         raise UsageError(f"--resolution: from 1 to 16384, got {resolution}")
     names = show.metric_names(metrics)
+    if not names:
+        show.refuse_unused(repeats, batch_size, seed, device, dtype)
     show.check_numbers(repeats, seed, batch_size, workers, dtype)
     files = Outputs(None, csv, plot, force)
     files.check()
@@ -103,7 +108,7 @@ def score(
     requests = [
         Request(word, tuple(names), repeats, seed, batch_size, resolution, device, dtype, verify) for word in words
     ]
-    results = show.score_all(requests, workers, output, force, quiet=json)
+    results = show.score_all(requests, workers, output, restart, quiet=json)
     ranks = None
     if accuracies:
         from madnas.report.ranks import rank

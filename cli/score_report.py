@@ -25,6 +25,9 @@ from .tables import new_table
 FEW = 8
 """Targets whose stages are shown."""
 
+LONG = 1e9
+"""Values from which on a few digits are shown: penalties of deep networks have up to a hundred."""
+
 MANY = 4
 """Metrics beyond which they are rows and the targets columns."""
 
@@ -57,7 +60,7 @@ def check_numbers(repeats: int, seed: int, batch_size: int, workers: int | None,
     if not 1 <= repeats <= 100_000:
         raise UsageError(f"--repeats: from 1 to 100000, got {repeats}")
     if not 0 <= seed < 2**62:
-        raise UsageError(f"--seed: a whole number from 0, got {seed}")
+        raise UsageError(f"--seed: a whole number from 0 to below 2^62, got {seed}")
     if not 2 <= batch_size <= 100_000:
         raise UsageError(f"--batch-size: from 2 to 100000, got {batch_size}", "batch norms need two images")
     if workers is not None and not 1 <= workers <= 1024:
@@ -66,8 +69,23 @@ def check_numbers(repeats: int, seed: int, batch_size: int, workers: int | None,
         raise UsageError(f"--dtype: unknown {dtype[:60]!r}", f"known: {', '.join(DTYPES)}")
 
 
+def refuse_unused(repeats: int, batch_size: int, seed: int, device: str, dtype: str) -> None:
+    """Refuse settings of random scores where none is computed.
+
+    Raises:
+        UsageError: names them.
+    """
+    defaults = Request("")
+    given = {"--repeats": repeats != defaults.repeats, "--batch-size": batch_size != defaults.batch_size,
+             "--seed": seed != defaults.seed, "--device": device != defaults.device,
+             "--dtype": dtype != defaults.dtype}  # fmt: skip
+    unused = [flag for flag, is_given in given.items() if is_given]
+    if unused:
+        raise UsageError(f"{', '.join(unused)}: for scores at initialisation only", "give --metrics zen, say")
+
+
 def score_all(
-    requests: Sequence[Request], workers: int | None, output: Path | None, force: bool, quiet: bool
+    requests: Sequence[Request], workers: int | None, output: Path | None, restart: bool, quiet: bool
 ) -> list[dict[str, Any]]:
     """Score every target, in as many processes as there are cores or GPUs; what the file has is not computed again.
 
@@ -80,12 +98,15 @@ def score_all(
         from madnas.scores.device import check_device
 
         check_device(requests[0].device)
-    journal = Journal(output, force) if output is not None else None
+    journal = Journal(output, restart) if output is not None else None
     keys = [key_of(*pair) if journal else "" for pair in zip(requests, targets, strict=True)]
     found = {place: journal.lines[key] for place, key in enumerate(keys) if journal and key in journal.lines}
     todo = [place for place in range(len(requests)) if place not in found]
     heavy = measures or any(target.spec is None for target in targets)
-    tasks = _placed([requests[place] for place in todo], _processes(workers, requests[0].device) if heavy else 1)
+    processes = min(_processes(workers, requests[0].device), len(requests)) if heavy else 1
+    placed = _placed(
+        requests, processes
+    )  # by all requests, so that what is left over is computed as it would have been
     with status(quiet) as say:
 
         def progress(index: int, share: float) -> None:
@@ -100,9 +121,7 @@ def score_all(
 
         from madnas.workers import run_tasks
 
-        run_tasks(
-            evaluate, tasks, min(_processes(workers, requests[0].device), len(tasks)) if heavy else 1, progress, done
-        )
+        run_tasks(evaluate, [placed[place] for place in todo], processes, progress, done)
     return [found[place] for place in range(len(requests))]
 
 
@@ -119,10 +138,10 @@ def _processes(workers: int | None, device: str) -> int:
     return 1
 
 
-def _placed(requests: list[Request], processes: int) -> list[Request]:
+def _placed(requests: Sequence[Request], processes: int) -> list[Request]:
     """Requests with the device and threads that each will have: GPUs in turn; one thread beside other processes."""
-    if not requests or processes <= 1 or len(requests) == 1:
-        return requests
+    if processes <= 1:
+        return list(requests)
     if requests[0].device == "cuda":
         import torch
 
@@ -198,7 +217,8 @@ def _structure_table(results: list[dict[str, Any]]) -> Table:
             if score is None:
                 cells.append("-")
             elif name in FORMATS:
-                cells.append(FORMATS[name].format(score["value"]))
+                form = FORMATS[name] if abs(score["value"]) < LONG else "{:.3e}"
+                cells.append(form.format(score["value"]))
             else:
                 cells.append(short_quantity(score["value"]))
         if "verified" in result:

@@ -61,7 +61,7 @@ def work_for_ever(task, report):
 
 FOR_EVER = """
 from madnas.workers import run_tasks
-from tests.experiments.test_workers import work_for_ever
+from tests.test_workers import work_for_ever
 
 if __name__ == "__main__":
     seen = set()
@@ -91,7 +91,7 @@ def alive(number):
 def test_nothing_is_left_running(how):
     process = subprocess.Popen(
         [sys.executable, "-c", FOR_EVER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=Path(__file__).parents[2], start_new_session=True,
+        cwd=Path(__file__).parents[1], start_new_session=True,
     )  # fmt: skip
     while process.stdout.readline() != "2\n":  # until both work
         assert process.poll() is None, process.communicate()

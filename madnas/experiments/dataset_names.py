@@ -2,14 +2,14 @@
 
 import re
 
-SYNTHETIC = re.compile(r"(seg|circle)([1-9][0-9]{0,2})")
+SYNTHETIC = re.compile(r"(seg|circle)([2-9]|[1-9][0-9]{1,2})")
 REAL = ("mnist", "digits")
 
 
 def is_dataset(name: str) -> bool:
     """Whether a dataset has this name.
 
-    >>> is_dataset("seg20"), is_dataset("seg0"), is_dataset("digits")
+    >>> is_dataset("seg20"), is_dataset("seg1"), is_dataset("digits")
     (True, False, True)
     """
     return name in REAL or SYNTHETIC.fullmatch(name) is not None

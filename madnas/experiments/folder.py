@@ -59,13 +59,13 @@ class ResultsFolder:
 
 
 @contextmanager
-def open_folder(path: Path, identity: dict[str, Any], force: bool = False) -> Iterator[ResultsFolder]:
+def open_folder(path: Path, identity: dict[str, Any], restart: bool = False) -> Iterator[ResultsFolder]:
     """Open a run's folder, new or begun; it is locked against other processes meanwhile.
 
     Args:
         path: the folder; created if its parent exists.
         identity: experiment and settings, as JSON-able data.
-        force: throw away the results that are there, whatever they are of.
+        restart: throw away the results that are there, whatever they are of.
 
     Raises:
         UsageError: results of something else are there, another process works there, or it cannot be written.
@@ -73,9 +73,9 @@ def open_folder(path: Path, identity: dict[str, Any], force: bool = False) -> It
     _create(path)
     with _locked(path):
         _remove(path, UNFINISHED)
-        if force:
+        if restart:
             _clear(path)
-        _claim(path, identity, force)
+        _claim(path, identity, restart)
         yield ResultsFolder(path, _read_rows(path / RESULTS))
 
 
@@ -119,26 +119,29 @@ def _remove(path: Path, pattern: str) -> None:
         file.unlink(missing_ok=True)
 
 
-def _claim(path: Path, identity: dict[str, Any], force: bool) -> None:
+def _claim(path: Path, identity: dict[str, Any], restart: bool) -> None:
     """Make the folder this run's, or see that it is."""
     wanted = {"schema": SCHEMA, **identity}
     if not (path / RUN).exists():
-        if not force and any(file.name != LOCK for file in path.iterdir()):
-            raise UsageError(f"{path}: not empty, and not a run of an experiment", "use --force to write into it")
+        if not restart and any(file.name != LOCK for file in path.iterdir()):
+            raise UsageError(
+                f"{path}: not empty, and not a run of an experiment",
+                "use another folder, or --restart to write into it",
+            )
         write_text_atomic(path / RUN, json.dumps(wanted, indent=2) + "\n")
         return
     found = None
     with suppress(ValueError, RecursionError):
         found = json.loads(read_text(path / RUN))
     if not isinstance(found, dict):
-        raise UsageError(f"{path / RUN}: not a description of a run", "use --force to start anew")
+        raise UsageError(f"{path / RUN}: not a description of a run", "use --restart to start anew")
     different = [
         _difference(key, found.get(key), wanted.get(key)) for key in wanted | found if found.get(key) != wanted.get(key)
     ]
     if different:
         raise UsageError(
             f"{path}: holds results of another run: {'; '.join(different)}",
-            "use another folder, or --force to start anew",
+            "use another folder, or --restart to start anew",
         )
 
 
@@ -167,6 +170,6 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
             assert isinstance(row["group"], str)
         except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
-            raise UsageError(f"{path}: line {number} is not a result", "use --force to start anew") from None
+            raise UsageError(f"{path}: line {number} is not a result", "use --restart to start anew") from None
         rows.append(row)
     return rows

@@ -48,7 +48,7 @@ def _mnist_part(folder: Path, train: bool) -> tuple[Tensor, Tensor]:
         RuntimeError,
     ) as error:
         raise DataError(
-            f"MNIST cannot be read below {folder}: {error or type(error).__name__}",
+            f"MNIST cannot be read below {folder}: {_reason(error)}",
             f"the files {FILES[0]} and so on, unpacked, belong into {folder / 'MNIST' / 'raw'}; where there is "
             f"internet, torchvision.datasets.MNIST({str(folder)!r}, download=True) puts them there",
         ) from error
@@ -58,6 +58,12 @@ def _mnist_part(folder: Path, train: bool) -> tuple[Tensor, Tensor]:
     if not 0 <= int(labels.min()) <= int(labels.max()) < CLASSES:
         raise DataError(f"{folder}: labels from {labels.min()} to {labels.max()}, expected 0 to {CLASSES - 1}")
     return images.flatten(1).float() / 255, labels.long()
+
+
+def _reason(error: Exception) -> str:
+    """What was wrong, without torchvision's advice, which has no meaning here."""
+    text = str(error).partition(" You can use download")[0].strip()
+    return text or f"a file is cut off or of another kind ({type(error).__name__})"
 
 
 def _opened(folder: Path, train: bool) -> Any:

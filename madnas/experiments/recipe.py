@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from madnas.errors import SpecError
+from madnas.errors import SpecError, UsageError
 from madnas.experiments.dataset_names import is_dataset
 from madnas.program.library import load, shipped
 
@@ -89,7 +89,15 @@ class Recipe:
     quick: Quick = field(default_factory=Quick)
 
     def quickened(self) -> "Recipe":
-        """The recipe with the settings of ``--quick``."""
+        """The recipe with the settings of ``--quick``.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if self.quick == Quick():
+            raise UsageError(
+                "--quick: the recipe has no settings for it", "add a section 'quick:', or give --epochs ..."
+            )
         return replace(self, **{name: value for name, value in asdict(self.quick).items() if value is not None})
 
     def settings(self) -> dict[str, Any]:
@@ -114,7 +122,9 @@ def load_recipe(name_or_path: str) -> Recipe:
     recipe, source = load(name_or_path, "experiment", recipe_files(), SCHEMA, Recipe)
     found = problems(recipe) + [f"quick.{text}" for text in problems(recipe.quick)]
     if not is_dataset(recipe.dataset):
-        found.append(f"dataset: expected seg<N>, circle<N>, mnist or digits, found {recipe.dataset[:60]!r}")
+        found.append(
+            f"dataset: expected seg<N>, circle<N> (N from 2 to 999), mnist or digits, found {recipe.dataset[:60]!r}"
+        )
     if found:
         raise SpecError(source, found)
     return recipe

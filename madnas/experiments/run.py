@@ -39,7 +39,7 @@ class Plan:
         data: folder of MNIST; nothing else has one.
         workers: processes on the CPU; absent means a process for every core.
         folder: where the results go.
-        force: throw away what is there.
+        restart: throw away what is there.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Plan:
     device: str = "cpu"
     data: Path | None = None
     workers: int | None = None
-    force: bool = False
+    restart: bool = False
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def run_experiment(plan: Plan, progress: Progress) -> dict[str, Any]:
     check_plan(plan)
     recipe = plan.recipe
     load_dataset(recipe.dataset, recipe.samples, recipe.test_samples, plan.seed, plan.data)  # or fail now
-    with open_folder(plan.folder, plan.identity, plan.force) as folder:
+    with open_folder(plan.folder, plan.identity, plan.restart) as folder:
         groups = plan.groups()
         finished = folder.finished
         left = [group for group in groups if group.name not in finished]

@@ -1,6 +1,7 @@
 """A module as a graph of its operations with the shape of every tensor, and ways to walk through it."""
 
 import operator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -36,12 +37,32 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
         UsageError: it cannot be traced.
     """
     try:
-        with inference(module, input_shape) as x:
-            traced = fx.GraphModule(module, LayerTracer().trace(module))
-            ShapeProp(traced).propagate(x)
+        return _trace(module, input_shape)
     except Exception as error:  # whatever a module's code does with a proxy
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if hasattr(module, "forward_features"):  # timm's, whose head may look at the size of its input (VGG)
+            with suppress(Exception):
+                return _trace(Features(module), input_shape)
         raise UsageError(f"{type(module).__name__} cannot be traced: {reason}") from error
+
+
+class Features(nn.Module):
+    """What a model of timm's computes before its head."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, C, H, W)`` to the last map."""
+        network: Any = self.network
+        return network.forward_features(x)
+
+
+def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
+    with inference(module, input_shape) as x:
+        traced = fx.GraphModule(module, LayerTracer().trace(module))
+        ShapeProp(traced).propagate(x)
     return traced
 
 

@@ -18,6 +18,9 @@ Maker = Callable[[str], NetworkSpec]
 _NETWORKS: dict[str, Maker] = {}
 _FAMILIES: dict[re.Pattern[str], Maker] = {}
 
+LISTED = 100
+"""Names up to which an error lists all."""
+
 ALIASES = {"deepmad-29m-224": "deepmad-29m"}
 
 IMAGENET = (3, 224, 224)
@@ -37,8 +40,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str], also: str | None = 
         also: what else could have been given, for the hint: ``or give the path of a file``.
     """
     known = sorted(known)
-    message = f"unknown {kind} {shorten(name)!r}{did_you_mean(name, known)}"
-    hint = f"known: {', '.join(known)}" if known else None
+    similar = did_you_mean(name, known)
+    message = f"unknown {kind} {shorten(name)!r}{similar}"
+    hint = f"known: {', '.join(known)}" if known and len(known) <= LISTED else None
     return UnknownName(message, "; ".join(part for part in (hint, also) if part) or None)
 
 

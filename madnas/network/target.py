@@ -13,9 +13,9 @@ from madnas.network.named import UnknownName, get, names, unknown_name
 from madnas.network.plainnet import is_plainnet, parse_plainnet
 from madnas.network.spec import SCHEMA, NetworkSpec
 from madnas.network.specfile import parse_spec
-from madnas.network.timm_names import PREFIX, timm_spec
+from madnas.network.timm_names import PREFIX, timm_names, timm_spec
 from madnas.network.tinynas import parse_tinynas
-from madnas.network.yamlfile import dotted, parse_yaml, shorten
+from madnas.network.yamlfile import did_you_mean, dotted, parse_yaml, shorten
 
 SUFFIXES = (".yaml", ".yml", ".json", ".txt")
 """Endings that make a word a path even if there is no such file."""
@@ -56,11 +56,13 @@ def resolve(target: str) -> NetworkSpec:
 def _timm(target: str) -> NetworkSpec:
     known = timm_spec(target)
     if known is None:
+        described = timm_names()
         raise UsageError(
-            f"{target}: not among timm's networks that madnas has a description of",
-            hint="those are convnext_*, convnextv2_*, resnet* and seresnet* (also with c, d, t), resnext*, "
-            "seresnext*, wide_resnet*, regnetx_*, regnety_*, mobilenetv2_*, efficientnet_b*, efficientnet_lite*, "
-            "densenet*, vgg*; 'madnas score' takes any",
+            f"{target}: not among the {len(described)} timm networks that madnas has a description of"
+            + did_you_mean(target.removeprefix(PREFIX), described),
+            hint="those are the plain ones of the families ConvNeXt, ConvNeXt-V2, ResNet (also c, d, t), ResNeXt, "
+            "SE-ResNet, SE-ResNeXt, Wide-ResNet, RegNetX, RegNetY, MobileNetV2, EfficientNet (also lite), DenseNet and "
+            "VGG; 'madnas score' takes any",
         )
     return known
 

@@ -97,9 +97,27 @@ PATTERNS: dict[str, Callable[..., NetworkSpec]] = {
 """Patterns of timm's names, and the spec that each stands for."""
 
 
+def timm_names() -> list[str]:
+    """All names that :func:`timm_spec` knows, but for the versions of the MobileNetV2s."""
+    found = [name for pattern in PATTERNS for name in _expanded(pattern)]
+    return sorted(set(found))
+
+
+def _expanded(pattern: str) -> list[str]:
+    """The texts that a pattern of alternatives matches."""
+    match = re.search(r"\((?:\?:)?([^()]*)\)", pattern)
+    if match is None:
+        return [pattern]
+    return [
+        text
+        for one in match[1].split("|")
+        for text in _expanded(pattern[: match.start()] + one + pattern[match.end() :])
+    ]
+
+
 def timm_spec(name: str) -> NetworkSpec | None:
     """The network of a timm name, with or without ``timm/`` and a tag of weights (``.fb_in1k``), or ``None``."""
-    plain = name.removeprefix(PREFIX).partition(".")[0]
+    plain = name.removeprefix(PREFIX).partition(".")[0].lower()
     for pattern, make in PATTERNS.items():
         match = re.fullmatch(pattern, plain)
         if match:

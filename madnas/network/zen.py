@@ -7,7 +7,7 @@ from madnas.network.blocks import shortcut_of
 from madnas.network.expand import segments
 from madnas.network.layer import Layer, Resolution
 from madnas.network.spec import Group, NetworkSpec
-from madnas.theory.zen import GRID, convolved_variance, largest, response, taps
+from madnas.theory.zen import LARGEST, convolved_variance, largest, response, taps
 
 CHAINS = frozenset({"conv", "basic", "bottleneck", "inverted-residual", "separable", "mobile-pair", "preact"})
 """Blocks that are chains of convolutions with batch norms once residual links are removed."""
@@ -84,7 +84,7 @@ class _Chain:
         (a, a2), (b, b2) = (taps(side, layer.kernel, layer.stride) for side in self.resolution)
         chs = 1 if layer.groups is layer.in_chs else layer.in_chs // layer.groups
         variance = convolved_variance(chs, a * b, a2 * b2, self.mean, self.variance)
-        distance = min(sqrt(chs * a * b * self.square / variance), GRID[-1])
+        distance = min(sqrt(chs * a * b * self.square / variance), LARGEST)
         after = response(act)
         self.taken += 0.5 * log(variance)
         self.mean, self.variance, self.square = after.mean, after.variance, after.square(distance)

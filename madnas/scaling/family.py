@@ -68,6 +68,11 @@ def check_base(base: NetworkSpec) -> None:
     """
     policies = {POLICIES[group.block][0] for group in base.groups}
     linked = all(group.links is not None for group in base.groups)  # then links are what is scaled, also from none
+    shallow = [f"groups[{place}]" for place, group in enumerate(base.groups) if group.depth < MIN_CELL]
+    if policies == {"densenet"} and shallow:
+        raise UsageError(
+            f"{base.name}: {', '.join(shallow)}: a dense cell needs {MIN_CELL} layers to have an NN-Mass (d > 2, Eq. 1)"
+        )
     if "none" in policies or (nn_mass(base).mass == 0 and not linked):
         raise UsageError(
             f"{base.name}: has stages without shortcuts, and so no NN-Mass to scale by",
@@ -210,7 +215,7 @@ def _choices(
     steps = sum(int((high - low) * size / multiple) + 1 for size, multiple in sizes)
     if steps > MOST_WIDTHS:
         raise UsageError(
-            f"the range {multiplier_text(low)} to {multiplier_text(high)} holds {steps:,} sizes; at most {MOST_WIDTHS:,}",
+            f"{multiplier_text(low)} to {multiplier_text(high)} holds {steps:,} sizes; at most {MOST_WIDTHS:,}",
             NARROWER,
         )
     edges = {low, high}

@@ -194,10 +194,8 @@ def infeasible(problem: Scaling, family: Grid) -> InfeasibleError:
     if problem.max_depth is not None:
         costs.append(scores["blocks"] / problem.max_depth)
     nearest = int(np.argmin(np.where(reaches, np.max(costs, axis=0), np.inf)))
-    parts = [
-        f"--{name} {format_quantity(max(problem.budgets[name], round_up(scores[name][nearest] / (1 + problem.tolerance))))}"
-        for name in problem.budgets
-    ]
+    needs = {name: round_up(scores[name][nearest] / (1 + problem.tolerance)) for name in problem.budgets}
+    parts = [f"--{name} {format_quantity(max(budget, needs[name]))}" for name, budget in problem.budgets.items()]
     if problem.max_depth is not None:
         parts.append(f"--max-depth {max(problem.max_depth, int(scores['blocks'][nearest]))}")
     return InfeasibleError(

@@ -1,8 +1,10 @@
 """All scores of one target as plain data, as they are printed, saved and sent between processes."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from madnas.errors import UsageError
@@ -33,7 +35,7 @@ class Request:
         device: where.
         dtype: precision.
         verify: recount the built module.
-        single_thread: use one core, because other processes use the others.
+        single_thread: use one core, because other processes use the others; sums have another order on several.
     """
 
     word: str
@@ -65,7 +67,12 @@ def evaluate(request: Request, on_progress: Callable[[float], None] = lambda sha
     """
     target = find(request.word)
     if request.metrics or target.spec is None:
-        _set_up(request)
+        with _set_up(request.single_thread):
+            return _evaluate(target, request, on_progress)
+    return _evaluate(target, request, on_progress)
+
+
+def _evaluate(target: Target, request: Request, on_progress: Callable[[float], None]) -> Tree:
     if target.spec is not None:
         tree = _described(resized(target.spec, request.word, request.resolution), request)
     else:
@@ -75,24 +82,34 @@ def evaluate(request: Request, on_progress: Callable[[float], None] = lambda sha
     return tree
 
 
-def _set_up(request: Request) -> None:
+@contextmanager
+def _set_up(single_thread: bool) -> Iterator[None]:
     """Settings of this process that make repeated scoring fast."""
     import torch
 
     from madnas.scores.memory import keep_freed_memory
 
     keep_freed_memory()
-    if request.single_thread:
+    threads = torch.get_num_threads()
+    if single_thread:
         torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _described(spec: NetworkSpec, request: Request) -> Tree:
     mass, structure = nn_mass(spec), analyse(spec)
     values: Tree = counts_tree(count(spec)) | _structural(structure)
-    values |= {"objective": float(structure.objective())}
+    objective = float(structure.objective())
+    if isfinite(objective):
+        values |= {"objective": objective}
     values |= {"nn-mass": float(mass.mass), "density": float(mass.density), "units": int(mass.units)}
     tree = _tree(request.word, spec.name, spec.input, values, structure)
     tree["nn_mass_policies"] = mass.policies
+    if not isfinite(objective):
+        tree["failed"]["objective"] = "its depths are so uneven that the penalty exceeds every number"
     if request.verify:
         from madnas.measure.verify import verify
 

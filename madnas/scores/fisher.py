@@ -33,7 +33,7 @@ def fisher(subject: Subject, settings: Settings) -> Callable[[int], float]:
         gradients = torch.autograd.grad(loss, [output for output, _ in outputs])
         return float(
             sum(
-                _channels(output * slope, convolution)
+                _channels(output.detach() * slope, convolution)
                 for (output, convolution), slope in zip(outputs, gradients, strict=True)
             )
         )

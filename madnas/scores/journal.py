@@ -23,17 +23,17 @@ class Journal:
 
     Args:
         path: the file; made if there is none.
-        force: empty a file that exists.
+        restart: empty a file that exists.
 
     Raises:
         UsageError: it cannot be written, or is something else than such a file.
     """
 
-    def __init__(self, path: Path, force: bool = False) -> None:
+    def __init__(self, path: Path, restart: bool = False) -> None:
         self.path = path
         check_writable(path, overwrite=True)
         self.lines: dict[str, dict[str, Any]] = {}
-        if force or not path.exists():
+        if restart or not path.exists():
             write_text_atomic(path, "", overwrite=True)
         else:
             self._read()
@@ -54,13 +54,13 @@ class Journal:
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise UsageError(
                     f"{self.path}: line {number} is no line of 'madnas score -o'",
-                    "give the name of another file, or --force to replace this one",
+                    "give the name of another file, or --restart to empty this one",
                 ) from error
         if len(whole) < len(data):
             if not whole and not data.startswith(b'{"schema": "' + SCHEMA.encode()[: len(data) - 12]):
                 raise UsageError(
                     f"{self.path}: line 1 is no line of 'madnas score -o'",
-                    "give the name of another file, or --force to replace this one",
+                    "give the name of another file, or --restart to empty this one",
                 )
             write_text_atomic(self.path, whole.decode(), overwrite=True)
 

@@ -8,9 +8,7 @@ the difference of two maps that differ by a perturbation. Eq. (5) to (8) of the 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from math import erf, erfc, exp, log, pi, sqrt, tanh
-
-import numpy as np
+from math import atan2, erf, erfc, exp, log, pi, sqrt, tanh
 
 SLOPE = 0.01
 """Of timm's leaky rectifier."""
@@ -47,13 +45,11 @@ ACTIVATIONS: dict[str, Callable[[float], float]] = {
 REACH = 8.0
 """Standard deviations over which integrals are taken."""
 
-POINTS = 1601
-"""Points of such an integral; odd, so that 0, where rectifiers bend, is one of them."""
+POINTS, COARSE = 801, 161
+"""Points of such an integral, and of the one over the perturbation; odd, so that 0, where rectifiers bend, is one."""
 
-NODES = 32
-"""Of the Gauss-Hermite rule over the perturbation."""
-
-GRID = np.geomspace(1e-3, 1.6, 40)
+SMALLEST, LARGEST, SIZES = 1e-3, 1.6, 40
+GRID = tuple(SMALLEST * (LARGEST / SMALLEST) ** (place / (SIZES - 1)) for place in range(SIZES))
 """Sizes of perturbations at which responses are tabled."""
 
 
@@ -70,16 +66,24 @@ class Response:
 
     mean: float
     variance: float
-    squares: np.ndarray
-    sizes: np.ndarray
+    squares: tuple[float, ...]
+    sizes: tuple[float, ...]
 
     def square(self, distance: float) -> float:
         r"""Mean square of the difference, for z and z' at :math:`d^2 = E(z - z')^2`."""
-        return float(np.interp(distance, GRID, self.squares)) * distance**2
+        return _between(distance, self.squares) * distance**2
 
     def size(self, distance: float) -> float:
         """Mean absolute difference."""
-        return float(np.interp(distance, GRID, self.sizes)) * distance
+        return _between(distance, self.sizes) * distance
+
+
+def _between(distance: float, values: tuple[float, ...]) -> float:
+    """Linear interpolation over the logarithm of :data:`GRID`; constant beyond its ends."""
+    place = (SIZES - 1) * log(distance / SMALLEST) / log(LARGEST / SMALLEST)
+    left = min(max(int(place), 0), SIZES - 2)
+    share = min(max(place - left, 0.0), 1.0)
+    return values[left] + share * (values[left + 1] - values[left])
 
 
 @cache
@@ -93,23 +97,26 @@ def response(act: str) -> Response:
     >>> round(rectifier.mean, 4), round(rectifier.variance, 4)  # 1 / sqrt(2 pi) and 1/2 - 1 / (2 pi)
     (0.3989, 0.3408)
     """
+    import numpy as np
+
     points = np.linspace(-REACH, REACH, POINTS)
     weights = np.exp(-(points**2) / 2)
     weights /= weights.sum()
-    fine = np.linspace(-3 * REACH, 3 * REACH, 12 * POINTS)
+    fine = np.linspace(-3 * REACH, 3 * REACH, 24 * POINTS)
     values = np.array([ACTIVATIONS[act](float(z)) for z in fine])
     here = np.interp(points, fine, values)
     mean = float(weights @ here)
     variance = float(weights @ (here - mean) ** 2)
-    nodes, masses = np.polynomial.hermite_e.hermegauss(NODES)
-    masses = masses / masses.sum()
+    nodes = np.linspace(-REACH, REACH, COARSE)
+    masses = np.exp(-(nodes**2) / 2)
+    masses /= masses.sum()
     squares, sizes = [], []
     for d in GRID:  # (z + z') / 2 and (z - z') / 2 are independent
         middle, half = sqrt(1 - d**2 / 4) * points[:, None], d / 2 * nodes
         change = np.abs(np.interp(middle + half, fine, values) - np.interp(middle - half, fine, values))
         squares.append(float(weights @ change**2 @ masses) / d**2)
         sizes.append(float(weights @ change @ masses) / d)
-    return Response(mean, variance, np.array(squares), np.array(sizes))
+    return Response(mean, variance, tuple(squares), tuple(sizes))
 
 
 @cache
@@ -119,6 +126,8 @@ def largest(number: int) -> tuple[float, float, float]:
     >>> [round(value, 3) for value in largest(1)]
     [0.399, 0.341, 0.5]
     """
+    import numpy as np
+
     points = np.linspace(-REACH, REACH, POINTS)
     below = np.array([0.5 * (1 + erf(z / sqrt(2))) for z in points])
     weights = np.exp(-(points**2) / 2) * below ** (number - 1)
@@ -137,10 +146,14 @@ def taps(side: int, kernel: int, stride: int) -> tuple[float, float]:
     >>> taps(100, 1, 1), taps(2, 3, 1)
     ((1.0, 1.0), (2.0, 1.5))
     """
-    starts = np.arange(-(-side // stride)) * stride - (kernel - 1) // 2
-    seen = starts[:, None] + np.arange(kernel)
-    shares = ((seen >= 0) & (seen < side)).mean(0)
-    return float(shares.sum()), float((shares**2).sum())
+    outputs = -(-side // stride)
+    shares = []
+    for tap in range(kernel):
+        offset = tap - (kernel - 1) // 2
+        first = max(0, (stride - 1 - offset) // stride)  # the first output at which the tap is inside, and the last
+        last = min(outputs - 1, (side - 1 - offset) // stride)
+        shares.append(max(0, last - first + 1) / outputs)
+    return sum(shares), sum(share**2 for share in shares)
 
 
 def convolved_variance(chs: int, inside: float, squared: float, mean: float, variance: float) -> float:
@@ -169,5 +182,4 @@ def rectified_square(distance: float) -> float:
     """
     cosine = 1 - distance**2 / 2
     sine = sqrt(1 - cosine**2)
-    angle = np.arctan2(sine, cosine)
-    return float(1 - (sine + (pi - angle) * cosine) / pi)
+    return 1 - (sine + (pi - atan2(sine, cosine)) * cosine) / pi

@@ -1,6 +1,7 @@
 """``madnas score``: one document or table for any number of targets, in closed form."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -74,8 +75,8 @@ class TestTable:
         assert run(["score", "resnet18", "deepmad-r18"]) == 0
         out, err = capsys.readouterr()
         assert err == "" and "\x1b" not in out
-        rows = {words[0]: words[1:] for line in out.splitlines() if len(words := line.split()) == 8}
-        assert rows["deepmad-r18"] == ["11.83M", "1.812G", "115", "384.5", "0.2991", "64,240.4", rows["deepmad-r18"][6]]
+        rows = {words[0]: words[1:] for line in out.splitlines() if len(words := line.split()) == 11}
+        assert rows["deepmad-r18"][:6] == ["11.83M", "1.812G", "115", "384.5", "0.2991", "64,240.4"]
         assert rows["resnet18"][:3] == ["11.69M", "1.814G", "17"]
         stages = [line.split() for line in out.splitlines() if line.strip()[:2] in {"1 ", "2 ", "3 ", "4 ", "5 "}]
         assert len(stages) == 10
@@ -134,7 +135,7 @@ class TestMetrics:
         assert "ldi" not in result["scores"]
         assert "defined for MLPs" in result["failed"]["ldi"]
         assert run(["score", "resnet20", "--metrics", "ldi"]) == 0
-        assert "no ldi: ldi is defined for MLPs" in capsys.readouterr().out
+        assert "no ldi: is defined for MLPs" in capsys.readouterr().out
 
     @pytest.mark.parametrize("arguments", [["--metrics", "lid"], ["--metrics", "ldi", "--repeats", "0"],
                                            ["--metrics", "ldi", "--seed", "-1"],
@@ -146,17 +147,115 @@ class TestMetrics:
 class TestTraced:
     def test_mass_of_a_timm_model_without_a_spec(self, capsys):
         (result,) = document(capsys, "score", "timm/mnasnet_100", "--resolution", "64")["results"]
-        assert set(result["scores"]) == {"params", "macs", "activations", "nn-mass", "density"}
+        assert set(result["scores"]) == SCORES - {"objective", "units"}
         linked = ((24, 3, 2), (40, 3, 2), (80, 6, 2), (96, 6, 1), (192, 6, 3))  # Tan et al. 2019, Fig. 7: MnasNet-B1
         mass = sum(blocks * bottleneck_mass(chs, ratio * chs) for chs, ratio, blocks in linked)
         assert result["scores"]["nn-mass"]["value"] == pytest.approx(mass)
-        assert set(result["failed"]) == {"entropy", "rho"}
+        assert result["failed"] == {}
+        assert result["blocks"] == {"inverted-residual": 10}
 
     def test_says_what_is_left_out(self, capsys):
         assert run(["score", "timm/res2net50_14w_8s", "timm/resnet18", "--resolution", "64"]) == 0
         out = " ".join(capsys.readouterr().out.split())
-        assert "nn-mass does not cover all of the network; left out" in out
+        assert "no nn-mass: does not cover all of the network; left out" in out
         assert "3,392.0" in out
 
     def test_unknown_model(self, capsys):
         assert "unknown timm model 'resnext51'" in refused(capsys, "score", "timm/resnext51")
+        assert "unknown torchvision model 'resnet19'" in refused(capsys, "score", "torchvision/resnet19")
+
+    def test_a_mixture_of_everything(self, capsys):
+        words = ["resnet20", "timm/mnasnet_100", "torchvision/vgg11_bn", "vit_tiny_patch16_224"]
+        arguments = ["score", *words, "--metrics", "naswot,ldi", "--repeats", "1", "--batch-size", "2"]
+        results = document(capsys, *arguments)["results"]
+        assert [result["target"] for result in results] == words
+        assert ["naswot" in result["scores"] for result in results] == [True, True, True, False]
+        assert all("ldi" in result["failed"] for result in results)
+
+
+class TestFiles:
+    METRICS = ("--metrics", "zen-closed,synflow", "--repeats", "2", "--batch-size", "2")
+
+    def test_the_same_command_goes_on(self, capsys, tmp_path, monkeypatch):
+        path = tmp_path / "scores.jsonl"
+        command = ["score", "resnet20", "resnet18", *self.METRICS, "-o", str(path)]
+        first = document(capsys, *command)["results"]
+        lines = path.read_text().splitlines()
+        assert len(lines) == 2
+        path.write_text(lines[1] + "\n" + lines[0][:50])  # a crash in the midst of a line
+        assert document(capsys, *command)["results"] == first
+        assert len(path.read_text().splitlines()) == 2
+        monkeypatch.setattr("cli.score_report.evaluate", lambda *_: 1 / 0)  # all there: nothing is computed
+        assert document(capsys, *command)["results"] == first
+
+    def test_other_settings_are_computed_beside(self, capsys, tmp_path):
+        path = tmp_path / "scores.jsonl"
+        command = ["score", "resnet20", *self.METRICS, "-o", str(path)]
+        document(capsys, *command)
+        document(capsys, *command, "--seed", "3")
+        assert len(path.read_text().splitlines()) == 2
+        document(capsys, *command, "--restart")
+        assert len(path.read_text().splitlines()) == 1
+
+    def test_processes_change_nothing(self, capsys):
+        command = ["score", "resnet20", "mobilenetv2", *self.METRICS]
+        one, two = (document(capsys, *command, "--workers", number)["results"] for number in "12")
+        for result, other in zip(one, two, strict=True):
+            assert result["scores"]["synflow"] == pytest.approx(other["scores"]["synflow"])
+            assert result["scores"]["zen-closed"] == other["scores"]["zen-closed"]
+
+    def test_table_and_picture(self, capsys, tmp_path):
+        csv, plot = tmp_path / "s.csv", tmp_path / "s.svg"
+        command = ["score", "resnet20", "resnet18", *self.METRICS, "--csv", str(csv), "--plot", str(plot)]
+        assert run(command) == 0
+        capsys.readouterr()
+        assert csv.read_text().startswith("target,name,params,macs")
+        assert "resnet20" in plot.read_text()
+        assert "exists already" in refused(capsys, *command)
+        assert run([*command, "--force"]) == 0
+
+    def test_against_accuracies(self, capsys, tmp_path):
+        table = tmp_path / "acc.csv"
+        table.write_text("network,accuracy\nresnet18,70.9\nresnet34,74.4\nresnet50,77.4\nresnet101,78.3\n")
+        command = ["score", "--against", str(table), "--metrics", "zen-closed"]
+        found = document(capsys, *command)["against"]
+        assert list(found["scores"])[:2] == ["params", "macs"]
+        assert found["scores"]["zen-closed"]["kendall"]["value"] == pytest.approx(1)
+        assert run([*command, "--plot", str(tmp_path / "r.png")]) == 0
+        assert "Kendall tau" in capsys.readouterr().out
+        assert "give TARGETs or --against" in refused(capsys, *command, "resnet18")
+        table.write_text("network,accuracy\nresnet18,70.9\n")
+        assert "a ranking needs 3" in refused(capsys, *command, code=5)
+
+
+class TestOptions:
+    def test_list_names_every_score(self, capsys):
+        assert run(["score", "--list"]) == 0
+        out = capsys.readouterr().out
+        listed = document(capsys, "score", "--list")["scores"]
+        assert {"zen", "synflow", "params", "nn-mass"} <= {score["name"] for score in listed}
+        assert all(score["name"] in out for score in listed)
+
+    @pytest.mark.parametrize(
+        "option", [["--repeats", "3"], ["--batch-size", "4"], ["--device", "cuda"], ["--seed", "1"]]
+    )
+    def test_settings_without_a_metric_are_refused(self, capsys, option):
+        assert f"{option[0]}: for scores at initialisation only" in refused(capsys, "score", "resnet18", *option)
+
+    @pytest.mark.parametrize("option", [["--batch-size", "1"], ["--workers", "0"], ["--dtype", "int8"]])
+    def test_impossible_settings(self, capsys, option):
+        assert option[0] in refused(capsys, "score", "resnet20", "--metrics", "zen", *option)
+
+    def test_without_targets(self, capsys):
+        assert "give TARGETs or --against" in refused(capsys, "score", "--verify")
+
+    def test_a_penalty_beyond_every_number(self, capsys, tmp_path):
+        spec = get("resnet152")
+        groups = (
+            spec.groups[0],
+            *(replace(group, depth=200 * place) for place, group in enumerate(spec.groups[1:], 1)),
+        )
+        (tmp_path / "deep.yaml").write_text(dump_spec(replace(spec, groups=groups)))
+        (result,) = document(capsys, "score", str(tmp_path / "deep.yaml"))["results"]
+        assert "objective" not in result["scores"]
+        assert "penalty" in result["failed"]["objective"]

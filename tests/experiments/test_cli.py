@@ -75,7 +75,10 @@ def test_output_and_plot(tmp_path, capsys):
     assert "<svg" in svg
     assert "exists already" in refused(capsys, *command[1:])
     assert run([*command, "--force"]) == 0
+    assert "3 of 3 groups were there already" in capsys.readouterr().out  # a picture costs no results
     assert (tmp_path / "fig.svg").read_text() == svg
+    assert run([*command, "--force", "--restart"]) == 0
+    assert "0 of 3 groups were there already" in capsys.readouterr().out
 
 
 def test_going_on(tmp_path, capsys):

@@ -74,7 +74,10 @@ def test_the_papers_r2_are_in_the_recipe():
         ({"links": [-1]}, "links: expected 0 to 100000, found -1"),
         ({"quick": {"depths": [1]}}, "quick.depths: expected 3 to 1000, found 1"),
         ({"activation": "tanh"}, "activation: expected 'relu' or 'elu'"),
-        ({"dataset": "imagenet"}, "dataset: expected seg<N>, circle<N>, mnist or digits, found 'imagenet'"),
+        (
+            {"dataset": "imagenet"},
+            "dataset: expected seg<N>, circle<N> (N from 2 to 999), mnist or digits, found 'imagenet'",
+        ),
         ({"schema": "madnas/space/1"}, "schema: expected 'madnas/experiment-recipe/1', found 'madnas/space/1'"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict) else "",

@@ -127,15 +127,15 @@ class TestFolder:
             result(tmp_path, epochs=4, depths=[4])
         assert "holds results of another run" in str(error.value)
         assert "depths [4, 5, 6] there, [4] here" in str(error.value) and "epochs 3 there, 4 here" in str(error.value)
-        assert "--force" in error.value.hint
-        assert result(tmp_path, epochs=4, force=True)[1]["groups"] == 3
+        assert "--restart" in error.value.hint
+        assert result(tmp_path, epochs=4, restart=True)[1]["groups"] == 3
 
     def test_folder_of_somebody_else(self, tmp_path):
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "thesis.txt").write_text("mine")
         with pytest.raises(UsageError, match="not empty, and not a run of an experiment"):
             result(tmp_path)
-        result(tmp_path, force=True)
+        result(tmp_path, restart=True)
         assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"
 
     def test_leftovers_of_a_killed_write_go_away(self, tmp_path):

@@ -102,6 +102,6 @@ def test_depth_cap_and_what_it_costs():
 def test_what_cannot_be_is_a_clear_error():
     with pytest.raises(InfeasibleError, match=r"no network of tiny's family in this depth range has params 10") as e:
         scale_cells(Scaling(TINY, {"params": 10}))
-    assert "its smallest, 9 layers without links" in str(e.value.hint)
+    assert "its smallest network needs --params 1.41K" in str(e.value.hint)
     with pytest.raises(UsageError, match="at most 3 random-skip cells"):
         scale_cells(Scaling(skip_cnn("four", 4, (3, 4, 5, 6), (1, 1, 1, 1)), {"params": 10_000}))

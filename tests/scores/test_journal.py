@@ -18,7 +18,7 @@ def test_is_read_again(tmp_path):
     journal.add("b", {"target": "y"})
     assert Journal(path).lines == {"a": {"target": "x"}, "b": {"target": "y"}}
     assert [set(json.loads(line)) for line in path.read_text().splitlines()] == [{"schema", "key", "result"}] * 2
-    assert Journal(path, force=True).lines == {}
+    assert Journal(path, restart=True).lines == {}
     assert path.read_text() == ""
 
 
