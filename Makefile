@@ -51,14 +51,16 @@ format: $(STAMP) ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## measure how fast designing, scaling and batched training are
+bench: $(STAMP) ## measure how fast designing, scaling, batched training and scoring are
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python benchmarks/skip_mlp.py
+	$(BIN)/python -m benchmarks.zen
 
 tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of the documentation
 	$(BIN)/python benchmarks/recipe_table.py
 	$(BIN)/python benchmarks/scaling_table.py
+	$(BIN)/python -m benchmarks.zen_table
 	$(BIN)/python benchmarks/readme.py
 
 clean: ## remove the environment and everything generated
