@@ -31,10 +31,10 @@ BATCH = 16
 def plain(name: str, both: bool, channels_last: bool = False) -> Callable[[int], float]:
     """Zen-Score with hooks; ``both``: the hooks also work in the second pass, as they do if nobody takes them off."""
     network: Any = timm.create_model(name, num_classes=0, global_pool="", zero_init_last=False).train()
-    for block in network.modules():
-        if isinstance(block, BasicBlock | Bottleneck):
-            block.forward = _chain(block)
-            block.downsample = None
+    blocks: list[Any] = [block for block in network.modules() if isinstance(block, BasicBlock | Bottleneck)]
+    for block in blocks:
+        block.forward = _chain(block)
+        block.downsample = None
     if channels_last:
         network = network.to(memory_format=torch.channels_last)
     variances: list[torch.Tensor] = []

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from madnas.errors import UsageError
-from madnas.measure.graph import CONCATENATIONS, LAYERS, last_map, main_input, trace
+from madnas.measure.graph import CONCATENATIONS, LAYERS, MAP, last_map, main_input, trace
 from madnas.scores.subject import Subject
 
 
@@ -119,7 +119,10 @@ def draw_weights(network: nn.Module, generator: torch.Generator) -> None:
     """Draw every weight from N(0, 1) and set every bias to 0."""
     for part in network.modules():
         if isinstance(part, LAYERS):
-            part.weight.data.normal_(generator=generator)
+            weight = part.weight.data
+            if weight.ndim == MAP and weight.is_contiguous(memory_format=torch.channels_last):
+                weight = weight.permute(0, 2, 3, 1)  # in the order of memory, where torch draws six times as fast
+            weight.normal_(generator=generator)
             if part.bias is not None:
                 part.bias.data.zero_()
 

@@ -42,9 +42,8 @@ def straightforward(spec: NetworkSpec, settings: Settings, seed: int) -> tuple[f
     chain: list[tuple[Tensor, int, int, str]] = []  # weight, stride, groups, activation behind
 
     def layer(chs: int, out: int, kernel: int, stride: int, act: str, groups: int = 1) -> int:
-        weight = torch.empty(out, chs // groups, kernel, kernel, dtype=torch.float64)
-        weight = weight.contiguous(memory_format=torch.channels_last)  # whose order decides which number goes where
-        chain.append((weight.normal_(generator=weights), stride, groups, act))
+        drawn = torch.empty(out, kernel, kernel, chs // groups, dtype=torch.float64).normal_(generator=weights)
+        chain.append((drawn.permute(0, 3, 1, 2), stride, groups, act))
         return out
 
     chs = layer(3, spec.stem.out, 3, 2, "relu+pool")
