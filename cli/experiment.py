@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SETTINGS, RUN, OUTPUT = "Settings", "Run", "Output"
 
+QUICK = "--quick: few networks, hardly trained; they decide nothing. The recipe's header says what longer runs gave."
+
 SETTLED = 10.0
 """Seconds after which an estimate of the rest is worth something."""
 
@@ -108,6 +110,8 @@ def experiment(
         print_json(summary)
     else:
         _print_summary(summary)
+        if quick:
+            print(QUICK, file=sys.stderr)
 
 
 def _recipe(name: str, quick: bool, flags: dict[str, Any]) -> "Recipe":

@@ -162,7 +162,7 @@ def report_sample(problem: Scaling, number: int, seed: int, files: Outputs, json
     figure = draw_sample(problem.base.name, found) if files.plot is not None else None
     files.write(dump_spec(found[0].network.spec), scores_csv([one.network for one in found]), figure)
     if json:
-        print_json(sample_document(problem.base.name, found, drawn))
+        print_json(sample_document(problem, found, number, drawn, seed))
         return
     console = stdout()
     console.print(_sample_table(found))

@@ -9,6 +9,7 @@ from madnas.network.specfile import spec_to_tree
 from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.scaling.compare import Rival
 from madnas.scaling.family import multiplier_text
+from madnas.scaling.problem import Scaling
 from madnas.scaling.sample import Sampled
 from madnas.scaling.scale import Scaled, Scored
 from madnas.units import short_quantity
@@ -71,8 +72,16 @@ def scale_document(result: Scaled, rivals: list[Rival] | None = None) -> dict[st
     return document
 
 
-def sample_document(base: str, sampled: list[Sampled], drawn: int) -> dict[str, Any]:
-    """Sampled networks near the budgets as JSON-able data; ``drawn`` is how many different ones there were."""
+def sample_document(problem: Scaling, sampled: list[Sampled], number: int, drawn: int, seed: int) -> dict[str, Any]:
+    """Sampled networks near the budgets as JSON-able data.
+
+    Args:
+        problem: what was asked.
+        sampled: the networks near the budgets.
+        number: networks drawn.
+        drawn: how many different ones these were.
+        seed: of the draw.
+    """
     results = [
         {
             "spec": spec_to_tree(one.network.spec),
@@ -81,7 +90,20 @@ def sample_document(base: str, sampled: list[Sampled], drawn: int) -> dict[str, 
         }
         for one in sampled
     ]
-    return {"schema": SAMPLE_SCHEMA, "madnas": madnas.__version__, "base": base, "drawn": drawn, "results": results}
+    return {
+        "schema": SAMPLE_SCHEMA,
+        "madnas": madnas.__version__,
+        "base": problem.base.name,
+        "budgets": dict(problem.budgets),
+        "tolerance": problem.tolerance,
+        "max_depth": problem.max_depth,
+        "width_range": [multiplier_text(bound) for bound in problem.width_range],
+        "depth_range": [multiplier_text(bound) for bound in problem.depth_range],
+        "seed": seed,
+        "samples": number,
+        "drawn": drawn,
+        "results": results,
+    }
 
 
 def scores_tree(network: Scored) -> dict[str, Any]:

@@ -84,7 +84,9 @@ def scale_cells(problem: Scaling, name: str | None = None, watch: Callable[[str]
     limits = tuple(sorted(_binding(problem, top, choices), key=lambda limit: -limit.gain))
     front = tuple(scored(_network(problem.base, choice.depths, choice.links)) for choice in choices)
     depth = _multiplier(problem, top.depths)
-    answer = replace(answer, spec=replace(answer.spec, provenance=provenance(problem, answer, Fraction(1), depth)))
+    history = provenance(problem, answer, Fraction(1), depth)
+    history = {key: value for key, value in history.items() if key not in ("width_range", "multiple")}  # not applied
+    answer = replace(answer, spec=replace(answer.spec, provenance=history))
     covered = sum(choice.covered for choice in choices)
     return Scaled(problem, answer, Fraction(1), depth, front, limits, covered, time.perf_counter() - begin)
 

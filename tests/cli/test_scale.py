@@ -155,3 +155,15 @@ def test_in_a_process_of_its_own():
     done = madnas(*SMALL)
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_seed_is_for_samples(capsys):
+    assert "--seed: for --sample only" in refused(capsys, "scale", "convnext-t", "--macs", "3G", "--seed", "1")
+
+
+def test_sample_says_what_was_asked(capsys):
+    arguments = ["scale", "convnext-t", "--macs", "4.5G", "--sample", "60", "--seed", "3", "--tolerance", "20"]
+    found = document(capsys, *arguments)
+    assert (found["samples"], found["seed"], found["tolerance"]) == (60, 3, 0.2)
+    assert found["budgets"] == {"macs": 4_500_000_000}
+    assert found["width_range"] == ["0.25", "1.6"]

@@ -147,3 +147,8 @@ def test_interrupt(tmp_path, monkeypatch, capsys):
     err = refused(capsys, str(write_recipe(tmp_path)), "--workers", "1", "-o", str(folder), code=130)
     assert err == "madnas: interrupted\n"
     assert {path.name for path in folder.iterdir()} == {".lock", "run.json"}
+
+
+def test_a_recipe_without_quick_settings(tmp_path, capsys):
+    recipe = str(write_recipe(tmp_path))
+    assert "--quick: the recipe has no settings for it" in refused(capsys, recipe, "--quick")
