@@ -180,7 +180,7 @@ def print_scores(results: list[dict[str, Any]], metrics: Sequence[str]) -> None:
     for result in results:
         for name, reason in result["failed"].items():
             console.print(f"{escape(result['target'])}: no {name}: {escape(reason)}", highlight=False)
-    for result in results if len(results) <= FEW else []:
+    for result in results if len(results) <= FEW and not metrics else []:
         if not result["stages"]:
             continue
         stages = new_table("stage", "map", "out", "layers", "rho", "entropy (nats)")
@@ -191,8 +191,8 @@ def print_scores(results: list[dict[str, Any]], metrics: Sequence[str]) -> None:
             )  # fmt: skip
         console.print(Text.assemble((result["target"], "bold"), "  stages"))
         console.print(stages)
-    if len(results) > FEW:
-        console.print("the stages of so many targets are in --json and in the file of -o")
+    if len(results) > FEW or metrics:
+        console.print("stages: without --metrics and for few targets, or in --json and in the file of -o")
     console.print(
         "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths), nothing for a "
         "single stage (DeepMAD Eq. 5)",

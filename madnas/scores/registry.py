@@ -38,7 +38,7 @@ def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settin
     Args:
         subject: the network.
         name: one of :data:`~madnas.scores.catalogue.ON_REQUEST`.
-        repeats: draws, at least 1.
+        repeats: draws, at least 1; a score that is not random is computed once.
         seed: of the first draw; the others follow.
         settings: batch size, device and precision.
 
@@ -51,6 +51,7 @@ def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settin
     2
     """
     settings = settings or Settings()
+    repeats = repeats if ON_REQUEST[name].random else 1
     check_device(settings.device)
     module, function = ON_REQUEST[name].place.split(":")
     score: Callable[[Subject, Settings], Callable[[int], float]]
