@@ -38,7 +38,8 @@ class Entry:
 ON_REQUEST = {
     "zen": Entry("Zen-Score: how much the last map moves with the input (Zen-NAS)", "zen:zen"),
     "zen-running": Entry("Zen-Score as the authors' code computes it, from running variances", "zen:zen_running"),
-    "zen-closed": Entry("Zen-Score estimated in closed form, from the description", "closed:zen_closed_form", random=False),
+    "zen-closed": Entry("Zen-Score estimated in closed form, from the description", "closed:zen_closed_form",
+                        random=False),
     "phi": Entry("Phi-score: the same without batch norms (Zen-NAS)", "phi:phi"),
     "grad-norm": Entry("norm of the loss's gradient (Abdelfattah et al. 2021)", "grad_norm:grad_norm"),
     "snip": Entry("|gradient x weight| (Lee et al. 2019)", "snip:snip"),
