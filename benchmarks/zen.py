@@ -22,7 +22,8 @@ from torch import nn
 from madnas.network.named import get
 from madnas.scores.memory import keep_freed_memory
 from madnas.scores.subject import Settings, subject_of
-from madnas.scores.zen import ALPHA, zen
+from madnas.scores.zen import zen
+from madnas.theory.zen import ALPHA
 
 ROUNDS = 5
 BATCH = 16

@@ -101,7 +101,7 @@ def agreement(label: str, specs: list[NetworkSpec]) -> str:
     closed, drawn = closed_against_drawn(specs)
     errors = [100 * (one - other) / other for one, other in zip(closed, drawn, strict=True)]
     size = [abs(error) for error in errors]
-    tau = kendall(np.array(closed), np.array(drawn))
+    tau = float(kendall(np.array(closed), np.array(drawn))[0])
     told = f"{fmean(errors):+.2f} % | {median(size):.2f} % | {max(size):.2f} %"
     return f"| {label} | {len(closed)} | {told} | {tau:.3f} |"
 
@@ -116,7 +116,7 @@ def main() -> None:
     lines += ["|---|---|---|---|---|---|"]
     lines += [agreement("named networks", [get(name) for name in names()])]
     lines += [agreement("random networks, 32 px", [random_network(draw, number) for number in range(RANDOM)])]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "numpy", "scipy"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "numpy"))
     lines += ["", f"madnas {madnas.__version__}, Python {platform.python_version()}, {packages}."]
     text = README.read_text()
     before, after = text.split(BEGIN)[0], text.split(END)[1]

@@ -101,7 +101,8 @@ def score_all(
     journal = Journal(output, restart) if output is not None else None
     keys = [key_of(*pair) if journal else "" for pair in zip(requests, targets, strict=True)]
     found = {place: journal.lines[key] for place, key in enumerate(keys) if journal and key in journal.lines}
-    todo = [place for place in range(len(requests)) if place not in found]
+    first = {request: place for place, request in reversed(list(enumerate(requests)))}  # a word given twice is one
+    todo = [place for place in range(len(requests)) if place not in found and first[requests[place]] == place]
     heavy = measures or any(target.spec is None for target in targets)
     processes = min(_processes(workers, requests[0].device), len(requests)) if heavy else 1
     placed = _placed(
@@ -115,14 +116,14 @@ def score_all(
         def done(index: int, result: dict[str, Any]) -> None:
             place = todo[index]
             found[place] = result
-            if journal is not None:
-                journal.add(keys[place], result)
+            if journal is not None and not any("out of memory" in reason for reason in result["failed"].values()):
+                journal.add(keys[place], result)  # what may succeed another time is tried again
             say(f"{len(found)} of {len(requests)} targets scored")
 
         from madnas.workers import run_tasks
 
         run_tasks(evaluate, [placed[place] for place in todo], processes, progress, done)
-    return [found[place] for place in range(len(requests))]
+    return [found[place if place in found else first[request]] for place, request in enumerate(requests)]
 
 
 def _processes(workers: int | None, device: str) -> int:
@@ -271,6 +272,8 @@ def print_ranks(results: list[dict[str, Any]], ranks: dict[str, Any]) -> None:
     for result in results:
         for name, reason in result["failed"].items():
             console.print(f"{escape(result['target'])}: no {name}: {escape(reason)}", highlight=False)
+    for name, number in ranks["left_out"].items():
+        console.print(f"{name}: only {number} networks have it, too few to rank")
     lower = [name for name, entry in ON_REQUEST.items() if entry.lower_is_better and name in ranks["scores"]]
     told = f"; a good {', '.join(lower)} is low, so its correlation should be negative" if lower else ""
     console.print(

@@ -21,7 +21,7 @@ class LayerTracer(fx.Tracer):
     """Keeps modules without layers of their own (norms, activations, poolings, stochastic depth) in one piece."""
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        """Whether a module stays in one piece."""
+        """Whether a module stays in one piece: a convolution or linear layer, or one that holds none."""
         return isinstance(module, LAYERS) or not any(isinstance(part, LAYERS) for part in module.modules())
 
 
@@ -173,7 +173,10 @@ def _is_global_pool(traced: fx.GraphModule, node: fx.Node) -> bool:
         return False
     if node.op == "call_module":
         part = traced.get_submodule(str(node.target))
-        return isinstance(part, POOLS) or type(part).__name__ == "SelectAdaptivePool2d"
+        if isinstance(part, POOLS) or type(part).__name__ == "SelectAdaptivePool2d":
+            return True
+        if any(True for _ in part.parameters()):
+            return False
     return 0 < len(shape(node)) < MAP or (shape(node)[2:] == (1, 1) and shape(before[0])[2:] != (1, 1))
 
 

@@ -33,6 +33,10 @@ ATTENTION = ("softmax", "scaled_dot_product_attention", "matmul", "bmm", "einsum
 """Parts of operators' names that attention has, and chains of convolutions do not."""
 
 
+OTHERS = (nn.ConvTranspose2d, nn.Conv3d, nn.Bilinear, nn.RNNBase, nn.MultiheadAttention)
+"""Layers that are neither on such a path nor a part of gates, as efficient channel attention's Conv1d is."""
+
+
 @dataclass(frozen=True, slots=True)
 class TracedLayer:
     """A layer on the main path.
@@ -90,6 +94,11 @@ def main_layers(traced: fx.GraphModule) -> list[TracedLayer]:
             raise UsageError(f"has attention ({name}), which is no convolution")
     path = _main_path(last)
     aside = _beside(before)
+    for node in before:
+        if node.op == "call_module" and node not in aside:
+            part = traced.get_submodule(str(node.target))
+            if isinstance(part, OTHERS) or any(isinstance(one, OTHERS) for one in part.children()):
+                raise UsageError(f"has a {type(part).__name__}, which is no convolution over maps")
     found = [
         node for node in before if _layer(traced, node) is not None and node not in aside and node not in set(path)
     ]

@@ -7,13 +7,10 @@ from madnas.network.blocks import shortcut_of
 from madnas.network.expand import segments
 from madnas.network.layer import Layer, Resolution
 from madnas.network.spec import Group, NetworkSpec
-from madnas.theory.zen import LARGEST, convolved_variance, largest, response, taps
+from madnas.theory.zen import ALPHA, LARGEST, convolved_variance, largest, response, taps
 
 CHAINS = frozenset({"conv", "basic", "bottleneck", "inverted-residual", "separable", "mobile-pair", "preact"})
 """Blocks that are chains of convolutions with batch norms once residual links are removed."""
-
-ALPHA = 0.01
-"""Size of the input's perturbation."""
 
 
 def zen_closed(spec: NetworkSpec) -> float:
@@ -31,8 +28,14 @@ def zen_closed(spec: NetworkSpec) -> float:
     """
     if spec.is_mlp or any(group.block not in CHAINS for group in spec.groups):
         raise UsageError("is no chain of convolutions with batch norms")
-    if any(group.block == "conv" and group.norm != "batch" for group in spec.groups) or spec.head.norm == "layer":
+    if any(group.block == "conv" and group.norm != "batch" for group in spec.groups):
         raise UsageError("has layers without batch norms")
+    first = all(group.block == "preact" for group in spec.groups)  # then norms come before the convolutions
+    wanted = ("later", "batch") if first else ("batch", "none")
+    if (wanted[0] if spec.stem is None else spec.stem.norm, spec.head.norm) != wanted:
+        raise UsageError("has no batch norm for each of its convolutions, in stem or head")
+    if not first and any(group.block == "preact" for group in spec.groups):
+        raise UsageError("mixes blocks with norms before and behind their convolutions")
     chain = _Chain(spec.input[1:])
     pools = _pools(spec)
     for segment in segments(spec):

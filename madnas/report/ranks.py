@@ -61,10 +61,11 @@ def rank(results: Sequence[dict[str, Any]], accuracies: Sequence[float], seed: i
 
     Returns:
         ``n``, ``confidence``, ``resamples`` and ``scores``: by name ``n``, ``kendall`` (tau-b) and ``spearman``, these
-        with ``value``, ``low`` and ``high``, which are None where all values are alike.
+        with ``value``, ``low`` and ``high``, which are None where all values are alike; ``left_out``: scores that fewer
+        than three networks have, and how many.
     """
     names = list(dict.fromkeys([*BASELINES, *(name for result in results for name in result["scores"])]))
-    scores = {}
+    scores, left_out = {}, {}
     for name in names:
         pairs = [(one["scores"][name]["value"], accuracy)
                  for one, accuracy in zip(results, accuracies, strict=True) if name in one["scores"]]  # fmt: skip
@@ -72,35 +73,54 @@ def rank(results: Sequence[dict[str, Any]], accuracies: Sequence[float], seed: i
             x, y = np.array(pairs, dtype=np.float64).T
             scores[name] = {"n": len(pairs), "kendall": _with_interval(kendall, x, y, seed),
                             "spearman": _with_interval(spearman, x, y, seed)}  # fmt: skip
-    return {"n": len(accuracies), "confidence": CONFIDENCE, "resamples": RESAMPLES, "scores": scores}
+        else:
+            left_out[name] = len(pairs)
+    told = {"n": len(accuracies), "confidence": CONFIDENCE, "resamples": RESAMPLES}
+    return told | {"scores": scores, "left_out": left_out}
 
 
-def kendall(x: np.ndarray, y: np.ndarray) -> float:
-    """Kendall's tau-b, which allows for ties; NaN if all of a side are alike."""
-    from scipy.stats import kendalltau
+def kendall(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Kendall's tau-b, which allows for ties.
 
-    return float(kendalltau(x, y).statistic)
+    Args:
+        x: values of n networks (n,).
+        y: other values of the same networks (n,).
+        weights: how often each network counts in each of R samples (R, n). Default: once, in one.
+
+    Returns:
+        Tau of every sample (R,); NaN where all of a side are alike.
+    """
+    weights = np.ones((1, len(x))) if weights is None else weights
+    one, other = (np.sign(side[:, None] - side[None, :]) for side in (x, y))
+
+    def pairs(signs: np.ndarray) -> np.ndarray:
+        return ((weights @ signs) * weights).sum(1)
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return pairs(one * other) / np.sqrt(pairs(np.abs(one)) * pairs(np.abs(other)))
 
 
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rho; NaN if all of a side are alike."""
-    from scipy.stats import rankdata
-
-    one, other = rankdata(x), rankdata(y)
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return math.nan
-    return float(np.corrcoef(one, other)[0, 1])
+def spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Spearman's rho, the correlation of ranks, ties sharing theirs; as :func:`kendall`."""
+    weights = np.ones((1, len(x))) if weights is None else weights
+    ranks = []
+    for side in (x, y):
+        below, alike = side[:, None] < side[None, :], side[:, None] == side[None, :]
+        ranks.append(weights @ below + (weights @ alike + 1) / 2)
+    total = weights.sum(1, keepdims=True)
+    one, other = (rank - (weights * rank).sum(1, keepdims=True) / total for rank in ranks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (weights * one * other).sum(1) / np.sqrt((weights * one**2).sum(1) * (weights * other**2).sum(1))
 
 
 def _with_interval(
-    statistic: Callable[[np.ndarray, np.ndarray], float], x: np.ndarray, y: np.ndarray, seed: int
+    statistic: Callable[..., np.ndarray], x: np.ndarray, y: np.ndarray, seed: int
 ) -> dict[str, float | None]:
     """A statistic with its percentile interval over networks drawn with replacement."""
-    value = statistic(x, y)
+    value = float(statistic(x, y)[0])
     if not math.isfinite(value):
         return {"value": None, "low": None, "high": None}
-    generator = np.random.default_rng(seed)
-    draws = generator.integers(len(x), size=(RESAMPLES, len(x)))
-    drawn = np.array([statistic(x[row], y[row]) for row in draws if np.ptp(x[row]) > 0 and np.ptp(y[row]) > 0])
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    counts = np.random.default_rng(seed).multinomial(len(x), np.full(len(x), 1 / len(x)), size=RESAMPLES)
+    drawn = statistic(x, y, counts.astype(np.float64))
+    low, high = np.nanquantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return {"value": value, "low": float(low), "high": float(high)}

@@ -110,7 +110,8 @@ def score(
 def _layouts(base: NetworkSpec, table: np.ndarray) -> np.ndarray:
     """A number for every set of widths (N, sites), the same for those whose networks have the same layers (N,).
 
-    A ConvNeXt group of stride 1 downsamples only if its width is another than its input's.
+    A ConvNeXt group of stride 1 downsamples only if its width is another than its input's; a pair of MobileNetV2 blocks
+    projects its links only if its two widths differ.
     """
     column = {site: table[:, place] for place, site in enumerate(width_sites(base))}
     changes = np.zeros(len(table), dtype=np.int64)
@@ -119,6 +120,8 @@ def _layouts(base: NetworkSpec, table: np.ndarray) -> np.ndarray:
         out = column.get(f"out{number}")
         if group.block == "convnext" and group.stride == 1 and chs is not None:
             changes = 2 * changes + (chs != out)
+        if group.block == "mobile-pair":
+            changes = 2 * changes + (column[f"hidden{number}"] != out)
         chs = out
     return np.unique(changes, return_inverse=True)[1]
 

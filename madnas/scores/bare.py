@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from madnas.errors import UsageError
-from madnas.measure.graph import CONCATENATIONS, LAYERS, MAP, last_map, main_input, trace
+from madnas.measure.graph import CONCATENATIONS, LAYERS, MAP, last_map, main_input, shape, trace
 from madnas.scores.subject import Subject
 
 
@@ -64,15 +64,17 @@ def bare(subject: Subject, normless: bool = False) -> fx.GraphModule:
     Raises:
         UsageError: it is none, or has sums that are no residual links; says what.
     """
-    with torch.device("meta"):
-        module = subject.make()
-    traced = trace(module, subject.input)
+    traced = trace(_on_meta(subject), subject.input).eval()
     last = last_map(traced)
+    while (kept := main_input(last)) is not None:
+        last = kept
     for node in list(traced.graph.nodes):
         _cut(node)
     _end_at(last, traced)
-    for name, part in list(traced.named_modules()):
+    for part in traced.modules():
         _check(part)
+    _check_chain(traced)
+    for name, part in list(traced.named_modules()):
         if isinstance(part, nn.BatchNorm2d):
             after = [child for child in part.children() if not list(child.children())]  # of timm's BatchNormAct2d
             first = nn.Identity() if normless else StatNorm(part.eps)
@@ -86,6 +88,29 @@ def bare(subject: Subject, normless: bool = False) -> fx.GraphModule:
         raise UsageError("has no batch norms")
     traced.recompile()
     return traced
+
+
+def _on_meta(subject: Subject) -> nn.Module:
+    """The subject's module without values."""
+    try:
+        with torch.device("meta"):
+            return subject.make()
+    except (NotImplementedError, RuntimeError):  # its makers look at values
+        return subject.make().to("meta")
+
+
+def _check_chain(traced: fx.GraphModule) -> None:
+    """Refuse what is left of other structures, and norms that are used twice."""
+    used: set[str] = set()
+    for node in traced.graph.nodes:
+        if len(node.all_input_nodes) > 1:
+            raise UsageError(f"is no chain of layers: {node.name} takes several maps")
+        if node.op not in ("placeholder", "output") and len(shape(node)) != MAP:
+            raise UsageError(f"has something else than maps on its way, at {node.name}")
+        if node.op == "call_module" and isinstance(traced.get_submodule(node.target), nn.BatchNorm2d):
+            if node.target in used:
+                raise UsageError(f"uses a batch norm twice: {node.target}")
+            used.add(node.target)
 
 
 def _cut(node: fx.Node) -> None:
@@ -111,8 +136,10 @@ def _check(part: nn.Module) -> None:
         raise UsageError(f"is normalised by {type(part).__name__}; this score is defined for batch norms")
     if isinstance(part, nn.Linear):
         raise UsageError("has linear layers before its last map; this score is defined for chains of convolutions")
-    if not isinstance(part, (*LAYERS, *NORMS)) and list(part.parameters(recurse=False)):
-        raise UsageError(f"has parameters of its own in {type(part).__name__}")
+    own = {name for name, _ in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))}
+    known = {"weight", "bias"} if isinstance(part, LAYERS) else set()
+    if not isinstance(part, NORMS) and (own - known or "StdConv" in type(part).__name__):
+        raise UsageError(f"has weights or constants of its own in {type(part).__name__}")
 
 
 def draw_weights(network: nn.Module, generator: torch.Generator) -> None:

@@ -138,7 +138,12 @@ def _traced(target: Target, request: Request) -> Tree:
         raise UsageError(f"{request.word}: has no description that --verify could compare with its module")
     what = subject(target, request.resolution)
     module = what.make()
-    counts = count_module(module, what.input)
+    try:
+        counts = count_module(module, what.input)
+    except (AssertionError, RuntimeError, ValueError) as error:  # of somebody else's code
+        size = " x ".join(map(str, what.input))
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UsageError(f"{request.word}: cannot be run on an input of {size}: {reason}") from error
     values: Tree = {"params": counts.params, "macs": counts.macs, "activations": counts.activations}
     failed: dict[str, str] = {}
     blocks: dict[str, int] = {}

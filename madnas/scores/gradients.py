@@ -15,15 +15,25 @@ def weights_of(module: nn.Module) -> list[Tensor]:
     return list({id(weight): weight for weight in found}.values())
 
 
+def logits_of(module: nn.Module, images: Tensor) -> Tensor:
+    """A network's logits (images, classes).
+
+    Raises:
+        UsageError: it gives out something else.
+    """
+    logits = module(images)
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        raise UsageError(f"gives out {type(logits).__name__}, not logits for every image")
+    return logits
+
+
 def loss_of(module: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
     """Cross-entropy of one batch against random labels, drawn uniformly.
 
     Raises:
         UsageError: the network gives out no logits.
     """
-    logits = module(images)
-    if logits.ndim != 2:
-        raise UsageError(f"gives out a tensor of {logits.ndim} dimensions, not logits")
+    logits = logits_of(module, images)
     labels = torch.randint(logits.shape[1], (len(logits),), generator=generator)
     return F.cross_entropy(logits, labels.to(logits.device))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 
+from madnas.scores.gradients import logits_of
 from madnas.scores.subject import Settings, Subject, fresh
 
 K = 1e-5
@@ -21,7 +22,7 @@ def jacob_cov(subject: Subject, settings: Settings) -> Callable[[int], float]:
     def draw(seed: int) -> float:
         module, generator = fresh(subject, settings, seed), settings.generator(seed)
         images = settings.images(subject, generator).requires_grad_()
-        (jacobian,) = torch.autograd.grad(module(images).sum(), images)
+        (jacobian,) = torch.autograd.grad(logits_of(module, images).sum(), images)
         correlations = torch.corrcoef(jacobian.flatten(1).double())
         eigenvalues = torch.linalg.eigvalsh(correlations)
         return -float((torch.log(eigenvalues + K) + 1 / (eigenvalues + K)).sum())

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import madnas
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_text_atomic
 from madnas.network.specfile import spec_to_tree
@@ -82,8 +84,9 @@ class Journal:
 
 
 def key_of(request: Request, target: Target) -> str:
-    """What a result is found again by: the request, and the network that its target names now."""
+    """What a result is found again by: the request, the network that its target names now, and the versions."""
     tree = {name: value for name, value in asdict(request).items() if name not in IRRELEVANT}
+    tree["versions"] = [madnas.__version__, version("torch"), version("timm")]
     tree["device"] = request.device.partition(":")[0]
     tree["network"] = None if target.spec is None else spec_to_tree(target.spec)
     return hashlib.sha256(json.dumps(tree, sort_keys=True, default=str).encode()).hexdigest()[:32]

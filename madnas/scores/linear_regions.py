@@ -23,7 +23,7 @@ def linear_regions(subject: Subject, settings: Settings) -> Callable[[int], floa
     def draw(seed: int) -> float:
         module, generator = fresh(small, settings, seed), settings.generator(seed)
         images = replace(settings, batch_size=IMAGES).images(small, generator)
-        codes = torch.cat(list(rectified(module, images)), 1)
+        codes = torch.cat(rectified(module, images), 1)
         return float(len(torch.unique(codes, dim=0)))
 
     return draw

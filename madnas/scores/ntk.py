@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from madnas.scores.gradients import weights_of
+from madnas.scores.gradients import logits_of, weights_of
 from madnas.scores.subject import Settings, Subject, fresh
 
 
@@ -20,7 +20,7 @@ def ntk(subject: Subject, settings: Settings) -> Callable[[int], float]:
     def draw(seed: int) -> float:
         module, generator = fresh(subject, settings, seed), settings.generator(seed)
         weights = weights_of(module)
-        logits = module(settings.images(subject, generator)).sum(1)
+        logits = logits_of(module, settings.images(subject, generator)).sum(1)
         rows = [_row(logit, weights) for logit in logits]
         jacobian = torch.stack(rows)  # (batch, weights)
         eigenvalues = torch.linalg.eigvalsh((jacobian @ jacobian.T).double())

@@ -1,37 +1,64 @@
-"""Which rectified linear units are on, for scores that count patterns."""
+"""Which rectified linear units are on, for scores that count patterns; and which activations a network has."""
 
-from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from madnas.errors import UsageError
 
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU)
-OTHERS = (nn.SiLU, nn.GELU, nn.Hardswish, nn.Mish, nn.ELU, nn.SELU, nn.Tanh)
+HOMOGENEOUS = frozenset(
+    {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, F.leaky_relu, F.prelu, torch.prelu}
+)
+"""Activations whose output grows with a positive factor as their input does."""
+
+RECTIFIERS = HOMOGENEOUS | {F.relu6, F.hardtanh}
+OTHERS = frozenset({
+    F.silu, F.gelu, F.elu, F.selu, F.celu, F.hardswish, F.mish, F.softplus, F.tanh, torch.tanh, Tensor.tanh,
+    Tensor.tanh_, torch.tanh_, F.rrelu, F.softsign, F.logsigmoid,
+})  # fmt: skip
+"""Activations that are no rectifiers; sigmoids are gates."""
 
 
-def rectified(module: nn.Module, images: Tensor) -> Iterator[Tensor]:
+class Activations(TorchFunctionMode):
+    """Sees every activation while it is active, whether a module or a function calls it.
+
+    Attributes:
+        patterns: rectifier by rectifier, which of its units are on (images, units); empty unless asked for.
+        homogeneous, bounded, others: names of the activations called, of rectifiers without and with an upper end, and
+            of the rest.
+    """
+
+    def __init__(self, keep: bool = True) -> None:
+        super().__init__()
+        self.keep = keep
+        self.patterns: list[Tensor] = []
+        self.homogeneous: set[str] = set()
+        self.bounded: set[str] = set()
+        self.others: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Look at a call and make it."""
+        if func in RECTIFIERS:
+            (self.homogeneous if func in HOMOGENEOUS else self.bounded).add(func.__name__.rstrip("_"))
+            if self.keep:
+                self.patterns.append((args[0] > 0).flatten(1))
+        elif func in OTHERS:
+            self.others.add(func.__name__.rstrip("_"))
+        return func(*args, **(kwargs or {}))
+
+
+def rectified(module: nn.Module, images: Tensor) -> list[Tensor]:
     """Run a network once and give, rectifier by rectifier, which of its units are on (images, units).
 
     Raises:
         UsageError: the network has no rectifiers, or other activations beside them.
     """
-    parts = list(module.modules())
-    others = {type(part).__name__ for part in parts if isinstance(part, OTHERS)}
-    if others or not any(isinstance(part, RECTIFIERS) for part in parts):
-        found = ", ".join(sorted(others)) or "none"
+    with torch.no_grad(), Activations() as seen:
+        module(images)
+    if seen.others or not seen.patterns:
+        found = ", ".join(sorted(seen.others)) or "none"
         raise UsageError(f"is defined for networks of rectified linear units; activations here: {found}")
-    patterns: list[Tensor] = []
-
-    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        patterns.append((inputs[0] > 0).flatten(1))
-
-    handles = [part.register_forward_pre_hook(keep) for part in parts if isinstance(part, RECTIFIERS)]
-    try:
-        with torch.no_grad():
-            module(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    yield from patterns
+    return seen.patterns

@@ -9,14 +9,13 @@ is defined for these.
 """
 
 import torch
-from torch import nn
 
 from madnas.errors import UsageError
 from madnas.scores.bare import Rescale, bare, draw_weights
+from madnas.scores.patterns import Activations
 from madnas.scores.subject import Settings, Subject
-from madnas.scores.zen import ALPHA, Draw
-
-OTHERS = (nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish, nn.Mish, nn.ELU, nn.SELU, nn.Tanh, nn.Sigmoid, nn.Hardsigmoid)
+from madnas.scores.zen import Draw
+from madnas.theory.zen import ALPHA
 
 
 def phi(subject: Subject, settings: Settings) -> Draw:
@@ -26,9 +25,6 @@ def phi(subject: Subject, settings: Settings) -> Draw:
         UsageError: it is not defined for this network; says why.
     """
     network = bare(subject, normless=True)
-    others = sorted({type(part).__name__ for part in network.modules() if isinstance(part, OTHERS)})
-    if others:
-        raise UsageError(f"is defined for activations that are homogeneous, not for {', '.join(others)}")
     network = network.to_empty(device=settings.device).to(settings.dtype)
     scales = [part for part in network.modules() if isinstance(part, Rescale)]
 
@@ -39,7 +35,11 @@ def phi(subject: Subject, settings: Settings) -> Draw:
         x, noise = settings.images(subject, generator), settings.images(subject, generator)
         for part in scales:
             part.scale = None
-        moved = (network(x) - network(x + ALPHA * noise)).abs().sum((1, 2, 3), dtype=torch.float64).mean()
+        with Activations(keep=False) as seen:
+            moved = (network(x) - network(x + ALPHA * noise)).abs().sum((1, 2, 3), dtype=torch.float64).mean()
+        if seen.bounded or seen.others:
+            found = ", ".join(sorted(seen.bounded | seen.others))
+            raise UsageError(f"is defined for activations that are homogeneous, not for {found}")
         return float(
             torch.log(moved) + sum(torch.log(part.scale.double()) for part in scales if part.scale is not None)
         )

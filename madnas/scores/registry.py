@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from statistics import fmean, stdev
 
-import torch
-
 from madnas.errors import UsageError
 from madnas.scores.catalogue import ON_REQUEST
 from madnas.scores.device import check_device
@@ -59,8 +57,8 @@ def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settin
     try:
         draw = score(subject, settings)
         values = [_finite(draw(place), place) for place in range(seed, seed + repeats)]
-    except (torch.OutOfMemoryError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except RuntimeError as error:  # torch's, of the network's own forward pass
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if any(sign in str(error) for sign in OUT_OF_MEMORY):
             reason = f"out of memory at batch size {settings.batch_size}"
         raise UsageError(reason) from error

@@ -13,6 +13,9 @@ INPUTS = 2**62
 """Added to the seed of inputs: with the same seed the first pixels would be the first weights."""
 
 
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A network to be scored.
@@ -60,7 +63,7 @@ def subject_of(spec: NetworkSpec) -> Subject:
 
 
 def fresh(subject: Subject, settings: Settings, seed: int) -> nn.Module:
-    """The subject's module in training mode, its weights drawn as its makers draw them, its norms at scale 1.
+    """The subject's module, its weights drawn as its makers draw them, its norms on the batch and at scale 1.
 
     Networks that start with the last norm of every branch at 0 are given one here: at a scale of 0 no gradient
     reaches a branch, and every such score would be that of the links alone.
@@ -68,8 +71,11 @@ def fresh(subject: Subject, settings: Settings, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = subject.make()
+    module.eval()  # dropout and stochastic depth would draw from a generator of their own
     for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._NormBase) and part.affine:
-            nn.init.ones_(part.weight)
-            nn.init.zeros_(part.bias)
-    return module.to(device=settings.device, dtype=settings.dtype).train()
+        if isinstance(part, NORMS):
+            part.train()
+            if getattr(part, "weight", None) is not None:
+                nn.init.ones_(part.weight)
+                nn.init.zeros_(part.bias)
+    return module.to(device=settings.device, dtype=settings.dtype)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from madnas.errors import UsageError
-from madnas.scores.gradients import weights_of
+from madnas.scores.gradients import logits_of, weights_of
 from madnas.scores.subject import Settings, Subject, fresh
 
 
@@ -25,7 +25,7 @@ def synflow(subject: Subject, settings: Settings) -> Callable[[int], float]:
                 parameter.abs_()
         ones = torch.ones((1, *subject.input), dtype=torch.float64, device=settings.device)
         weights = weights_of(module)
-        gradients = torch.autograd.grad(module(ones).sum(), weights)
+        gradients = torch.autograd.grad(logits_of(module, ones).sum(), weights)
         return sum(
             float((weight.detach() * gradient).sum()) for weight, gradient in zip(weights, gradients, strict=True)
         )
@@ -40,9 +40,9 @@ def without_norms(module: nn.Module) -> nn.Module:
         UsageError: the network has other norms, which a flow does not pass unchanged.
     """
     for part in module.modules():
-        if isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
+        if isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.RMSNorm | nn.modules.instancenorm._InstanceNorm):
             raise UsageError(f"is defined for batch norms, which it leaves out, not for {type(part).__name__}")
-        if isinstance(part, nn.BatchNorm2d):
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval()
             part.eps = 0.0
             for name, value in (("running_mean", 0.0), ("running_var", 1.0), ("weight", 1.0), ("bias", 0.0)):

@@ -61,8 +61,11 @@ def _timm(word: str) -> Target:
     import timm
 
     name = word.removeprefix(PREFIX)
-    if not timm.is_model(name.partition(".")[0]):
+    plain, _, tag = name.partition(".")
+    if not timm.is_model(plain):
         raise unknown_name("timm model", name, timm.list_models())
+    if tag and name not in timm.list_pretrained(f"{plain}.*"):
+        raise unknown_name("timm model", name, timm.list_pretrained(f"{plain}.*"))
     return Target(word, None, "timm", name)
 
 

@@ -20,9 +20,7 @@ from torch import Tensor
 from madnas.errors import UsageError
 from madnas.scores.bare import StatNorm, bare, draw_weights, norms
 from madnas.scores.subject import Settings, Subject
-
-ALPHA = 0.01
-"""Size of the input's perturbation."""
+from madnas.theory.zen import ALPHA
 
 MOMENTUM = 0.1
 """Of the authors' batch norms, which start at a variance of 1."""

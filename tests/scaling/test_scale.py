@@ -285,3 +285,16 @@ def test_convnext_groups_whose_widths_meet_at_some_multipliers():
     assert found.mass.mass == best.mass.mass
     drawn = draw(problem, 50)
     assert [count(drawn.network(row)).macs for row in range(50)] == drawn.scores["macs"].tolist()
+
+
+@pytest.mark.parametrize("multiple", [8, 16])
+def test_pairs_whose_widths_meet_at_some_multipliers(multiple):
+    problem = Scaling(get("zennet-600m-se"), {"macs": 300_000_000}, multiple=multiple)
+    family = grid(problem)
+    for row in np.random.default_rng(0).integers(0, family.rows.shape[1], 30):
+        network = scored(check_spec(family.network(int(row))))
+        assert (network.counts.macs, network.counts.params) == (
+            family.scores["macs"][row],
+            family.scores["params"][row],
+        )
+    assert scale(problem).network.counts.macs <= 300_000_000

@@ -186,7 +186,7 @@ def test_networks_without_rectifiers_are_refused(score):
     class Smooth(Net):
         act = nn.SiLU
 
-    with pytest.raises(UsageError, match="rectified linear units; activations here: SiLU"):
+    with pytest.raises(UsageError, match="rectified linear units; activations here: silu"):
         score(Subject("n", Smooth, (3, 8, 8)), SETTINGS)(0)
 
 
