@@ -15,6 +15,9 @@ from madnas.errors import MadnasError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+PATIENCE = 5.0
+"""Seconds that a process has to end when there is nothing left to do."""
+
 Work = Callable[[Task, Callable[[float], None]], Result]
 """Takes a task and a function that reports the share that is done; importable by name, for it runs elsewhere."""
 
@@ -105,6 +108,9 @@ def _processes(work: Work, workers: int) -> Iterator[dict[Connection, SpawnProce
                 there.close()
                 processes[here] = process
         yield processes
+        for connection, process in processes.items():  # all is done: they may go in peace, and clean up
+            connection.close()
+            process.join(PATIENCE)
     finally:
         for process in processes.values():
             process.kill()

@@ -12,7 +12,7 @@ from madnas.network.expand import at_resolution
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec
 from madnas.theory.nn_mass import bottleneck_mass
-from tests.cli.shell import document, refused
+from tests.cli.shell import document, madnas, refused
 
 SCORES = {
     "params",
@@ -203,6 +203,13 @@ class TestFiles:
         for result, other in zip(one, two, strict=True):
             assert result["scores"]["synflow"] == pytest.approx(other["scores"]["synflow"])
             assert result["scores"]["zen-closed"] == other["scores"]["zen-closed"]
+
+    def test_processes_end_in_peace(self, tmp_path):
+        done = madnas(
+            "score", "resnet20", "resnet18", "--metrics", "zen-closed", "--workers", "2", "--json", cwd=tmp_path
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(json.loads(done.stdout)["results"]) == 2
 
     def test_table_and_picture(self, capsys, tmp_path):
         csv, plot = tmp_path / "s.csv", tmp_path / "s.svg"
