@@ -8,6 +8,8 @@ import pytest
 
 import madnas
 from madnas.cli.main import app, run
+from madnas.network.named import get
+from madnas.network.specfile import dump_spec
 from tests.cli.shell import madnas as process
 
 VERBS = ("design", "scale", "score", "experiment")
@@ -69,6 +71,13 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
         if file in example and f"-o {file}" not in example:
             assert run(["design", "--space", "mlp", "--params", "100K", "-o", file]) == 0
             capsys.readouterr()
+    if "accuracies.csv" in example:
+        Path("accuracies.csv").write_text("network,accuracy\nresnet20,91.3\nresnet18,70.9\nresnet34,74.4\n")
+    if "nets/*.yaml" in example:  # which a shell would expand
+        Path("nets").mkdir()
+        for name in ("resnet20", "resnet18"):
+            Path("nets", f"{name}.yaml").write_text(dump_spec(get(name)))
+        example = example.replace("nets/*.yaml", "nets/resnet18.yaml nets/resnet20.yaml")
     words = shlex.split(example)
     assert words[:2] == ["madnas", verb]
     assert run(words[1:]) == 0
