@@ -20,6 +20,7 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import nn
 
 from madnas.network.named import get
+from madnas.network.zen import zen_closed
 from madnas.scores.memory import keep_freed_memory
 from madnas.scores.subject import Settings, subject_of
 from madnas.scores.zen import zen
@@ -111,6 +112,17 @@ def report(name: str, found: dict[str, list[tuple[float, float]]], peer: list[fl
               f"Zen {statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}")  # fmt: skip
 
 
+def closed_form(name: str, peer: float) -> str:
+    """A line on the closed form: its time, after one to warm up, beside the peer's."""
+    spec, results = get(name), []
+    for _ in range(20 * ROUNDS):
+        begin = time.perf_counter()
+        value = zen_closed(spec)
+        results.append(time.perf_counter() - begin)
+    seconds = statistics.median(results[1:])
+    return f"closed form {1e3 * seconds:.2f} ms   {peer / seconds:,.0f} times as fast   Zen {value:.2f}"
+
+
 def main() -> None:
     """Print the table."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm"))
@@ -127,6 +139,7 @@ def main() -> None:
         })  # fmt: skip
         peers[name] = [seconds for seconds, _ in found["two plain passes, hooks in both"]]
         report(name, found, peers[name])
+        print(f"{name:9} {closed_form(name, statistics.median(peers[name]))}")
     if keep_freed_memory():
         for name, peer in peers.items():
             report(

@@ -105,9 +105,8 @@ def score_all(
     todo = [place for place in range(len(requests)) if place not in found and first[requests[place]] == place]
     heavy = measures or any(target.spec is None for target in targets)
     processes = min(_processes(workers, requests[0].device), len(requests)) if heavy else 1
-    placed = _placed(
-        requests, processes
-    )  # by all requests, so that what is left over is computed as it would have been
+    # Of all requests, so that what an interrupt left over is computed as it would have been.
+    placed = _placed(requests, processes)
     with status(quiet) as say:
 
         def progress(index: int, share: float) -> None:

@@ -18,7 +18,7 @@ LAYERS = (nn.Conv2d, nn.Linear)
 
 
 class LayerTracer(fx.Tracer):
-    """Keeps modules without layers of their own (norms, activations, poolings, stochastic depth) in one piece."""
+    """Keeps modules without convolutions and linear layers (norms, activations, poolings ...) in one piece."""
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
         """Whether a module stays in one piece: a convolution or linear layer, or one that holds none."""
@@ -27,6 +27,8 @@ class LayerTracer(fx.Tracer):
 
 def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
     """Trace a module and give every node the shape of its tensor, for one image.
+
+    Of timm's models whose head cannot be traced (VGG) it is the graph of what comes before.
 
     Args:
         module: any module that takes one tensor; it is left in the mode that it came in. On the meta device nothing is

@@ -99,11 +99,10 @@ def main_layers(traced: fx.GraphModule) -> list[TracedLayer]:
             part = traced.get_submodule(str(node.target))
             if isinstance(part, OTHERS) or any(isinstance(one, OTHERS) for one in part.children()):
                 raise UsageError(f"has a {type(part).__name__}, which is no convolution over maps")
-    found = [
-        node for node in before if _layer(traced, node) is not None and node not in aside and node not in set(path)
-    ]
-    if found:
-        raise UsageError(f"has {len(found)} layers in parallel branches, such as {found[0].target}")
+    known = aside | set(path)
+    others = [node for node in before if _layer(traced, node) is not None and node not in known]
+    if others:
+        raise UsageError(f"has {len(others)} layers in parallel branches, such as {others[0].target}")
     return [_traced_layer(traced, node) for node in reversed(path) if _layer(traced, node) is not None]
 
 
@@ -145,8 +144,7 @@ def _traced_layer(traced: fx.GraphModule, node: fx.Node) -> TracedLayer:
     size = shape(node)
     if isinstance(layer, nn.Linear):  # over the pixels of a map, channels last
         return TracedLayer(str(node.target), in_chs_of(layer), layer.out_features, (size[1], size[2]), False)
-    groups = layer.in_channels if layer.groups == layer.in_channels else layer.groups
-    width = layer_width(layer.in_channels // groups, side_of(layer))
+    width = layer_width(layer.in_channels, side_of(layer), layer.groups)
     return TracedLayer(str(node.target), width, layer.out_channels, (size[2], size[3]), max(layer.stride) > 1)
 
 

@@ -5,7 +5,8 @@ from torch import Tensor, fx, nn
 
 from madnas.errors import UsageError
 from madnas.measure.graph import CONCATENATIONS, LAYERS, MAP, last_map, main_input, shape, trace
-from madnas.scores.subject import Subject
+from madnas.scores.subject import Settings, Subject
+from madnas.theory.zen import ALPHA
 
 
 class StatNorm(nn.Module):
@@ -142,13 +143,21 @@ def _check(part: nn.Module) -> None:
         raise UsageError(f"has weights or constants of its own in {type(part).__name__}")
 
 
+def draw_perturbed(network: nn.Module, subject: Subject, settings: Settings, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw a chain's weights, and images with their perturbed copies (B, C, H, W): all that a draw is made of."""
+    draw_weights(network, torch.Generator(settings.device).manual_seed(seed))  # millions of them: on the device
+    generator = settings.generator(seed)
+    images, noise = settings.images(subject, generator), settings.images(subject, generator)
+    return images, images + ALPHA * noise
+
+
 def draw_weights(network: nn.Module, generator: torch.Generator) -> None:
     """Draw every weight from N(0, 1) and set every bias to 0."""
     for part in network.modules():
         if isinstance(part, LAYERS):
             weight = part.weight.data
             if weight.ndim == MAP and weight.is_contiguous(memory_format=torch.channels_last):
-                weight = weight.permute(0, 2, 3, 1)  # in the order of memory, where torch draws six times as fast
+                weight = weight.permute(0, 2, 3, 1)  # in the order of memory, which torch fills much faster
             weight.normal_(generator=generator)
             if part.bias is not None:
                 part.bias.data.zero_()

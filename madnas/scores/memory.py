@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Have the C library keep freed blocks up to 1 GiB instead of giving them back to the system at once.
 
     A forward pass allocates and frees a map of some hundred megabytes for every layer. As the library is set, every one
-    comes fresh from the system, which has to clear it page by page: a fifth to a third of the time of a Zen-Score.
-    For glibc only; elsewhere nothing happens.
+    comes fresh from the system, which has to clear it page by page. ``benchmarks/zen.py`` measures what that costs a
+    Zen-Score. For glibc only; elsewhere nothing happens.
 
     Returns:
         Whether it could be set.

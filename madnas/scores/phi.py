@@ -11,11 +11,10 @@ is defined for these.
 import torch
 
 from madnas.errors import UsageError
-from madnas.scores.bare import Rescale, bare, draw_weights
+from madnas.scores.bare import Rescale, bare, draw_perturbed
 from madnas.scores.patterns import Activations
 from madnas.scores.subject import Settings, Subject
 from madnas.scores.zen import Draw
-from madnas.theory.zen import ALPHA
 
 
 def phi(subject: Subject, settings: Settings) -> Draw:
@@ -30,13 +29,11 @@ def phi(subject: Subject, settings: Settings) -> Draw:
 
     @torch.no_grad()
     def draw(seed: int) -> float:
-        generator = settings.generator(seed)
-        draw_weights(network, torch.Generator(settings.device).manual_seed(seed))  # millions: on the device
-        x, noise = settings.images(subject, generator), settings.images(subject, generator)
+        here, near = draw_perturbed(network, subject, settings, seed)
         for part in scales:
             part.scale = None
         with Activations(keep=False) as seen:
-            moved = (network(x) - network(x + ALPHA * noise)).abs().sum((1, 2, 3), dtype=torch.float64).mean()
+            moved = (network(here) - network(near)).abs().sum((1, 2, 3), dtype=torch.float64).mean()
         if seen.bounded or seen.others:
             found = ", ".join(sorted(seen.bounded | seen.others))
             raise UsageError(f"is defined for activations that are homogeneous, not for {found}")

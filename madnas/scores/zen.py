@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 
 from madnas.errors import UsageError
-from madnas.scores.bare import StatNorm, bare, draw_weights, norms
+from madnas.scores.bare import StatNorm, bare, draw_perturbed, norms
 from madnas.scores.subject import Settings, Subject
-from madnas.theory.zen import ALPHA
 
 MOMENTUM = 0.1
 """Of the authors' batch norms, which start at a variance of 1."""
@@ -57,13 +56,11 @@ def _prepare(subject: Subject, settings: Settings, variance: Callable[[StatNorm]
 
     @torch.no_grad()
     def draw(seed: int) -> float:
-        generator = settings.generator(seed)
-        draw_weights(network, torch.Generator(settings.device).manual_seed(seed))  # millions: on the device
-        x, noise = settings.images(subject, generator), settings.images(subject, generator)
+        pair = draw_perturbed(network, subject, settings, seed)
         for norm in stats:
             norm.variances.clear()
-        near = (x + ALPHA * noise).contiguous(memory_format=torch.channels_last)
-        difference = network(x.contiguous(memory_format=torch.channels_last)).sub_(network(near)).abs_()
+        here, near = (network(images.contiguous(memory_format=torch.channels_last)) for images in pair)
+        difference = here.sub_(near).abs_()
         moved = difference.sum((1, 2, 3), dtype=torch.float64).mean()
         taken = sum(0.5 * torch.log(variance(norm)) for norm in stats)
         return float(torch.log(moved) + taken)
