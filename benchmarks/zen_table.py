@@ -21,8 +21,8 @@ from madnas.network.count import count
 from madnas.network.named import get, names
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.network.zen import zen_closed
-from madnas.report.ranks import kendall
 from madnas.scores.memory import keep_freed_memory
+from madnas.scores.ranks import kendall
 from madnas.scores.registry import measure
 from madnas.scores.subject import Settings, subject_of
 

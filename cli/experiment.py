@@ -1,6 +1,5 @@
 """``madnas experiment``: the papers' experiments, run again."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -27,8 +26,6 @@ SETTLED = 10.0
 LONG = 300.0
 """Seconds from which on a run says then how long it will take."""
 
-MEASURES = {"accuracy": "test accuracy", "isometry": "mean singular value (LDI)"}
-
 
 def experiment(
     name: Annotated[
@@ -54,6 +51,14 @@ def experiment(
     seed: Annotated[int, typer.Option(min=0, help="Of data, links, weights and order.", rich_help_panel=SETTINGS)] = 0,
     data: Annotated[
         Path | None, typer.Option(help="Folder of MNIST (nn-mass/mnist). Default: data.", rich_help_panel=SETTINGS)
+    ] = None,
+    accuracies: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Table 'network,accuracy' of its networks (deepmad/effectiveness).",
+            rich_help_panel=SETTINGS,
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.", rich_help_panel=RUN)] = "cpu",
     workers: Annotated[
@@ -86,39 +91,64 @@ def experiment(
     NN-Mass: MLPs over depth and number of random skip connections. How well do accuracy and gradient propagation follow
     NN-Mass, how well the number of parameters? Many networks train in one tensor program, groups of them on every core.
 
+    DeepMAD: random networks of one cost over the effectiveness rho, their entropy, and how accuracy follows both.
+
     Examples:
     - madnas experiment --list
+    - madnas experiment deepmad/effectiveness -o effectiveness
     - madnas experiment nn-mass/circle20 --quick --plot circle20.png
     - madnas experiment nn-mass/seg20 --quick -o seg20
     """
+    from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
+    from madnas.experiments.library import load_recipe
+
+    from .console import print_json
+    from .experiment_report import print_effectiveness, print_list, print_skip_mlps
+
     if show_list:
-        _print_list(json)
+        print_list(json)
         return
     if name is None:
         raise UsageError("which experiment?", "madnas experiment --list shows them")
-    recipe = _recipe(name, quick, {"epochs": epochs, "repeats": repeats, "samples": samples})
+    recipe = load_recipe(name)
+    flags = {"epochs": epochs, "repeats": repeats, "samples": samples}
     _check_plot(plot, output, force)
-    from madnas.experiments.run import Plan
+    if isinstance(recipe, EffectivenessRecipe):
+        training = flags | {"data": data, "workers": workers, "quick": quick or None, "device": device != "cpu" or None}
+        _refuse(name, training, "its networks are trained elsewhere, and --accuracies takes what came out")
+        from madnas.experiments.effectiveness.run import EffectivenessPlan, run_effectiveness
 
-    with _folder(output) as folder:
-        summary = _run(Plan(name, recipe, seed, folder, device, data, workers, restart), quiet=json)
+        summary = run_effectiveness(EffectivenessPlan(name, recipe, seed, output, accuracies, restart))
+    else:
+        _refuse(name, {"accuracies": accuracies}, "it trains its networks itself")
+        recipe = _changed(recipe, quick, flags)
+        from madnas.experiments.run import Plan
+
+        with _folder(output) as folder:
+            summary = _run(Plan(name, recipe, seed, folder, device, data, workers, restart), quiet=json)
     if plot is not None:
         _draw(summary, plot, force)
     if json:
-        from .console import print_json
-
         print_json(summary)
+    elif isinstance(recipe, EffectivenessRecipe):
+        print_effectiveness(summary)
     else:
-        _print_summary(summary)
+        print_skip_mlps(summary)
         if quick:
             print(QUICK, file=sys.stderr)
 
 
-def _recipe(name: str, quick: bool, flags: dict[str, Any]) -> "Recipe":
-    """The recipe with the flags' values in the place of its own."""
-    from madnas.experiments.recipe import load_recipe, problems
+def _refuse(name: str, flags: dict[str, Any], reason: str) -> None:
+    """Refuse options that have no meaning for an experiment."""
+    for flag, value in flags.items():
+        if value is not None:
+            raise UsageError(f"--{flag} has no meaning for {name}: {reason}")
 
-    recipe = load_recipe(name)
+
+def _changed(recipe: "Recipe", quick: bool, flags: dict[str, Any]) -> "Recipe":
+    """The recipe with the flags' values in the place of its own."""
+    from madnas.experiments.recipe import problems
+
     given = {key: value for key, value in flags.items() if value is not None}
     recipe = replace(recipe.quickened() if quick else recipe, **given)
     wrong = problems(recipe)
@@ -192,86 +222,11 @@ def _check_plot(plot: Path | None, output: Path | None, force: bool) -> None:
 
 
 def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:
+    from madnas.experiments.effectiveness.summary import SUMMARY
     from madnas.files import write_bytes_atomic
+    from madnas.report.effectiveness_plot import draw_effectiveness
     from madnas.report.experiment_plot import draw_summary
     from madnas.report.figures import picture_format, render
 
-    write_bytes_atomic(plot, render(draw_summary(summary), picture_format(plot)), force)
-
-
-def _print_list(json: bool) -> None:
-    from madnas.experiments.recipe import load_recipe, recipe_files
-
-    from .console import print_json, stdout
-    from .tables import new_table
-
-    rows = []
-    for name, path in recipe_files().items():
-        recipe = load_recipe(name)
-        networks = len(recipe.depths) * len(recipe.links) * recipe.repeats
-        rows.append(
-            {
-                "name": name,
-                "figure": recipe.figure,
-                "dataset": recipe.dataset,
-                "networks": networks,
-                "epochs": recipe.epochs,
-                "file": str(path),
-            }
-        )
-    if json:
-        print_json({"schema": "madnas/experiment-list/1", "experiments": rows})
-        return
-    table = new_table("name", "figure", "dataset", "networks", "epochs")
-    for row in rows:
-        table.add_row(*(str(value) for key, value in row.items() if key != "file"))
-    stdout().print(table)
-
-
-def _print_summary(summary: dict[str, Any]) -> None:
-    """The ranges at every depth, then how well straight lines fit."""
-    from .console import stdout
-    from .tables import new_table
-
-    console = stdout()
-    ranges = new_table("depth", "networks", "params", "NN-Mass", "test accuracy (%)", "mean singular value")
-    for depth in summary["settings"]["depths"]:
-        points = [one for one in summary["points"] if one["depth"] == depth]
-        ranges.add_row(
-            str(depth), str(sum(one["isometry"]["n"] for one in points)),
-            _range([one["params"] for one in points], "{:,.0f}"),
-            _range([one["mass"] for one in points], "{:.2f}"),
-            _range([one["accuracy"]["mean"] for one in points], "{:.2f}", 100),
-            _range([one["isometry"]["mean"] for one in points], "{:.3f}"),
-        )  # fmt: skip
-    console.print(ranges)
-    fits = new_table(
-        "R² of", "against ln NN-Mass", "against ln params", "points", "with mass 0, ln params", "the paper's"
-    )
-    for measure, label in MEASURES.items():
-        fit, paper = summary["fits"][measure], summary["paper"]
-        printed = [paper[f"{measure}_{size}"] for size in ("mass", "params")]
-        fits.add_row(
-            label, _r2(fit["mass"]["r2"]), _r2(fit["params"]["r2"]), str(fit["mass"]["points"]),
-            f"{_r2(fit['params_all']['r2'])} ({fit['params_all']['points']})",
-            "not printed" if None in printed else f"{printed[0]:.2f}, {printed[1]:.2f}",
-        )  # fmt: skip
-    console.print(fits)
-    left_out, run = summary["left_out"], summary["run"]
-    console.print(
-        f"{left_out['massless_points']} points without skip connections have mass 0 and are not in the first two fits; "
-        f"{left_out['diverged_networks']} of {summary['networks']} networks diverged"
-    )
-    console.print(
-        f"{run['seconds']:.0f} s with {run['workers']} worker{'s' if run['workers'] > 1 else ''}, "
-        f"{run['groups_found']} of {run['groups_found'] + run['groups']} groups were there already"
-    )
-
-
-def _range(values: list[float | None], form: str, scale: float = 1) -> str:
-    known = [scale * value for value in values if value is not None]
-    return f"{form.format(min(known))} to {form.format(max(known))}" if known else "-"
-
-
-def _r2(value: float | None) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
+    figure = draw_effectiveness(summary) if summary["schema"] == SUMMARY else draw_summary(summary)
+    write_bytes_atomic(plot, render(figure, picture_format(plot)), force)

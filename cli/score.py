@@ -101,7 +101,7 @@ def score(
     accuracies: list[float] = []
     words = list(targets or [])
     if against is not None:
-        from madnas.report.ranks import read_accuracies
+        from madnas.scores.ranks import read_accuracies
 
         table = read_accuracies(against)
         words, accuracies = [word for word, _ in table], [accuracy for _, accuracy in table]
@@ -111,7 +111,7 @@ def score(
     results = show.score_all(requests, workers, output, restart, quiet=json)
     ranks = None
     if accuracies:
-        from madnas.report.ranks import rank
+        from madnas.scores.ranks import rank
 
         ranks = rank(results, accuracies, seed)
     figure = None

@@ -3,7 +3,8 @@
 - ``run.json``: the experiment and all settings that decide its results;
 - ``results.jsonl``: a line for every network whose group is finished;
 - ``<group>.safetensors``: state of a group while it is trained;
-- ``summary.json`` and ``figure.png``: when all groups are finished.
+- ``networks/*.yaml`` and ``networks.csv``: networks that an experiment draws, for whoever wants to train them;
+- ``summary.json`` and ``figure.png``: when all is finished.
 """
 
 import fcntl
@@ -14,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from madnas.errors import UsageError
-from madnas.experiments.training import STATE_SUFFIX
 from madnas.files import check_writable, read_text, write_bytes_atomic, write_text_atomic
 
 RUN, RESULTS, SUMMARY, FIGURE = "run.json", "results.jsonl", "summary.json", "figure.png"
 SCHEMA = "madnas/experiment-run/1"
 LOCK = ".lock"
+STATE_SUFFIX = ".safetensors"
 STATES = f"depth-*{STATE_SUFFIX}"
+NETWORKS, TABLE = "networks", "networks.csv"
 UNFINISHED = ".madnas-*.tmp"
 """What a process leaves behind that is killed while it writes."""
 
@@ -50,6 +52,11 @@ class ResultsFolder:
         self.rows += [{"group": group, **row} for row in rows]
         write_text_atomic(self.path / RESULTS, "".join(json.dumps(row) + "\n" for row in self.rows), overwrite=True)
         (self.path / f"{group}{STATE_SUFFIX}").unlink(missing_ok=True)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file that goes with the run, or the same one again."""
+        (self.path / name).parent.mkdir(exist_ok=True)
+        write_text_atomic(self.path / name, text, overwrite=True)
 
     def finish(self, summary: dict[str, Any], figure: bytes) -> None:
         """Write what a reader looks at first, and leave nothing that is of no use any more."""
@@ -110,7 +117,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _clear(path: Path) -> None:
-    for pattern in (RESULTS, SUMMARY, FIGURE, STATES, RUN):
+    for pattern in (RESULTS, SUMMARY, FIGURE, STATES, f"{NETWORKS}/*.yaml", TABLE, RUN):
         _remove(path, pattern)
 
 

@@ -1,15 +1,12 @@
 """Recipes of experiments: one YAML file for a figure of the paper, with its settings and those of ``--quick``."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Literal
 
-from madnas.errors import SpecError, UsageError
+from madnas.errors import UsageError
 from madnas.experiments.dataset_names import is_dataset
-from madnas.program.library import load, shipped
 
 SCHEMA = "madnas/experiment-recipe/1"
-PAPERS = ("nn-mass",)
 
 LIMITS: dict[str, tuple[float, float]] = {
     "width": (1, 1024),
@@ -107,27 +104,14 @@ class Recipe:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def recipe_files() -> dict[str, Path]:
-    """The experiments that come with madnas, by name: ``nn-mass/circle20``."""
-    return {f"{paper}/{name}": path for paper in PAPERS for name, path in shipped(f"experiments/{paper}").items()}
-
-
-def load_recipe(name_or_path: str) -> Recipe:
-    """An experiment by name, or from a user's own YAML file.
-
-    Raises:
-        UsageError: neither a known name nor a readable file.
-        SpecError: the file is not such a recipe; every problem with its key.
-    """
-    recipe, source = load(name_or_path, "experiment", recipe_files(), SCHEMA, Recipe)
+def all_problems(recipe: Recipe) -> list[str]:
+    """What is wrong with a recipe from a file, each with its key."""
     found = problems(recipe) + [f"quick.{text}" for text in problems(recipe.quick)]
     if not is_dataset(recipe.dataset):
         found.append(
             f"dataset: expected seg<N>, circle<N> (N from 2 to 999), mnist or digits, found {recipe.dataset[:60]!r}"
         )
-    if found:
-        raise SpecError(source, found)
-    return recipe
+    return found
 
 
 def problems(values: Recipe | Quick) -> list[str]:

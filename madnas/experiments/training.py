@@ -12,6 +12,7 @@ from torch import Tensor
 
 from madnas.experiments.batch import SkipMLPBatch, with_ones
 from madnas.experiments.datasets import Dataset, load_dataset
+from madnas.experiments.folder import STATE_SUFFIX
 from madnas.experiments.isometry import mean_singular_values
 from madnas.experiments.recipe import Recipe
 from madnas.experiments.seeds import generator
@@ -23,8 +24,6 @@ STATE_INTERVAL = 30.0
 
 REPORT_INTERVAL = 0.5
 """Seconds between two reports of progress."""
-
-STATE_SUFFIX = ".safetensors"
 
 TEST_BATCH = 2000
 """Samples that are classified at a time."""

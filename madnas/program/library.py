@@ -19,15 +19,14 @@ def shipped(folder: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted(found.glob("*.yaml"))}
 
 
-def load(name_or_path: str, what: str, known: Mapping[str, Path], schema: str, kind: type[T]) -> tuple[T, str]:
+def load(name_or_path: str, what: str, known: Mapping[str, Path], kinds: Mapping[str, type[T]]) -> tuple[T, str]:
     """A dataclass from a file that comes with madnas, or from a user's own.
 
     Args:
         name_or_path: one of ``known``, or a path.
         what: what such a file holds, for errors: ``space``, ``recipe``.
         known: the files that come with madnas, by name.
-        schema: what the file's ``schema`` has to be.
-        kind: the dataclass.
+        kinds: dataclasses by what a file's ``schema`` may be.
 
     Returns:
         the value, and what errors call its file.
@@ -43,6 +42,7 @@ def load(name_or_path: str, what: str, known: Mapping[str, Path], schema: str, k
             raise unknown_name(what, name_or_path, known, f"or give the path of a {what} file (.yaml)")
     tree = read_yaml(path)
     found = tree.pop("schema", None)
-    if found != schema:
-        raise SpecError(str(path), [f"schema: expected {schema!r}, found {found!r}"])
-    return validate(tree, kind, str(path)), str(path)
+    if not isinstance(found, str) or found not in kinds:
+        expected = " or ".join(map(repr, kinds))
+        raise SpecError(str(path), [f"schema: expected {expected}, found {found!r}"])
+    return validate(tree, kinds[found], str(path)), str(path)

@@ -117,7 +117,7 @@ def load_recipe(name_or_path: str) -> DesignRecipe:
         UsageError: neither a known name nor a readable file.
         SpecError: the file is not a design recipe; every problem with its key.
     """
-    recipe, source = load(name_or_path, "recipe", recipe_files(), SCHEMA, DesignRecipe)
+    recipe, source = load(name_or_path, "recipe", recipe_files(), {SCHEMA: DesignRecipe})
     wrong = set(recipe.without_guidelines) - GUIDELINES
     if wrong:
         raise SpecError(source, [f"without_guidelines: {min(wrong)} is not one of 1, 2, 3"])

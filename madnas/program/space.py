@@ -188,7 +188,7 @@ def load_space(name_or_path: str) -> Space:
         UsageError: neither a known name nor a readable file.
         SpecError: the file is not a space; every problem with its key.
     """
-    space, source = load(name_or_path, "space", space_files(), SCHEMA, Space)
+    space, source = load(name_or_path, "space", space_files(), {SCHEMA: Space})
     return _checked(space, source)
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from madnas.errors import SpecError, UsageError
-from madnas.experiments.recipe import Quick, load_recipe, recipe_files
+from madnas.experiments.library import load_recipe, recipe_files
+from madnas.experiments.recipe import Quick
 from tests.experiments.shell import write_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "experiments"
@@ -13,11 +14,12 @@ NAMES = ["circle20", "digits", "mnist", "seg20", "seg30"]
 
 
 def test_shipped_files():
-    assert sorted(recipe_files()) == [f"nn-mass/{name}" for name in NAMES]
-    assert sorted(path.name for path in FOLDER.rglob("*")) == sorted(["nn-mass", *(f"{name}.yaml" for name in NAMES)])
+    assert sorted(recipe_files()) == ["deepmad/effectiveness", *(f"nn-mass/{name}" for name in NAMES)]
+    files = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.*")]
+    assert sorted(files) == sorted(recipe_files())
 
 
-@pytest.mark.parametrize("name", recipe_files())
+@pytest.mark.parametrize("name", [f"nn-mass/{name}" for name in NAMES])
 class TestShipped:
     def test_grid_of_the_paper(self, name):
         """Appendix G.1."""
@@ -78,7 +80,7 @@ def test_the_papers_r2_are_in_the_recipe():
             {"dataset": "imagenet"},
             "dataset: expected seg<N>, circle<N> (N from 2 to 999), mnist or digits, found 'imagenet'",
         ),
-        ({"schema": "madnas/space/1"}, "schema: expected 'madnas/experiment-recipe/1', found 'madnas/space/1'"),
+        ({"schema": "madnas/space/1"}, "'madnas/effectiveness-recipe/1', found 'madnas/space/1'"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict) else "",
 )

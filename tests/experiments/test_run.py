@@ -10,7 +10,7 @@ import pytest
 from madnas.errors import UsageError
 from madnas.experiments import run, training
 from madnas.experiments.folder import open_folder
-from madnas.experiments.recipe import load_recipe
+from madnas.experiments.library import load_recipe
 from madnas.experiments.run import Plan, run_experiment
 from madnas.experiments.training import Group, train_group
 from tests.experiments.shell import COMMAND, write_recipe

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from madnas.experiments.fit import linear_fit
-from madnas.experiments.recipe import load_recipe
+from madnas.experiments.library import load_recipe
 from madnas.experiments.summary import fits_of, points_of, summarise
 from tests.experiments.shell import write_recipe
 

@@ -33,12 +33,12 @@ def write(folder, text):
 def test_by_name_and_by_path(tmp_path):
     path = write(tmp_path, "schema: thing/1\nsize: 3\n")
     for name in ("mine", str(path)):
-        assert load(name, "thing", {"mine": path}, "thing/1", Thing) == (Thing(3), str(path))
+        assert load(name, "thing", {"mine": path}, {"thing/1": Thing}) == (Thing(3), str(path))
 
 
 def test_unknown_name(tmp_path):
     with pytest.raises(UsageError, match="unknown thing 'mien'; did you mean 'mine'") as caught:
-        load("mien", "thing", {"mine": tmp_path}, "thing/1", Thing)
+        load("mien", "thing", {"mine": tmp_path}, {"thing/1": Thing})
     assert caught.value.hint == "known: mine; or give the path of a thing file (.yaml)"
 
 
@@ -54,5 +54,5 @@ def test_unknown_name(tmp_path):
 def test_wrong_files_name_themselves(text, message, tmp_path):
     path = write(tmp_path, text)
     with pytest.raises(SpecError, match=message) as caught:
-        load(str(path), "thing", {}, "thing/1", Thing)
+        load(str(path), "thing", {}, {"thing/1": Thing})
     assert str(caught.value).startswith(str(path))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from madnas.experiments.recipe import load_recipe
+from madnas.experiments.library import load_recipe
 from madnas.experiments.summary import summarise
 from madnas.report.experiment_plot import draw_summary
 from tests.experiments.shell import write_recipe

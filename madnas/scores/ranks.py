@@ -71,8 +71,8 @@ def rank(results: Sequence[dict[str, Any]], accuracies: Sequence[float], seed: i
                  for one, accuracy in zip(results, accuracies, strict=True) if name in one["scores"]]  # fmt: skip
         if len(pairs) >= FEWEST:
             x, y = np.array(pairs, dtype=np.float64).T
-            scores[name] = {"n": len(pairs), "kendall": _with_interval(kendall, x, y, seed),
-                            "spearman": _with_interval(spearman, x, y, seed)}  # fmt: skip
+            scores[name] = {"n": len(pairs), "kendall": with_interval(kendall, x, y, seed),
+                            "spearman": with_interval(spearman, x, y, seed)}  # fmt: skip
         else:
             left_out[name] = len(pairs)
     told = {"n": len(accuracies), "confidence": CONFIDENCE, "resamples": RESAMPLES}
@@ -113,7 +113,7 @@ def spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) ->
         return (weights * one * other).sum(1) / np.sqrt((weights * one**2).sum(1) * (weights * other**2).sum(1))
 
 
-def _with_interval(
+def with_interval(
     statistic: Callable[..., np.ndarray], x: np.ndarray, y: np.ndarray, seed: int
 ) -> dict[str, float | None]:
     """A statistic with its percentile interval over networks drawn with replacement."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from madnas.errors import DataError
-from madnas.report.ranks import kendall, rank, read_accuracies, spearman
+from madnas.scores.ranks import kendall, rank, read_accuracies, spearman
 
 
 def tau_b(x, y):

@@ -1,0 +1,35 @@
+"""The experiments that come with madnas, by name, and users' own recipe files, by path."""
+
+from pathlib import Path
+
+from madnas.errors import SpecError
+from madnas.experiments import recipe
+from madnas.experiments.effectiveness import recipe as effectiveness
+from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
+from madnas.experiments.recipe import Recipe
+from madnas.program.library import load, shipped
+
+PAPERS = ("deepmad", "nn-mass")
+
+
+def recipe_files() -> dict[str, Path]:
+    """The experiments that come with madnas, by name: ``nn-mass/circle20``."""
+    return {f"{paper}/{name}": path for paper in PAPERS for name, path in shipped(f"experiments/{paper}").items()}
+
+
+def load_recipe(name_or_path: str) -> Recipe | EffectivenessRecipe:
+    """An experiment by name, or from a user's own YAML file; its ``schema`` says of which kind it is.
+
+    Raises:
+        UsageError: neither a known name nor a readable file.
+        SpecError: the file is not such a recipe; every problem with its key.
+    """
+    kinds: dict[str, type[Recipe | EffectivenessRecipe]] = {
+        recipe.SCHEMA: Recipe,
+        effectiveness.SCHEMA: EffectivenessRecipe,
+    }
+    found, source = load(name_or_path, "experiment", recipe_files(), kinds)
+    wrong = recipe.all_problems(found) if isinstance(found, Recipe) else effectiveness.problems(found)
+    if wrong:
+        raise SpecError(source, wrong)
+    return found
