@@ -17,8 +17,8 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from madnas.data.seeds import generator
 from madnas.experiments.batch import SkipMLPBatch, with_ones
-from madnas.experiments.seeds import generator
 from madnas.experiments.skip_mlp import SkipMLP, SkipMLPSpec
 
 LINKS = range(15)

@@ -95,7 +95,7 @@ def score_all(
     targets = [find(request.word) for request in requests]
     measures = any(request.metrics for request in requests)
     if measures:
-        from madnas.scores.device import check_device
+        from madnas.device import check_device
 
         check_device(requests[0].device)
     journal = Journal(output, restart) if output is not None else None

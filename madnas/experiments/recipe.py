@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from madnas.data.names import is_dataset
 from madnas.errors import UsageError
-from madnas.experiments.dataset_names import is_dataset
 
 SCHEMA = "madnas/experiment-recipe/1"
 

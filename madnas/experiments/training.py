@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from madnas.data.datasets import Dataset, load_dataset
+from madnas.data.seeds import generator
 from madnas.experiments.batch import SkipMLPBatch, with_ones
-from madnas.experiments.datasets import Dataset, load_dataset
 from madnas.experiments.folder import STATE_SUFFIX
 from madnas.experiments.isometry import mean_singular_values
 from madnas.experiments.recipe import Recipe
-from madnas.experiments.seeds import generator
 from madnas.experiments.skip_mlp import SkipMLP, SkipMLPSpec
 from madnas.experiments.state import load_state, save_state
 

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from madnas.errors import UsageError
 from madnas.scores.catalogue import ON_REQUEST
-from madnas.scores.device import check_device
+from madnas.device import check_device
 from madnas.scores.subject import Settings, Subject
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")

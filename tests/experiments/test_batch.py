@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from madnas.data.seeds import generator
 from madnas.experiments.batch import SkipMLPBatch, activation_slope, with_ones
-from madnas.experiments.seeds import generator
 from madnas.experiments.skip_mlp import SkipMLP, SkipMLPSpec
 
 LINKS = (0, 1, 3, 8, 14)

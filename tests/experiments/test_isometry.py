@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from madnas.data.seeds import generator
 from madnas.experiments.batch import SkipMLPBatch
 from madnas.experiments.isometry import CHUNK, layer_singular_values, mean_singular_values
-from madnas.experiments.seeds import generator
 from madnas.experiments.skip_mlp import SkipMLP, SkipMLPSpec
 from madnas.models import build
 from madnas.scores.ldi import isometry

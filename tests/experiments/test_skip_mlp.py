@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from madnas.experiments.seeds import generator
+from madnas.data.seeds import generator
 from madnas.experiments.skip_mlp import SkipMLP, SkipMLPSpec, draw_links
 from madnas.models import build
 from madnas.network.specfile import dump_spec

@@ -6,12 +6,12 @@ import struct
 import pytest
 import torch
 
+from madnas.data.datasets import load_dataset
+from madnas.data.names import is_dataset
+from madnas.data.real import FILES, load_mnist
+from madnas.data.seeds import generator
+from madnas.data.synthetic import circle, segments
 from madnas.errors import DataError, UsageError
-from madnas.experiments.dataset_names import is_dataset
-from madnas.experiments.datasets import load_dataset
-from madnas.experiments.real import FILES, load_mnist
-from madnas.experiments.seeds import generator
-from madnas.experiments.synthetic import circle, segments
 
 
 class TestSegments:

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from madnas.data.names import REAL, SYNTHETIC
+from madnas.data.seeds import generator
 from madnas.errors import UsageError
-from madnas.experiments.dataset_names import REAL, SYNTHETIC
-from madnas.experiments.seeds import generator
 
 SAMPLES, TEST_SAMPLES = 60_000, 12_000
 """Of the synthetic datasets, where a recipe says nothing else (Table 6)."""
@@ -53,14 +53,14 @@ def load_dataset(
         return _synthetic(found[1], int(found[2]), samples or SAMPLES, test_samples or TEST_SAMPLES, seed)
     if name not in REAL:
         raise UsageError(f"unknown dataset {name[:60]!r}", f"known: seg<N>, circle<N>, {', '.join(REAL)}")
-    from madnas.experiments.real import load_digits, load_mnist
+    from madnas.data.real import load_digits, load_mnist
 
     whole = load_mnist(folder or Path("data")) if name == "mnist" else load_digits(seed)
     return _standardised(_drawn(whole, samples, test_samples, seed))
 
 
 def _synthetic(kind: str, parts: int, samples: int, test_samples: int, seed: int) -> Dataset:
-    from madnas.experiments.synthetic import circle, segments
+    from madnas.data.synthetic import circle, segments
 
     make = segments if kind == "seg" else circle
     inputs, labels = make(samples, parts, generator(seed, kind, "train"))

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from madnas.data.datasets import Dataset
+from madnas.data.seeds import generator
 from madnas.errors import DataError, UsageError
-from madnas.experiments.datasets import Dataset
-from madnas.experiments.seeds import generator
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 CLASSES = 10
