@@ -49,3 +49,15 @@ class SolverError(MadnasError):
     """The solver ended without an optimal, feasible point although the problem has one."""
 
     exit_code = 4
+
+
+class DivergedError(MadnasError):
+    """Training met a loss, gradient or weight that is not finite, more often than its recipe allows."""
+
+    exit_code = 6
+
+
+class RequeueError(MadnasError):
+    """The process was told to end: its work is on disk, and the same command goes on with it."""
+
+    exit_code = 75

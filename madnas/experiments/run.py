@@ -11,12 +11,12 @@ from typing import Any
 
 import madnas
 from madnas.data.datasets import load_dataset
+from madnas.device import check_device
 from madnas.errors import UsageError
 from madnas.experiments.folder import ResultsFolder, open_folder
 from madnas.experiments.recipe import Recipe
 from madnas.experiments.summary import summarise
 from madnas.experiments.training import Group, train_group
-from madnas.device import check_device
 from madnas.workers import run_tasks
 
 GROUP_SIZE = 16

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from statistics import fmean, stdev
 
+from madnas.device import check_device
 from madnas.errors import UsageError
 from madnas.scores.catalogue import ON_REQUEST
-from madnas.device import check_device
 from madnas.scores.subject import Settings, Subject
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")

@@ -133,7 +133,7 @@ class TestFolder:
     def test_folder_of_somebody_else(self, tmp_path):
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "thesis.txt").write_text("mine")
-        with pytest.raises(UsageError, match="not empty, and not a run of an experiment"):
+        with pytest.raises(UsageError, match="not empty, and not a run of this kind"):
             result(tmp_path)
         result(tmp_path, restart=True)
         assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"

@@ -1,0 +1,149 @@
+"""Image files on disk, read by timm: every sample is augmented from a seed of its own, whoever reads it, and when.
+
+That is what makes a run go on in the middle of an epoch without having saved anything of the loader, and read the same
+samples on another number of processes.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from madnas.data.order import Order
+from madnas.data.source import Batch, Facts, Process
+from madnas.errors import DataError
+
+TRIES = 100
+"""Samples that are tried in the place of an unreadable one."""
+
+Item = tuple[Any, int, int, list[dict[str, Any]]]
+"""Image (uint8 array), label, index, and what was broken."""
+
+
+class SeededSamples(Dataset[Item]):
+    """Samples by (epoch, index), each with its own random numbers.
+
+    Args:
+        dataset: timm's, with its transform; it gives uint8 arrays.
+        seed: the user's.
+    """
+
+    def __init__(self, dataset: Any, seed: int) -> None:
+        self._dataset, self._seed = dataset, seed
+
+    def __getitem__(self, place: tuple[int, int]) -> Item:
+        epoch, wanted = place
+        broken: list[dict[str, Any]] = []
+        index = wanted
+        for attempt in range(TRIES):
+            self._seed_all(epoch, wanted, attempt)
+            try:
+                image, label = self._dataset[index]
+                if int(label) < 0:
+                    raise ValueError("no label")
+                return np.ascontiguousarray(image), int(label), index, broken
+            except Exception as error:  # decoders raise whatever they like
+                name = str(self._dataset.filename(index)) if hasattr(self._dataset, "filename") else str(index)
+                broken.append({"index": index, "file": name, "error": _reason(error)})
+                index = self._key(epoch, wanted, attempt, "instead") % len(self._dataset)
+        raise DataError(f"{TRIES} samples one after the other could not be read; the first: {broken[0]['error']}")
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def _seed_all(self, *purpose: int) -> None:
+        key = self._key(*purpose)
+        random.seed(key)
+        np.random.seed(key % 2**32)
+        torch.manual_seed(key)
+
+    def _key(self, *purpose: Any) -> int:
+        return int.from_bytes(blake2b(repr((self._seed, *purpose)).encode(), digest_size=7).digest(), "little")
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The batches of a run, as places for :class:`SeededSamples`."""
+
+    order: Order
+    start: int
+    stop: int
+    process: Process
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step in range(self.start, self.stop):
+            epoch = step // self.order.steps_per_epoch
+            indices = self.order.batch(step, self.process.rank, self.process.world)
+            yield [(epoch, index) for index in indices.tolist()]
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+class FolderSource:
+    """Images on disk.
+
+    Args:
+        train, test: timm's datasets with their transforms.
+        facts: of them.
+        seed: of the augmentation.
+        workers: processes that read; 0 reads in this one.
+    """
+
+    def __init__(self, train: Any, test: Any, facts: Facts, seed: int, workers: int) -> None:
+        self.facts = facts
+        self._train, self._test = SeededSamples(train, seed), SeededSamples(test, seed)
+        self._workers = workers
+
+    def train(self, order: Order, start: int, stop: int, process: Process) -> Iterator[Batch]:
+        """See :class:`~madnas.data.source.Source`; reading goes on over the ends of epochs."""
+        places = _Places(order, start, stop, process)
+        for images, labels, indices, broken in self._loader(self._train, places, process):
+            device = process.device
+            yield Batch(
+                images.to(device, non_blocking=True).float(), labels.to(device, non_blocking=True), indices, broken
+            )
+
+    def test(self, batch_size: int, process: Process) -> Iterator[tuple[Tensor, Tensor]]:
+        """See :class:`~madnas.data.source.Source`.
+
+        Raises:
+            DataError: a sample that cannot be read: a test set has to be whole.
+        """
+        mine = [(0, index) for index in range(process.rank, len(self._test), process.world)]
+        batches = [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
+        for images, labels, _, broken in self._loader(self._test, batches, process):
+            if broken:
+                raise DataError(
+                    f"{broken[0]['file']}: a test image cannot be read: {broken[0]['error']}",
+                    "mend it or take it out: an accuracy over other images would be another one",
+                )
+            yield images.to(process.device, non_blocking=True).float(), labels.to(process.device, non_blocking=True)
+
+    def _loader(self, samples: SeededSamples, places: Any, process: Process) -> "DataLoader[Any]":
+        return DataLoader(
+            samples,
+            batch_sampler=places,
+            num_workers=self._workers,
+            collate_fn=_collate,
+            pin_memory=process.device.type == "cuda",
+            multiprocessing_context="forkserver" if self._workers and process.device.type == "cuda" else None,
+        )
+
+
+def _collate(items: list[Item]) -> tuple[Tensor, Tensor, Tensor, list[dict[str, Any]]]:
+    images = torch.from_numpy(np.stack([image for image, *_ in items]))
+    labels = torch.tensor([label for _, label, _, _ in items])
+    indices = torch.tensor([index for _, _, index, _ in items])
+    broken = [{**one, "replaced_by": index} for _, _, index, found in items for one in found]
+    return images, labels, indices, broken
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

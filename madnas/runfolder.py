@@ -1,0 +1,127 @@
+"""A run's folder: whose it is, and that one process works in it at a time.
+
+``run.json`` says what the folder is a run of; a command with other settings is refused there and not mixed in.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from madnas.errors import UsageError
+from madnas.files import check_writable, read_text, write_text_atomic
+
+RUN = "run.json"
+LOCK = ".lock"
+UNFINISHED = ".madnas-*.tmp"
+"""What a process leaves behind that is killed while it writes."""
+
+
+@contextmanager
+def claimed_folder(
+    path: Path, identity: dict[str, Any], belongings: tuple[str, ...], restart: bool = False
+) -> Iterator[bool]:
+    """Make a folder this run's, or see that it is; it is locked against other processes meanwhile.
+
+    Args:
+        path: the folder; created if its parent exists.
+        identity: ``schema`` and all settings that decide the results, as JSON-able data.
+        belongings: patterns of the files that a run writes there.
+        restart: throw away the results that are there, whatever they are of.
+
+    Yields:
+        whether the folder was this run's before.
+
+    Raises:
+        UsageError: results of something else are there, another process works there, or it cannot be written.
+    """
+    _create(path)
+    with _locked(path):
+        remove(path, UNFINISHED)
+        if restart:
+            for pattern in (*belongings, RUN):
+                remove(path, pattern)
+        begun = (path / RUN).exists()
+        _claim(path, identity, restart)
+        yield begun
+
+
+def _create(path: Path) -> None:
+    try:
+        if not path.exists():
+            check_writable(path)
+            path.mkdir()
+        elif not path.is_dir():
+            raise UsageError(f"{path}: not a folder", "a run writes several files: name a folder")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be created: {getattr(error, 'strerror', None) or error}") from error
+    check_writable(path / RUN, overwrite=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        file = open(path / LOCK, "a", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}", "write to a folder that you own") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+        except BlockingIOError:
+            raise UsageError(
+                f"{path}: another process is working in it", "wait for it, or use another folder"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
+def remove(path: Path, pattern: str) -> None:
+    """Delete the files that match, if there are any."""
+    for file in path.glob(pattern):
+        file.unlink(missing_ok=True)
+
+
+def _claim(path: Path, identity: dict[str, Any], restart: bool) -> None:
+    """Make the folder this run's, or see that it is."""
+    if not (path / RUN).exists():
+        if not restart and any(file.name != LOCK for file in path.iterdir()):
+            raise UsageError(
+                f"{path}: not empty, and not a run of this kind",
+                "use another folder, or --restart to write into it",
+            )
+        write_text_atomic(path / RUN, json.dumps(identity, indent=2) + "\n")
+        return
+    found = None
+    with suppress(ValueError, RecursionError):
+        found = json.loads(read_text(path / RUN))
+    if not isinstance(found, dict):
+        raise UsageError(f"{path / RUN}: not a description of a run", "use --restart to start anew")
+    different = [
+        _difference(key, found.get(key), identity.get(key))
+        for key in identity | found
+        if found.get(key) != identity.get(key)
+    ]
+    if different:
+        raise UsageError(
+            f"{path}: holds results of another run: {'; '.join(different)}",
+            "use another folder, or --restart to start anew",
+        )
+
+
+def _difference(key: str, there: Any, here: Any) -> str:
+    if isinstance(there, dict) and isinstance(here, dict):
+        inner = [
+            _difference(name, there.get(name), here.get(name))
+            for name in here | there
+            if there.get(name) != here.get(name)
+        ]
+        return ", ".join(inner)
+    return f"{key} {_short(there)} there, {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Training: a recipe and a network become a run folder with weights, a log and a report."""

@@ -1,0 +1,179 @@
+"""Checkpoints: folders that are complete or not there, with hashes by which a reader knows.
+
+``checkpoints/step-000000120/`` holds ``model.safetensors``, ``ema.safetensors`` where there is a moving average,
+``training.pt`` (loads with ``weights_only=True``: tensors and numbers, no code) and ``state.json``; ``manifest.json``
+has the SHA-256 of each. ``checkpoints/last`` names the newest one.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from madnas.errors import UsageError
+from madnas.files import write_bytes_atomic, write_text_atomic
+
+FOLDER, LAST = "checkpoints", "last"
+MODEL, AVERAGE, TRAINING, STATE, MANIFEST = (
+    "model.safetensors",
+    "ema.safetensors",
+    "training.pt",
+    "state.json",
+    "manifest.json",
+)
+KEPT = 2
+"""Newest checkpoints that stay: the one before the last is there if the last turns out to be broken."""
+
+UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A complete checkpoint.
+
+    Attributes:
+        path: its folder.
+        state: what ``state.json`` says; ``step`` is the number of updates done.
+    """
+
+    path: Path
+    state: dict[str, Any]
+
+    def load_weights(self, model: nn.Module, average: nn.Module | None) -> None:
+        """Put its weights and statistics into a model and its moving average."""
+        model.load_state_dict(load_file(self.path / MODEL))
+        if average is not None:
+            average.load_state_dict(load_file(self.path / AVERAGE))
+
+    def training(self) -> dict[str, Any]:
+        """State of the optimiser and what else training needs; tensors are on the CPU."""
+        found: dict[str, Any] = torch.load(self.path / TRAINING, map_location="cpu", weights_only=True)
+        return found
+
+
+def save_checkpoint(
+    folder: Path, state: dict[str, Any], model: nn.Module, average: nn.Module | None, training: dict[str, Any]
+) -> Path:
+    """Write a checkpoint, make it the last, and delete those that are too old.
+
+    Raises:
+        UsageError: the disk is full or cannot be written; the checkpoints before are untouched.
+    """
+    files = {MODEL: weights(model), TRAINING: _torch_bytes(training), STATE: _json_bytes(state)}
+    if average is not None:
+        files[AVERAGE] = weights(average)
+    files[MANIFEST] = _json_bytes({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    place = folder / FOLDER / f"step-{state['step']:09d}"
+    unfinished = place.with_name(f"{UNFINISHED}{place.name}")
+    try:
+        place.parent.mkdir(exist_ok=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        for name, data in files.items():
+            write_bytes_atomic(unfinished / name, data)
+        if place.exists():  # broken, or of a run that was continued from an earlier one
+            shutil.rmtree(place)
+        os.replace(unfinished, place)
+        write_text_atomic(place.parent / LAST, place.name + "\n", overwrite=True)
+    except OSError as error:
+        raise UsageError(f"{place}: cannot be written: {error.strerror}", "free some space") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    for old in _all(folder)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def newest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint of a run that is whole; what is wrong with newer ones is told.
+
+    Raises:
+        UsageError: there are checkpoints, and all are broken.
+    """
+    found = _all(folder)
+    for path in found:
+        try:
+            return open_checkpoint(path)
+        except UsageError as error:
+            warn(f"{error}; trying the checkpoint before")
+    if found:
+        raise UsageError(f"{folder / FOLDER}: no checkpoint is whole", "use --restart to train anew")
+    return None
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """A checkpoint, after its hashes were compared.
+
+    Raises:
+        UsageError: it is not complete, or its content changed.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+        for name, expected in manifest.items():
+            with open(path / name, "rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                    raise UsageError(f"{path / name}: broken: its hash is not the one in {MANIFEST}")
+        state = json.loads((path / STATE).read_text())
+        if not isinstance(state.get("step"), int):
+            raise ValueError("no step")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path}: not a complete checkpoint: {error}") from error
+    return Checkpoint(path, state)
+
+
+def weights(model: nn.Module) -> bytes:
+    """A model's weights and statistics in safetensors, with the names of its ``state_dict``; timm can load it."""
+    return save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+
+
+def load_initial(model: nn.Module, path: Path) -> list[str]:
+    """Start from weights in safetensors or a torch file (read without running code); other classifiers are left out.
+
+    Returns:
+        names of the model's weights that the file has not, or of another shape.
+
+    Raises:
+        UsageError: it cannot be read, or fits nothing of the model.
+    """
+    try:
+        found = load_file(path) if path.suffix == ".safetensors" else _torch_weights(path)
+    except Exception as error:  # torch, pickle and safetensors raise many kinds
+        raise UsageError(f"{path}: no weights can be read: {str(error).splitlines()[0][:200]}") from error
+    own = model.state_dict()
+    fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise UsageError(f"{path}: none of its {len(found)} tensors fits the network")
+    model.load_state_dict(own | fitting)
+    return [name for name in own if name not in fitting]
+
+
+def _torch_weights(path: Path) -> dict[str, Any]:
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    for key in ("state_dict_ema", "state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    return {name.removeprefix("module."): value for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
+def _all(folder: Path) -> list[Path]:
+    """Folders of checkpoints, the newest first."""
+    return sorted((folder / FOLDER).glob("step-*"), key=lambda path: path.name, reverse=True)
+
+
+def _torch_bytes(state: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _json_bytes(state: dict[str, Any]) -> bytes:
+    return (json.dumps(state, indent=2) + "\n").encode()

@@ -1,0 +1,103 @@
+"""From a recipe to its data."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from madnas.data.augment.batch import Augmentation
+from madnas.data.augment.policy import BatchPolicy
+from madnas.data.images import is_resident, load_images
+from madnas.data.resident import ResidentSource, statistics
+from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Facts, Source
+from madnas.errors import DataError, UsageError
+from madnas.train.recipe import TrainRecipe
+
+
+def open_data(
+    recipe: TrainRecipe, folder: Path, seed: int, size: int | None, workers: int, device: torch.device
+) -> Source:
+    """The recipe's data.
+
+    Args:
+        recipe: says which, and how it is augmented.
+        folder: where it is; nothing is read from it for data that comes with a package.
+        seed: of augmentation and synthetic samples.
+        size: side of the network's own input, for recipes that say none.
+        workers: processes that read files.
+        device: where small sets are kept.
+
+    Raises:
+        DataError: data that is missing or broken.
+        UsageError: an unknown dataset, or settings that it has no use for.
+    """
+    if is_resident(recipe.dataset):
+        return _resident(recipe, folder, seed, size, device)
+    return _files(recipe, folder, seed, recipe.image_size or size or 224, workers)
+
+
+def _resident(recipe: TrainRecipe, folder: Path, seed: int, size: int | None, device: torch.device) -> ResidentSource:
+    train, test, classes = load_images(recipe.dataset, folder, seed, recipe.samples)
+    if train.images.dtype != torch.uint8:
+        return ResidentSource(train, test, classes, None, seed, device)
+    if recipe.interpolation != "bilinear" and (recipe.crop == "resized" or recipe.aa):
+        raise UsageError(f"interpolation: {recipe.dataset} is augmented on the device, with bilinear interpolation")
+    side = recipe.image_size or size or train.images.shape[2]
+    train, test = train.resized(side), test.resized(side, recipe.crop_pct)
+    policy = None
+    if recipe.aa is not None:
+        mean, _ = statistics(train.images)
+        policy = BatchPolicy(recipe.aa, torch.tensor(mean, device=device).mul(255).round())
+    augmentation = Augmentation(
+        side, recipe.crop, recipe.pad, recipe.scale, recipe.ratio, recipe.hflip, recipe.color_jitter, policy
+    )
+    return ResidentSource(train, test, classes, augmentation, seed, device)
+
+
+def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int) -> Source:
+    from timm.data import create_transform
+    from torchvision import transforms
+
+    from madnas.data.folder import FolderSource
+
+    name = "" if recipe.dataset == "folder" else recipe.dataset
+    train, test = (_dataset(name, folder, split) for split in (recipe.train_split, recipe.val_split))
+    common: dict[str, Any] = {"input_size": size, "use_prefetcher": True, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    augmented = create_transform(
+        **common,
+        is_training=True,
+        scale=recipe.scale,
+        ratio=recipe.ratio,
+        hflip=recipe.hflip,
+        color_jitter=recipe.color_jitter,
+        auto_augment=recipe.aa,
+        interpolation=recipe.interpolation,
+    )
+    if recipe.crop != "resized":  # timm always crops and resizes: that one step is replaced
+        first = [transforms.Resize((size, size))]
+        if recipe.crop == "pad":
+            first.append(transforms.RandomCrop(size, padding=recipe.pad))
+        augmented.transforms[:1] = first
+    train.transform = augmented
+    plain = "bilinear" if recipe.interpolation == "random" else recipe.interpolation
+    test.transform = create_transform(**common, crop_pct=recipe.crop_pct, interpolation=plain)
+    names = tuple(getattr(getattr(train, "reader", None), "class_to_idx", None) or ())
+    if not names:
+        raise DataError(f"{folder}: no classes found", "the layout is train/CLASS/IMAGE and val/CLASS/IMAGE")
+    facts = Facts(len(train), len(test), len(names), (3, size, size), IMAGENET_MEAN, IMAGENET_STD, names)
+    return FolderSource(train, test, facts, seed, workers)
+
+
+def _dataset(name: str, folder: Path, split: str) -> Any:
+    from timm.data import create_dataset
+
+    if not name and not folder.is_dir():
+        raise DataError(f"{folder}: no such folder", "--data names the folder that has train/ and val/")
+    try:
+        found = create_dataset(name, root=str(folder), split=split)
+    except Exception as error:  # timm's readers raise RuntimeError, AssertionError, ImportError ...
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{folder}: {split} cannot be read: {reason}") from error
+    if not len(found):
+        raise DataError(f"{folder}: no images for {split}")
+    return found

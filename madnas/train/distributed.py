@@ -1,0 +1,105 @@
+"""One process or many: torchrun's or SLURM's environment, and what the processes tell each other."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from madnas.data.source import Process
+from madnas.device import check_device
+from madnas.errors import UsageError
+
+TIMEOUT = timedelta(minutes=30)
+"""Longest wait for another process; reading a test set on one of them has to fit."""
+
+
+@contextmanager
+def processes(device: str) -> Iterator[Process]:
+    """Join the other processes of the run, if there are any.
+
+    torchrun sets RANK, LOCAL_RANK and WORLD_SIZE; ``srun`` SLURM_PROCID, SLURM_LOCALID and SLURM_NTASKS.
+
+    Args:
+        device: ``cpu`` or ``cuda``; of several GPUs each process takes that of its place on the machine.
+
+    Raises:
+        UsageError: a device that is not there, or an environment that is incomplete.
+    """
+    check_device(device)
+    rank, local, world = _place()
+    if world == 1:
+        yield Process(0, 1, torch.device(device))
+        return
+    if device.startswith("cuda"):
+        check_device(f"cuda:{local}")
+        torch.cuda.set_device(local)
+        device = f"cuda:{local}"
+    dist.init_process_group("cuda:nccl,cpu:gloo" if device != "cpu" else "gloo", rank=rank, world_size=world,
+                            timeout=TIMEOUT)  # fmt: skip
+    try:
+        yield Process(rank, world, torch.device(device))
+    finally:
+        dist.destroy_process_group()
+
+
+def _place() -> tuple[int, int, int]:
+    """Rank, place on this machine, number of processes."""
+    environment = os.environ
+    if "RANK" in environment:
+        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+    elif int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
+        names = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
+        if "MASTER_ADDR" not in environment:
+            raise UsageError(
+                "SLURM starts several tasks, and MASTER_ADDR is not set",
+                "madnas train --slurm prints a script that sets it",
+            )
+    else:
+        return 0, 0, 1
+    try:
+        rank, local, world = (int(environment[name]) for name in names)
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"the environment of several processes is incomplete: {error}", f"set {', '.join(names)}"
+        ) from error
+    return rank, local, world
+
+
+def highest(values: Sequence[int], process: Process) -> list[int]:
+    """The largest of each value over all processes."""
+    if process.world == 1:
+        return list(values)
+    shared = torch.tensor(values)
+    dist.all_reduce(shared, dist.ReduceOp.MAX)
+    return [int(value) for value in shared]
+
+
+def total(values: Tensor, process: Process) -> Tensor:
+    """The sum of each value over all processes, in float64 on the CPU."""
+    shared = values.detach().to("cpu", torch.float64)
+    if process.world > 1:
+        dist.all_reduce(shared)
+    return shared
+
+
+def rows(values: Tensor, process: Process) -> Tensor:
+    """The values of all processes, a row each, on the CPU."""
+    mine = values.detach().cpu().contiguous()
+    if process.world == 1:
+        return mine[None]
+    found = [torch.empty_like(mine) for _ in range(process.world)]
+    dist.all_gather(found, mine)
+    return torch.stack(found)
+
+
+def told(value: str, process: Process) -> str:
+    """What the first process says."""
+    if process.world == 1:
+        return value
+    shared = [value]
+    dist.broadcast_object_list(shared, src=0)
+    return shared[0]

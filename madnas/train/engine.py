@@ -1,0 +1,256 @@
+"""The mathematics of a run: what an update does to weights, moving average and optimiser, and what a test says."""
+
+import random
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from timm.utils import distribute_bn
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from madnas.data.augment.batch import cutout, erase, lighting
+from madnas.data.seeds import generator
+from madnas.data.source import Batch, Facts, Process, Source
+from madnas.train.distributed import rows, total
+from madnas.train.objective import Mixing, Objective, Student
+from madnas.train.optimise import build_average, build_optimizer, build_schedule, set_rate
+from madnas.train.recipe import TrainRecipe
+
+AMP = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an update found.
+
+    Attributes:
+        loss: mean over this process' samples; on the device.
+        wrong: ``loss`` or ``gradient`` where that is not finite, and then nothing was changed; else empty.
+        rate: learning rate.
+    """
+
+    loss: Tensor
+    wrong: str
+    rate: float
+
+
+class Engine:
+    """A model in training.
+
+    Args:
+        model: on the device, in its memory layout.
+        recipe: everything else.
+        facts: of the data.
+        process: this one.
+        seed: of the random numbers of an update (drop path, mixing, erasing), each a function of seed, step and rank.
+        steps_per_epoch: updates.
+        teacher: for distillation, on the device.
+        compiled: whether the model is compiled by ``torch.compile``.
+        sync_bn: whether batch norms see the whole batch of all processes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: TrainRecipe,
+        facts: Facts,
+        process: Process,
+        seed: int,
+        steps_per_epoch: int,
+        teacher: nn.Module | None = None,
+        compiled: bool = False,
+        sync_bn: bool = False,
+    ) -> None:
+        self.recipe, self.facts, self.process, self.seed = recipe, facts, process, seed
+        self.steps_per_epoch = steps_per_epoch
+        if sync_bn and process.world > 1:
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        self.model = model
+        features = None
+        if recipe.kd_feature and teacher is not None:
+            features = int(getattr(teacher, "head_hidden_size", None) or teacher.num_features)  # type: ignore[arg-type]
+        self.student = Student(model, features).to(process.device)
+        self.optimizer = build_optimizer(self.student, recipe)
+        self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
+        self.average = build_average(model, recipe)
+        self.scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.amp_dtype == "float16")
+        self._objective = Objective(recipe, teacher)
+        self._mixing = Mixing(recipe, facts.classes)
+        self._parameters = [one for one in self.student.parameters() if one.requires_grad]
+        runner: nn.Module = self.student
+        if process.world > 1:
+            runner = DistributedDataParallel(runner, broadcast_buffers=False, gradient_as_bucket_view=True)
+        self._runner: Any = torch.compile(runner) if compiled else runner
+        self._normalise = _normaliser(facts, process.device)
+
+    @property
+    def result(self) -> nn.Module:
+        """The weights that a run is about: the moving average, or the model."""
+        found: nn.Module = self.model if self.average is None else self.average.module
+        return found
+
+    def update(self, batch: Batch, step: int) -> Update:
+        """Change the weights by one batch, unless loss or gradient are not finite."""
+        epoch = step // self.steps_per_epoch
+        seed = self._seed(step)
+        set_rate(self.schedule, step, self.steps_per_epoch)
+        rate = float(max(group["lr"] for group in self.optimizer.param_groups))
+        images, targets = self._prepare(batch, epoch, step, seed)
+        self.student.train()
+        loss = self._backward(images, targets)
+        wrong = self._wrong(loss)
+        if not wrong:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            if self.average is not None:
+                self.average.update(self.model, step + 1)
+        self.optimizer.zero_grad()
+        return Update(loss, wrong, rate)
+
+    def _seed(self, step: int) -> int:
+        """Seed everything that draws random numbers, for this step and process."""
+        seed = generator(self.seed, "update", step, self.process.rank).initial_seed()
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        return seed
+
+    def _prepare(self, batch: Batch, epoch: int, step: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Normalised, erased and mixed images, and their targets."""
+        recipe = self.recipe
+        images = self._normalise(batch.images)
+        if self.facts.std is not None:
+            chance = generator(self.seed, "finish", step, self.process.rank)
+            if recipe.lighting:
+                images = lighting(images, recipe.lighting, images.new_tensor(self.facts.std), chance)
+            if recipe.cutout:
+                images = cutout(images, recipe.cutout, chance)
+            if recipe.reprob:
+                images = erase(images, recipe.reprob, recipe.remode, chance)
+        images, targets = self._mixing(images, batch.labels, epoch, seed)
+        if recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return images, targets
+
+    def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Gradients of the mean loss, in as many parts as the recipe says; the loss."""
+        parts = self.recipe.grad_accum_steps
+        whole = torch.zeros((), device=images.device)
+        splits = list(zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True))
+        for number, (some, theirs) in enumerate(splits, 1):
+            last = number == len(splits)
+            waiting = nullcontext() if last or self.process.world == 1 else self._runner.no_sync()
+            with waiting:
+                with self._autocast():
+                    loss = self._objective(self._runner, some, theirs) * (len(some) / len(images))
+                self.scaler.scale(loss).backward()
+            whole = whole + loss.detach()
+        return whole
+
+    def _autocast(self) -> Any:
+        dtype = self.recipe.amp_dtype
+        return nullcontext() if dtype is None else torch.autocast(self.process.device.type, AMP[dtype])
+
+    def _wrong(self, loss: Tensor) -> str:
+        """What is not finite, on any process; gradients are clipped on the way."""
+        self.scaler.unscale_(self.optimizer)
+        gradients = [one.grad for one in self._parameters if one.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.recipe.clip_grad is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self.recipe.clip_grad, norm)
+        if self.scaler.is_enabled():  # which leaves updates out by itself while it looks for its scale
+            norm = torch.zeros_like(norm)
+        finite = torch.stack([loss.isfinite(), norm.isfinite()]).to("cpu")
+        if bool(finite.all()):
+            return ""
+        return "gradient" if finite[0] else "loss"
+
+    def end_epoch(self) -> None:
+        """Give all processes the same statistics of batch norms: their mean, as timm does."""
+        if self.process.world > 1:
+            distribute_bn(self.model, self.process.world, reduce=True)
+            if self.average is not None:
+                distribute_bn(self.average.module, self.process.world, reduce=True)
+
+    @torch.inference_mode()
+    def test(self, source: Source, batch_size: int) -> dict[str, float | int]:
+        """Loss, top-1 and top-5 accuracy of :attr:`result` on the test set, and its size ``n``."""
+        model = self.result
+        model.eval()
+        sums = torch.zeros(4, dtype=torch.float64, device=self.process.device)
+        for images, labels in source.test(batch_size, self.process):
+            images = self._normalise(images)
+            if self.recipe.channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            with self._autocast():
+                outputs = model(images).float()
+            sums += _scores(outputs, labels)
+        loss, top1, top5, n = total(sums, self.process).tolist()
+        return {"loss": loss / n, "top1": top1 / n, "top5": top5 / n, "n": int(n)}
+
+    def is_sound(self) -> bool:
+        """Whether all weights and statistics are finite."""
+        tensors = [one for one in self.student.state_dict().values() if one.is_floating_point()]
+        return bool(torch.stack([one.sum(dtype=torch.float64).isfinite() for one in tensors]).all())
+
+    def own_values(self) -> Tensor:
+        """What differs between processes: running statistics, as one vector of float64."""
+        return torch.cat([torch.zeros(0, dtype=torch.float64), *(one.cpu().double().flatten() for one in self._own())])
+
+    def set_own_values(self, values: Tensor) -> None:
+        """Take back :meth:`own_values`."""
+        for one, part in zip(self._own(), values.split([one.numel() for one in self._own()]), strict=True):
+            one.copy_(part.view_as(one))
+
+    def _own(self) -> list[Tensor]:
+        modules: Iterator[nn.Module] = iter(
+            [self.student] if self.average is None else [self.student, self.average.module]
+        )
+        return [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
+
+    def state(self) -> dict[str, Any]:
+        """Optimiser, scale, projection of features, and all processes' statistics; a collective call."""
+        project = self.student.project
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "project": None if project is None else project.state_dict(),
+            "own": rows(self.own_values(), self.process),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back :meth:`state`; with another number of processes, each takes the mean of their statistics."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.student.project is not None:
+            self.student.project.load_state_dict(state["project"])
+        own = state["own"]
+        self.set_own_values(own[self.process.rank] if len(own) == self.process.world else own.mean(0))
+
+
+def _scores(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Sums over a batch: loss, top-1, top-5, samples (4,)."""
+    best = outputs.topk(min(5, outputs.shape[1]), 1).indices == labels[:, None]
+    loss = F.cross_entropy(outputs, labels, reduction="sum")
+    return torch.stack(
+        [
+            loss.double(),
+            best[:, 0].sum().double(),
+            best.sum().double(),
+            best.new_full((), len(labels), dtype=torch.float64),
+        ]
+    )
+
+
+def _normaliser(facts: Facts, device: torch.device) -> Any:
+    """Pixels from 0 to 255 become mean 0 and standard deviation 1; features stay as they are."""
+    if facts.mean is None or facts.std is None:
+        return lambda images: images
+    mean = (torch.tensor(facts.mean, device=device) * 255).view(1, -1, 1, 1)
+    scale = (1 / (torch.tensor(facts.std, device=device) * 255)).view(1, -1, 1, 1)
+    return lambda images: (images - mean) * scale

@@ -1,0 +1,72 @@
+"""What to train, how, and where: everything that a run is asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from madnas.data.source import Facts
+from madnas.scores.targets import Target
+from madnas.train.recipe import TrainRecipe
+
+SCHEMA = "madnas/train-run/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run.
+
+    Attributes:
+        target: the network.
+        recipe_name: as the user wrote it.
+        recipe: its settings.
+        seed: of weights, order, augmentation and everything else that is random.
+        folder: where the run goes.
+        data: where data sets are.
+        device: ``cpu`` or ``cuda``.
+        workers: processes that read files.
+        log_interval: updates between two lines of the log.
+        eval_interval: epochs between two tests.
+        recovery_interval: updates between two checkpoints; absent: by time alone.
+        checkpoint_seconds: least time between the checkpoints at ends of epochs.
+        checkpoint_hist: best weights that are kept.
+        torchcompile: compile the model.
+        sync_bn: batch norms over the whole batch of all processes.
+        initial_checkpoint: weights to start from.
+        kd_checkpoint: weights of the teacher.
+        restart: throw away what is in the folder.
+    """
+
+    target: Target
+    recipe_name: str
+    recipe: TrainRecipe
+    seed: int
+    folder: Path
+    data: Path = Path("data")
+    device: str = "cpu"
+    workers: int = 2
+    log_interval: int = 50
+    eval_interval: int = 1
+    recovery_interval: int | None = None
+    checkpoint_seconds: float = 60.0
+    checkpoint_hist: int = 1
+    torchcompile: bool = False
+    sync_bn: bool = False
+    initial_checkpoint: Path | None = None
+    kd_checkpoint: Path | None = None
+    restart: bool = False
+
+    def identity(self, facts: Facts) -> dict[str, Any]:
+        """What decides the results; a folder holds one such run."""
+        return {
+            "schema": SCHEMA,
+            "network": self.target.word,
+            "recipe": self.recipe.settings() | {"row": self.recipe_name},
+            "seed": self.seed,
+            "samples": facts.train,
+            "classes": facts.classes,
+            "log_interval": self.log_interval,
+            "eval_interval": self.eval_interval,
+            "sync_bn": self.sync_bn,
+            "initial_checkpoint": None if self.initial_checkpoint is None else str(self.initial_checkpoint),
+            "kd_checkpoint": None if self.kd_checkpoint is None else str(self.kd_checkpoint),
+        }

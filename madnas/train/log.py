@@ -1,0 +1,83 @@
+"""The log of a run: JSON lines that are the same whether a run was interrupted or not.
+
+``metrics.jsonl`` and ``ledger.jsonl`` have nothing that depends on the machine or the hour; ``timing.jsonl`` has that.
+A checkpoint knows how long these two were, and what a killed process wrote after it is cut off.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from madnas.errors import UsageError
+from madnas.files import write_text_atomic
+
+METRICS, LEDGER, TIMING, SUMMARY = "metrics.jsonl", "ledger.jsonl", "timing.jsonl", "summary.csv"
+
+
+class Lines:
+    """A file of JSON objects, a line each.
+
+    Args:
+        path: the file; created when the first line comes.
+        length: bytes that are kept of it, what follows is cut off; None keeps all.
+    """
+
+    def __init__(self, path: Path, length: int | None = None) -> None:
+        self._path = path
+        if length is not None and path.exists():
+            if path.stat().st_size < length:
+                raise UsageError(f"{path}: shorter than the checkpoint says", "use --restart to train anew")
+            os.truncate(path, length)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Append a line; numbers that are not finite become null.
+
+        Raises:
+            UsageError: the disk is full.
+        """
+        text = json.dumps({name: _plain(value) for name, value in line.items()}) + "\n"
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise UsageError(f"{self._path}: cannot be written: {error.strerror}", "free some space") from error
+
+    @property
+    def length(self) -> int:
+        """Bytes so far."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """All lines."""
+        if not self._path.exists():
+            return []
+        return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_summary(folder: Path, metrics: list[dict[str, Any]]) -> None:
+    """``summary.csv``, a row for each epoch, with timm's names of the columns."""
+    columns = ["epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5", "lr"]
+    text = io.StringIO()
+    rows = csv.DictWriter(text, columns, lineterminator="\n")
+    rows.writeheader()
+    for one in metrics:
+        if one["event"] == "eval":
+            rows.writerow(
+                {
+                    "epoch": one["epoch"],
+                    "train_loss": one["train_loss"],
+                    "eval_loss": one["loss"],
+                    "eval_top1": 100 * one["top1"],
+                    "eval_top5": 100 * one["top5"],
+                    "lr": one["lr"],
+                }
+            )
+    write_text_atomic(folder / SUMMARY, text.getvalue(), overwrite=True)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

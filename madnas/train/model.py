@@ -1,0 +1,101 @@
+"""From a TARGET to a module that fits the data and the recipe."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from madnas.data.source import Facts
+from madnas.errors import UsageError
+from madnas.network.spec import NetworkSpec
+from madnas.network.specfile import check_spec
+from madnas.scores.targets import Target
+from madnas.train.recipe import TrainRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A target that is going to be trained.
+
+    Attributes:
+        target: what the user named.
+        spec: its description with the data's classes and input, if it has one.
+    """
+
+    target: Target
+    spec: NetworkSpec | None
+
+
+def fitted(target: Target, facts: Facts) -> Network:
+    """The target with the data's number of classes, channels and size.
+
+    Raises:
+        UsageError: images for an MLP of features, or the other way round.
+        SpecError: a network that cannot take such an input.
+    """
+    if target.spec is None:
+        return Network(target, None)
+    spec = target.spec
+    are_features = facts.shape[1:] == (1, 1)
+    if spec.is_mlp and not are_features:
+        raise UsageError(f"{target.word} is an MLP, and the data are images of {facts.shape[1]} pixels")
+    if are_features and not spec.is_mlp:
+        raise UsageError(f"{target.word} takes images, and the data are {facts.shape[0]} features")
+    return Network(target, check_spec(replace(spec, input=facts.shape, head=replace(spec.head, classes=facts.classes))))
+
+
+def own_size(target: Target) -> int | None:
+    """Side of the input that the target is made for; None where nothing says it."""
+    if target.spec is not None:
+        return target.spec.input[1]
+    if target.library == "timm":
+        import timm
+
+        cfg = timm.get_pretrained_cfg(target.model)
+        return None if cfg is None else int(cfg.input_size[1])
+    return None
+
+
+def build_model(network: Network, facts: Facts, recipe: TrainRecipe, seed: int) -> nn.Module:
+    """The module with fresh weights, which the seed decides.
+
+    Raises:
+        UsageError: a recipe's setting that the module has no place for.
+    """
+    torch.manual_seed(seed)
+    model = _create(network, facts, recipe)
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum = module.momentum if recipe.bn_momentum is None else recipe.bn_momentum
+            module.eps = module.eps if recipe.bn_eps is None else recipe.bn_eps
+    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
+
+
+def _create(network: Network, facts: Facts, recipe: TrainRecipe) -> nn.Module:
+    target = network.target
+    if network.spec is not None:
+        from madnas.models import build
+
+        return build(
+            network.spec,
+            drop_rate=recipe.drop,
+            drop_path_rate=recipe.drop_path,
+            zero_init_last=recipe.zero_init_last,
+        )
+    if target.library == "torchvision":
+        import torchvision
+
+        if recipe.drop or recipe.drop_path or facts.shape[0] != 3:
+            raise UsageError(f"{target.word}: torchvision's models take no drop, drop_path or other channels than 3")
+        model: nn.Module = torchvision.models.get_model(target.model, weights=None, num_classes=facts.classes)
+        return model
+    import timm
+
+    given: dict[str, Any] = {"drop_rate": recipe.drop, "drop_path_rate": recipe.drop_path}
+    options = {name: value for name, value in given.items() if value}
+    try:
+        return timm.create_model(target.model, num_classes=facts.classes, in_chans=facts.shape[0], **options)
+    except TypeError as error:
+        raise UsageError(f"{target.word} has no {' or '.join(options)}: {error}") from error

@@ -1,0 +1,246 @@
+"""Training recipes: one flat YAML file with every setting that decides a result, named as timm names them.
+
+The command line is a recipe too: ``--set lr=0.1`` replaces a value, and is read and checked as a file is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from madnas.errors import SpecError, UsageError
+from madnas.network.yamlfile import parse_yaml, validate
+from madnas.program.library import load, shipped
+
+SCHEMA = "madnas/train-recipe/1"
+FOLDERS = ("imagenet", "cifar", "mnist", "digits", "synthetic")
+
+Range = tuple[float, float]
+
+LIMITS: dict[str, Range] = {
+    "epochs": (1, 1_000_000),
+    "batch_size": (1, 1_000_000),
+    "lr": (0, 1000),
+    "image_size": (1, 16384),
+    "pad": (0, 1024),
+    "scale": (0, 1),
+    "ratio": (0.01, 100),
+    "hflip": (0, 1),
+    "crop_pct": (0.1, 1),
+    "color_jitter": (0, 1),
+    "lighting": (0, 10),
+    "cutout": (0, 1024),
+    "reprob": (0, 1),
+    "mixup": (0, 100),
+    "cutmix": (0, 100),
+    "mixup_prob": (0, 1),
+    "mixup_switch_prob": (0, 1),
+    "mixup_off_epoch": (0, 1_000_000),
+    "smoothing": (0, 0.999),
+    "momentum": (0, 1),
+    "weight_decay": (0, 10),
+    "opt_eps": (0, 1),
+    "opt_alpha": (0, 1),
+    "opt_betas": (0, 1),
+    "layer_decay": (0, 1),
+    "warmup_epochs": (0, 1_000_000),
+    "cooldown_epochs": (0, 1_000_000),
+    "warmup_lr": (0, 1000),
+    "min_lr": (0, 1000),
+    "clip_grad": (1e-9, 1e9),
+    "grad_accum_steps": (1, 100_000),
+    "model_ema_decay": (0, 1),
+    "drop": (0, 0.999),
+    "drop_path": (0, 0.999),
+    "bn_momentum": (1e-6, 1),
+    "bn_eps": (1e-12, 1),
+    "kd_temperature": (0.01, 1000),
+    "kd_hard": (0, 1000),
+    "kd_soft": (0, 1000),
+    "kd_feature": (0, 1000),
+    "nonfinite_retries": (0, 1000),
+    "bad_data_rate": (0, 1),
+    "samples": (1, 1_000_000_000),
+}
+"""Smallest and largest value of every number."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRecipe:
+    """Everything that decides what comes out of training, except the network, the seed and the number of processes.
+
+    Attributes:
+        row: what of a paper it reproduces.
+        dataset: ``digits``, ``mnist``, ``cifar10``, ``cifar100``, ``seg<N>``, ``circle<N>``, ``folder`` (ImageNet and
+            everything else that is laid out as ``train/CLASS/IMAGE``), or timm's ``hfds/NAME``.
+        epochs: passes over the training data, warm-up and cool-down included.
+        batch_size: images of an update, over all processes and accumulation steps.
+        lr: peak learning rate at this batch size.
+        image_size: side of the training images in pixels. Default: the network's own.
+        samples: training samples of a synthetic dataset.
+        train_split, val_split: parts of a dataset, in timm's words.
+        crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random) or ``none``.
+        scale, ratio: share of the area, and aspect ratio, of resized crops.
+        crop_pct: side of the centre crop over that of the resized image, when evaluating.
+        interpolation: of resizing: ``bilinear``, ``bicubic``, or ``random`` (either, in training).
+        hflip: probability of a horizontal flip.
+        color_jitter: brightness, contrast and saturation change by up to this share.
+        aa: timm's string of an AutoAugment or RandAugment policy (``rand-m9-mstd0.5``, ``original``).
+        lighting: standard deviation of the PCA lighting noise [Krizhevsky et al. 2012].
+        cutout: side in pixels of a square that is blanked in every image [DeVries and Taylor 2017].
+        reprob, remode: random erasing: probability; ``const`` (black) or ``pixel`` (noise).
+        mixup, cutmix: parameter alpha of the beta distribution; 0 is off.
+        mixup_prob, mixup_switch_prob: of doing either at all, and of cutmix where both are on.
+        mixup_off_epoch: the first epoch without them; 0: never.
+        smoothing: label smoothing.
+        opt: timm's name of the optimiser: ``sgd`` (Nesterov), ``momentum``, ``adamw``, ``rmsproptf`` ...
+        momentum, opt_eps, opt_betas, opt_alpha: its settings; absent means its own defaults.
+        weight_decay: of weights.
+        decay_norm_bias: whether norms and biases decay too.
+        layer_decay: factor of the learning rate from layer to layer, downwards.
+        sched: timm's name of the schedule: ``cosine``, ``step``, ``multistep``, ``poly``, or ``constant``.
+        warmup_epochs, warmup_lr: linear warm-up from this rate.
+        warmup_prefix: whether the schedule begins after the warm-up, instead of under it.
+        min_lr, cooldown_epochs: the lowest rate, and epochs at it in the end.
+        decay_milestones, decay_rate: of ``multistep``.
+        sched_on_updates: whether the rate changes with every update, or only from epoch to epoch.
+        clip_grad: largest norm of the gradient.
+        grad_accum_steps: parts in which a process computes its share of a batch.
+        model_ema_decay, model_ema_warmup: exponential moving average of the weights; evaluated and kept as the result.
+        drop, drop_path: dropout before the classifier, stochastic depth of the last block.
+        bn_momentum, bn_eps: of batch norms, in torch's sense; absent means the network's own.
+        zero_init_last: whether residual branches start at 0.
+        amp_dtype: ``bfloat16`` or ``float16`` for mixed precision; absent: float32.
+        channels_last: memory layout of maps.
+        kd_model_name: timm's name of a teacher; ``kd_hard``, ``kd_soft`` and ``kd_feature`` weigh the cross-entropy
+            with the labels, with the teacher's outputs at ``kd_temperature``, and the smooth L1 distance of features.
+        nonfinite_retries: times that a run may go back to its last checkpoint and leave the batch out that made loss
+            or gradient non-finite, before it stops.
+        bad_data_rate: share of unreadable samples from which on a run stops.
+    """
+
+    row: str
+    dataset: str
+    epochs: int
+    batch_size: int
+    lr: float
+    image_size: int | None = None
+    samples: int | None = None
+    train_split: str = "train"
+    val_split: str = "validation"
+    crop: Literal["resized", "pad", "none"] = "none"
+    pad: int = 4
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (0.75, 4 / 3)
+    crop_pct: float = 1.0
+    interpolation: Literal["bilinear", "bicubic", "random"] = "bilinear"
+    hflip: float = 0.0
+    color_jitter: float = 0.0
+    aa: str | None = None
+    lighting: float = 0.0
+    cutout: int = 0
+    reprob: float = 0.0
+    remode: Literal["const", "pixel"] = "const"
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    mixup_prob: float = 1.0
+    mixup_switch_prob: float = 0.5
+    mixup_off_epoch: int = 0
+    smoothing: float = 0.0
+    opt: str = "sgd"
+    momentum: float | None = None
+    opt_eps: float | None = None
+    opt_betas: tuple[float, float] | None = None
+    opt_alpha: float | None = None
+    weight_decay: float = 0.0
+    decay_norm_bias: bool = False
+    layer_decay: float | None = None
+    sched: Literal["cosine", "step", "multistep", "poly", "constant"] = "cosine"
+    warmup_epochs: int = 0
+    warmup_lr: float = 0.0
+    warmup_prefix: bool = False
+    min_lr: float = 0.0
+    cooldown_epochs: int = 0
+    decay_milestones: tuple[int, ...] = ()
+    decay_rate: float = 0.1
+    sched_on_updates: bool = True
+    clip_grad: float | None = None
+    grad_accum_steps: int = 1
+    model_ema_decay: float | None = None
+    model_ema_warmup: bool = False
+    drop: float = 0.0
+    drop_path: float = 0.0
+    bn_momentum: float | None = None
+    bn_eps: float | None = None
+    zero_init_last: bool = True
+    amp_dtype: Literal["bfloat16", "float16"] | None = None
+    channels_last: bool = False
+    kd_model_name: str | None = None
+    kd_temperature: float = 1.0
+    kd_hard: float = 1.0
+    kd_soft: float = 0.0
+    kd_feature: float = 0.0
+    nonfinite_retries: int = 0
+    bad_data_rate: float = 0.01
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting as plain data, in the order above."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def recipe_files() -> dict[str, Path]:
+    """The training recipes that come with madnas, by name: ``cifar/deepmad``."""
+    return {f"{part}/{name}": path for part in FOLDERS for name, path in shipped(f"train/{part}").items()}
+
+
+def load_recipe(name_or_path: str, changes: Iterable[str] = ()) -> TrainRecipe:
+    """A recipe by name or from a user's own file, with changes such as ``lr=0.1``.
+
+    Raises:
+        UsageError: neither a known name nor a readable file; a change that is none.
+        SpecError: wrong keys, types or values; every problem with its key.
+    """
+    recipe, source = load(name_or_path, "training recipe", recipe_files(), {SCHEMA: TrainRecipe})
+    tree = recipe.settings() | dict(_change(text) for text in changes)
+    recipe = validate(tree, TrainRecipe, "--set" if changes else source)
+    wrong = problems(recipe)
+    if wrong:
+        raise SpecError(source, wrong)
+    return recipe
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise UsageError(f"--set: expected KEY=VALUE, got {text[:60]!r}", "for example --set lr=0.1")
+    try:
+        return key.strip(), parse_yaml(f"value: {value}", "--set")["value"]
+    except SpecError as error:
+        raise UsageError(f"--set {text[:60]}: the value is not YAML") from error
+
+
+def problems(recipe: TrainRecipe) -> list[str]:
+    """What is out of range or does not go together, each with its key."""
+    found = []
+    for name, (least, most) in LIMITS.items():
+        value = getattr(recipe, name)
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        found += [f"{name}: expected {least:g} to {most:g}, found {n}" for n in numbers if not least <= n <= most]
+    if recipe.warmup_epochs + recipe.cooldown_epochs >= recipe.epochs and recipe.warmup_epochs:
+        found.append(
+            f"warmup_epochs: {recipe.warmup_epochs} with {recipe.cooldown_epochs} of cool-down leave nothing of "
+            f"{recipe.epochs} epochs"
+        )
+    found += [f"{name}: expected a range, found {list(pair)}" for name, pair in _ranges(recipe) if pair[0] > pair[1]]
+    if recipe.batch_size % recipe.grad_accum_steps:
+        found.append(f"grad_accum_steps: {recipe.batch_size} images do not fall into {recipe.grad_accum_steps} parts")
+    if recipe.kd_model_name is None and (recipe.kd_soft or recipe.kd_feature):
+        found.append("kd_model_name: missing; kd_soft and kd_feature need a teacher")
+    if recipe.cutout and recipe.reprob:
+        found.append("cutout: with reprob, images would be blanked twice; give one of them")
+    return found
+
+
+def _ranges(recipe: TrainRecipe) -> list[tuple[str, tuple[float, float]]]:
+    return [("scale", recipe.scale), ("ratio", recipe.ratio)]

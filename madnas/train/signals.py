@@ -1,0 +1,44 @@
+"""Being told to end: a signal asks for a checkpoint at the next step, whoever of the processes it reaches."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+"""What schedulers send before they take a machine away."""
+
+NOTHING, REQUEUE, INTERRUPT = 0, 1, 2
+"""What was asked for; the larger one counts."""
+
+
+class Wish:
+    """What a signal has asked for so far."""
+
+    def __init__(self) -> None:
+        self.value = NOTHING
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal. A second Ctrl-C does not wait for the step."""
+        if number == signal.SIGINT:
+            if self.value == INTERRUPT:
+                raise KeyboardInterrupt
+            self.value = INTERRUPT
+        elif self.value == NOTHING:
+            self.value = REQUEUE
+
+
+@contextmanager
+def wishes() -> Iterator[Wish]:
+    """Listen to SIGTERM, SIGUSR1, SIGHUP and Ctrl-C; in threads other than the first, which hear none, to nothing."""
+    wish = Wish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
+    before = {number: signal.signal(number, wish) for number in (*ENDING, signal.SIGINT)}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
