@@ -128,4 +128,5 @@ def _print_groups(summary: dict[str, Any]) -> None:
 def _tau(tau: dict[str, float | None] | None) -> tuple[str, str]:
     if tau is None or tau["value"] is None:
         return "-", "-"
-    return f"{tau['value']:.2f}", f"{tau['low']:.2f} to {tau['high']:.2f}"
+    interval = "-" if tau["low"] is None else f"{tau['low']:.2f} to {tau['high']:.2f}"
+    return f"{tau['value']:.2f}", interval

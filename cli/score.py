@@ -38,7 +38,7 @@ def score(
     ] = None,
     repeats: Annotated[int, typer.Option(help="Draws of weights and inputs for each.", rich_help_panel=RANDOM)] = 8,
     batch_size: Annotated[int, typer.Option(help="Images of a batch.", rich_help_panel=RANDOM)] = 16,
-    seed: Annotated[int, typer.Option(help="Seed of the first draw.", rich_help_panel=RANDOM)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.", rich_help_panel=RANDOM)] = 0,
     device: Annotated[
         str, typer.Option(help="cpu, cuda (all that there are) or cuda:1.", rich_help_panel=RANDOM)
     ] = "cpu",
@@ -88,8 +88,12 @@ def score(
     if list_:
         show.print_list(json)
         return
-    if bool(targets) == (against is not None):
-        raise UsageError("give TARGETs or --against, and not both", hint="madnas score --help")
+    if not targets and against is None:
+        raise UsageError("which network?", "madnas score resnet18, say; madnas score --help")
+    if targets and against is not None:
+        raise UsageError("--against names the networks: give no TARGET beside it")
+    if restart and output is None:
+        raise UsageError("--restart is for the file of -o", "leave it out")
     if resolution is not None and not 1 <= resolution <= 16384:
         raise UsageError(f"--resolution: from 1 to 16384, got {resolution}")
     names = show.metric_names(metrics)
@@ -98,6 +102,8 @@ def score(
     show.check_numbers(repeats, seed, batch_size, workers, dtype)
     files = Outputs(None, csv, plot, force)
     files.check()
+    if output is not None and output.resolve() in {path.resolve() for path in (csv, plot) if path is not None}:
+        raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
     accuracies: list[float] = []
     words = list(targets or [])
     if against is not None:
@@ -108,7 +114,12 @@ def score(
     requests = [
         Request(word, tuple(names), repeats, seed, batch_size, resolution, device, dtype, verify) for word in words
     ]
-    results = show.score_all(requests, workers, output, restart, quiet=json)
+    from madnas.scores.batch import score_all
+
+    from .progress import status
+
+    with status(quiet=json) as say:
+        results = score_all(requests, workers, output, restart, say)
     ranks = None
     if accuracies:
         from madnas.scores.ranks import rank
@@ -119,7 +130,7 @@ def score(
         from madnas.report.score_plot import draw_against, draw_scores
 
         figure = draw_scores(results, names) if ranks is None else draw_against(results, accuracies, ranks)
-    files.write(None, score_table(results), figure)
+    files.write(None, score_table(results, names), figure)
     if json:
         print_json(score_document(results, ranks))
     elif ranks is not None:
@@ -127,3 +138,4 @@ def score(
     else:
         show.print_scores(results, names)
     show.fail_on_mismatch(results)
+    show.fail_on_unscored(results)

@@ -1,9 +1,6 @@
 """What ``madnas score`` runs and shows."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -12,14 +9,13 @@ from rich.text import Text
 
 from madnas.errors import MadnasError, UsageError
 from madnas.network.named import unknown_name
+from madnas.scores.batch import NOT_SCORED
 from madnas.scores.catalogue import CLOSED_FORM, DTYPES, ON_REQUEST
-from madnas.scores.evaluate import Request, evaluate
-from madnas.scores.journal import Journal, key_of
-from madnas.scores.targets import find
+from madnas.scores.evaluate import Request
+from madnas.scores.ranks import BASELINES, FEWEST_FOR_INTERVAL
 from madnas.units import short_quantity
 
 from .console import print_json, stdout
-from .progress import status
 from .tables import new_table
 
 FEW = 8
@@ -59,8 +55,8 @@ def check_numbers(repeats: int, seed: int, batch_size: int, workers: int | None,
     """
     if not 1 <= repeats <= 100_000:
         raise UsageError(f"--repeats: from 1 to 100000, got {repeats}")
-    if not 0 <= seed < 2**62:
-        raise UsageError(f"--seed: a whole number from 0 to below 2^62, got {seed}")
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"--seed: a whole number from 0 to below 2^32, got {seed}")
     if not 2 <= batch_size <= 100_000:
         raise UsageError(f"--batch-size: from 2 to 100000, got {batch_size}", "batch norms need two images")
     if workers is not None and not 1 <= workers <= 1024:
@@ -84,72 +80,6 @@ def refuse_unused(repeats: int, batch_size: int, seed: int, device: str, dtype: 
         raise UsageError(f"{', '.join(unused)}: for scores at initialisation only", "give --metrics zen, say")
 
 
-def score_all(
-    requests: Sequence[Request], workers: int | None, output: Path | None, restart: bool, quiet: bool
-) -> list[dict[str, Any]]:
-    """Score every target, in as many processes as there are cores or GPUs; what the file has is not computed again.
-
-    Raises:
-        UsageError: a target that names nothing, before any work; a file that is none of ours.
-    """
-    targets = [find(request.word) for request in requests]
-    measures = any(request.metrics for request in requests)
-    if measures:
-        from madnas.device import check_device
-
-        check_device(requests[0].device)
-    journal = Journal(output, restart) if output is not None else None
-    keys = [key_of(*pair) if journal else "" for pair in zip(requests, targets, strict=True)]
-    found = {place: journal.lines[key] for place, key in enumerate(keys) if journal and key in journal.lines}
-    first = {request: place for place, request in reversed(list(enumerate(requests)))}  # a word given twice is one
-    todo = [place for place in range(len(requests)) if place not in found and first[requests[place]] == place]
-    heavy = measures or any(target.spec is None for target in targets)
-    processes = min(_processes(workers, requests[0].device), len(requests)) if heavy else 1
-    # Of all requests, so that what an interrupt left over is computed as it would have been.
-    placed = _placed(requests, processes)
-    with status(quiet) as say:
-
-        def progress(index: int, share: float) -> None:
-            say(f"{len(found)} of {len(requests)} targets scored; {requests[todo[index]].word} {share:.0%}")
-
-        def done(index: int, result: dict[str, Any]) -> None:
-            place = todo[index]
-            found[place] = result
-            if journal is not None and not any("out of memory" in reason for reason in result["failed"].values()):
-                journal.add(keys[place], result)  # what may succeed another time is tried again
-            say(f"{len(found)} of {len(requests)} targets scored")
-
-        from madnas.workers import run_tasks
-
-        run_tasks(evaluate, [placed[place] for place in todo], processes, progress, done)
-    return [found[place if place in found else first[request]] for place, request in enumerate(requests)]
-
-
-def _processes(workers: int | None, device: str) -> int:
-    """Processes: as many as asked for, else one for every core, or for every GPU of ``cuda``."""
-    if workers is not None:
-        return workers
-    if device == "cpu":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if device == "cuda":
-        import torch
-
-        return max(1, torch.cuda.device_count())
-    return 1
-
-
-def _placed(requests: Sequence[Request], processes: int) -> list[Request]:
-    """Requests with the device and threads that each will have: GPUs in turn; one thread beside other processes."""
-    if processes <= 1:
-        return list(requests)
-    if requests[0].device == "cuda":
-        import torch
-
-        gpus = torch.cuda.device_count()
-        return [replace(request, device=f"cuda:{place % gpus}") for place, request in enumerate(requests)]
-    return [replace(request, single_thread=True) for request in requests]
-
-
 def print_list(json: bool) -> None:
     """Every score with a line on what it is."""
     rows = {name: (summary, "closed form") for name, summary in CLOSED_FORM.items()}
@@ -169,6 +99,7 @@ def print_scores(results: list[dict[str, Any]], metrics: Sequence[str]) -> None:
     """The scores for people: what is in closed form, what was measured, then the stages of each."""
     console = stdout()
     console.print(_structure_table(results))
+    console.print(f"input: {_inputs(results)}", markup=False, highlight=False)
     if metrics:
         console.print(_metric_table(results, metrics))
         most = max(
@@ -177,9 +108,7 @@ def print_scores(results: list[dict[str, Any]], metrics: Sequence[str]) -> None:
         )
         if most > 1:
             console.print(f"mean ± standard deviation of {most} draws of weights and inputs")
-    for result in results:
-        for name, reason in result["failed"].items():
-            console.print(f"{escape(result['target'])}: no {name}: {escape(reason)}", highlight=False)
+    _print_failed(results)
     for result in results if len(results) <= FEW and not metrics else []:
         if not result["stages"]:
             continue
@@ -194,9 +123,19 @@ def print_scores(results: list[dict[str, Any]], metrics: Sequence[str]) -> None:
     if len(results) > FEW or metrics:
         console.print("stages: without --metrics and for few targets, or in --json and in the file of -o")
     console.print(
-        "entropy: stage entropies weighted 1, ..., 1, 8; objective: minus 10 exp(variance of depths), nothing for a "
-        "single stage (DeepMAD Eq. 5)",
+        "entropy: stage entropies weighted 1, ..., 1, 8, a single stage 1; objective: minus 10 exp(variance of "
+        "depths), nothing for a single stage (DeepMAD Eq. 5)",
     )
+
+
+def _print_failed(results: list[dict[str, Any]]) -> None:
+    """What there is not, a line for each reason."""
+    for result in results:
+        names: dict[str, list[str]] = {}
+        for name, reason in result["failed"].items():
+            names.setdefault(reason, []).append(name)
+        for reason, which in names.items():
+            stdout().print(f"{escape(result['target'])}: no {', '.join(which)}: {escape(reason)}", highlight=False)
 
 
 FORMATS = {
@@ -223,15 +162,27 @@ def _structure_table(results: list[dict[str, Any]]) -> Table:
                 cells.append(short_quantity(score["value"]))
         if "verified" in result:
             cells.append("equal" if result["verified"]["matches"] else "DIFFERS")
+        elif verified:
+            cells.append("-")
         table.add_row(*cells)
     return table
+
+
+def _inputs(results: list[dict[str, Any]]) -> str:
+    """The size of the inputs, once if it is the same of all."""
+    sizes = {result["target"]: " x ".join(map(str, result["input"])) for result in results if result["input"]}
+    if len(set(sizes.values())) == 1:
+        return next(iter(sizes.values()))
+    if len(sizes) > FEW:
+        return "of several sizes, see --csv or --json"
+    return ", ".join(f"{target} {size}" for target, size in sizes.items())
 
 
 def _metric_table(results: list[dict[str, Any]], metrics: Sequence[str]) -> Table:
     """What was measured, beside the baselines that a proxy has to beat."""
     baselines = {"params": "params", "macs": "MACs"}
     cell = {
-        (result["target"], name): short_quantity(result["scores"][name]["value"])
+        (result["target"], name): short_quantity(result["scores"][name]["value"]) if name in result["scores"] else "-"
         for result in results
         for name in baselines
     }
@@ -258,27 +209,40 @@ def _measured(result: dict[str, Any], name: str) -> str:
 def print_ranks(results: list[dict[str, Any]], ranks: dict[str, Any]) -> None:
     """How every score ranks the networks beside their accuracies."""
     console = stdout()
-    table = new_table("name", "networks", "Kendall tau", "95 % interval", "Spearman rho", "95 % interval")
+    table = new_table("name", "networks", "Kendall tau", "95 % interval", "params there", "MACs there", "Spearman rho",
+                      "95 % interval")  # fmt: skip
     for name, row in ranks["scores"].items():
         cells = []
         for kind in ("kendall", "spearman"):
             found = row[kind]
             known = found["value"] is not None
-            cells.append(f"{found['value']:.3f}" if known else "-")
-            cells.append(f"{found['low']:.3f} to {found['high']:.3f}" if known else "all alike")
+            cells.append(f"{found['value']:.3f}" if known else "all alike")
+            cells.append("-" if found["low"] is None else f"{found['low']:.3f} to {found['high']:.3f}")
+            if kind == "kendall":
+                there = (row["baselines"].get(one) for one in BASELINES)
+                cells += ["-" if tau is None else f"{tau:.3f}" for tau in there]
         table.add_row(name, str(row["n"]), *cells)
     console.print(table)
-    for result in results:
-        for name, reason in result["failed"].items():
-            console.print(f"{escape(result['target'])}: no {name}: {escape(reason)}", highlight=False)
+    _print_failed(results)
     for name, number in ranks["left_out"].items():
         console.print(f"{name}: only {number} networks have it, too few to rank")
     lower = [name for name, entry in ON_REQUEST.items() if entry.lower_is_better and name in ranks["scores"]]
     told = f"; a good {', '.join(lower)} is low, so its correlation should be negative" if lower else ""
     console.print(
-        f"intervals: {ranks['resamples']} bootstrap resamples of the {ranks['n']} networks; params and MACs are the "
-        f"baselines that a score has to beat{told}"
+        f"intervals: {ranks['resamples']} bootstrap resamples, from {FEWEST_FOR_INTERVAL} networks on; params and MACs "
+        f"there: tau of the baselines that a score has to beat, on the networks that have the score{told}"
     )
+
+
+def fail_on_unscored(results: list[dict[str, Any]]) -> None:
+    """Raise if a target could not be scored at all.
+
+    Raises:
+        UsageError: says how many.
+    """
+    wrong = [one["target"] for one in results if NOT_SCORED in one["failed"]]
+    if wrong:
+        raise UsageError(f"{len(wrong)} of {len(results)} targets could not be scored: {', '.join(wrong[:5])}")
 
 
 def fail_on_mismatch(results: list[dict[str, Any]]) -> None:

@@ -5,7 +5,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
@@ -70,7 +70,8 @@ def run_tasks(
 
 def _give_next(connection: Connection, todo: Iterator[tuple[int, Any]], busy: dict[Connection, int]) -> None:
     for index, task in todo:
-        connection.send(task)
+        with suppress(ConnectionError):  # it has died: that shows when its result is waited for
+            connection.send(task)
         busy[connection] = index
         return
 

@@ -15,14 +15,18 @@ SUMS = frozenset({operator.add, operator.iadd, torch.add})
 PRODUCTS = frozenset({operator.mul, operator.imul, torch.mul})
 CONCATENATIONS = frozenset({torch.cat, torch.concat})
 LAYERS = (nn.Conv2d, nn.Linear)
+LIBRARIES = ("torch", "timm", "torchvision", "madnas")
 
 
 class LayerTracer(fx.Tracer):
-    """Keeps modules without convolutions and linear layers (norms, activations, poolings ...) in one piece."""
+    """Keeps layers in one piece, and the libraries' modules without any (norms, activations, poolings ...)."""
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        """Whether a module stays in one piece: a convolution or linear layer, or one that holds none."""
-        return isinstance(module, LAYERS) or not any(isinstance(part, LAYERS) for part in module.modules())
+        """Whether a module stays in one piece: what strangers wrote is looked into, a link may be in it."""
+        if isinstance(module, LAYERS):
+            return True
+        known = type(module).__module__.partition(".")[0] in LIBRARIES
+        return known and not any(isinstance(part, LAYERS) for part in module.modules())
 
 
 def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
@@ -42,6 +46,9 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
         return _trace(module, input_shape)
     except Exception as error:  # whatever a module's code does with a proxy
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        attention = next((part for part in module.modules() if "attention" in type(part).__name__.lower()), None)
+        if attention is not None:
+            raise UsageError(f"has attention ({type(attention).__name__}), and its graph cannot be traced") from error
         if hasattr(module, "forward_features"):  # timm's, whose head may look at the size of its input (VGG)
             with suppress(Exception):
                 return _trace(Features(module), input_shape)
@@ -97,7 +104,7 @@ def ways_of_sum(node: fx.Node) -> tuple[list[fx.Node], list[fx.Node]] | str | No
         The ways, each from its last node to the one before the meeting, empty for an identity; why there are none; or
         ``None`` if it is no sum of maps at all.
     """
-    sides = [side for side in node.args[:2] if isinstance(side, fx.Node) and len(shape(side)) > 2]
+    sides = [side for side in _operands(node) if len(shape(side)) > 2]
     if not is_sum(node) or len(sides) < 2:
         return None  # a constant, a bias
     if any(len(shape(side)) != MAP for side in sides):
@@ -134,13 +141,39 @@ def main_input(node: fx.Node) -> fx.Node | None:
         return branch[0]
     if not is_product(node):
         return None
-    maps = [part for part in node.args[:2] if isinstance(part, fx.Node) and len(shape(part)) == MAP]
+    maps = [part for part in _operands(node) if len(shape(part)) == MAP]
     if len(maps) < 2 or any(_is_constant(part) for part in maps):
         return None  # a scale
-    scaled = next((one for one, other in (maps, maps[::-1]) if one in ancestors(other)), None)
-    if scaled is None:
+    pair = next(((one, other) for one, other in (maps, maps[::-1]) if one in ancestors(other)), None)
+    if pair is None:
         raise UsageError("has a product of two maps of which neither is a gate for the other")
-    return scaled
+    return pair[0] if _is_gate(*pair) else None
+
+
+def _is_gate(scaled: fx.Node, factor: fx.Node) -> bool:
+    """Whether a factor is made by layers or from a smaller map; else the product is an activation, as x sigmoid(x)."""
+    traced = factor.graph.owning_module
+    assert traced is not None
+    between = [factor, *(ancestors(factor) - ancestors(scaled) - {scaled})]
+    smaller = any(shape(one) and torch.Size(shape(one)).numel() < torch.Size(shape(scaled)).numel() for one in between)
+    return smaller or any(
+        isinstance(part, nn.Module) and any(True for _ in part.parameters())
+        for part in (traced.get_submodule(str(one.target)) for one in between if one.op == "call_module")
+    )
+
+
+def _operands(node: fx.Node) -> list[fx.Node]:
+    """What a sum or product is of, by place or by name."""
+    named = [node.kwargs[name] for name in ("input", "other") if name in node.kwargs]
+    return [one for one in (*node.args[:2], *named) if isinstance(one, fx.Node)]
+
+
+def concatenated(node: fx.Node) -> list[fx.Node] | None:
+    """The maps of a concatenation; empty where the graph does not tell them apart, None of other nodes."""
+    if node.op != "call_function" or node.target not in CONCATENATIONS:
+        return None
+    parts = node.args[0] if node.args else node.kwargs.get("tensors")
+    return [one for one in parts if isinstance(one, fx.Node)] if isinstance(parts, list | tuple) else []
 
 
 def _is_constant(node: fx.Node) -> bool:
@@ -158,7 +191,8 @@ def last_map(traced: fx.GraphModule) -> fx.Node:
     if not isinstance(output.args[0], fx.Node):
         raise UsageError("gives out several tensors")
     way = way_back(output.args[0])
-    pooled = next((node for node in reversed(way) if _is_global_pool(traced, node)), None)
+    pools = [node for node in way if _is_global_pool(traced, node)]
+    pooled = next((node for node in reversed(pools) if not _sees_neighbours(traced, way[: way.index(node)])), None)
     last = way[0] if pooled is None else next(one for one in way[way.index(pooled) + 1 :] if len(shape(one)) == MAP)
     if len(shape(last)) != MAP:
         raise UsageError("has no map of features before its classifier")
@@ -166,6 +200,11 @@ def last_map(traced: fx.GraphModule) -> fx.Node:
     if tokens is not None:
         raise UsageError(f"processes tokens, which are no maps, at {tokens.name}")
     return last
+
+
+def _sees_neighbours(traced: fx.GraphModule, nodes: list[fx.Node]) -> bool:
+    """Whether there is a convolution over several pixels, which no classifier has."""
+    return any(side_of(layer) > 1 for layer in layers_on(traced, nodes))
 
 
 def _is_global_pool(traced: fx.GraphModule, node: fx.Node) -> bool:

@@ -22,11 +22,15 @@ with warnings.catch_warnings():
     from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
     from fvcore.nn.jit_handles import conv_flop_count, generic_activation_jit, get_shape
 
-WEIGHTED = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "einsum")
+WEIGHTED = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "einsum", "attention")
 """fvcore's names of the operators that make a convolution, a linear layer or a matrix product."""
 
 SAME_CONV = "aten::_convolution_mode"
 """Convolution with ``padding="same"`` or ``"valid"``, for which fvcore has no rule of its own."""
+
+
+ATTENTION = "aten::scaled_dot_product_attention"
+"""Attention as one operator, for which fvcore has no rule either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ def count_module(module: nn.Module, input_shape: tuple[int, ...]) -> ModuleCount
     """
     with inference(module, input_shape) as x:
         flops = _quiet(FlopCountAnalysis(module, x)).set_op_handle(SAME_CONV, _same_conv)
+        flops = flops.set_op_handle(ATTENTION, _attention)
         operators = {name: int(value) for name, value in flops.by_operator().items()}
         uncounted = dict(flops.unsupported_ops())
         outputs = _quiet(ActivationCountAnalysis(module, x)).set_op_handle(SAME_CONV, generic_activation_jit("conv"))
@@ -117,10 +122,13 @@ def inference(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[Tenso
     modes = {part: part.training for part in module.modules()}
     reference = next(module.parameters(), torch.empty(0))
     module.eval()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one operator for a whole transformer layer, which nobody can count
     try:
         with torch.no_grad():
             yield torch.zeros(1, *input_shape, device=reference.device, dtype=reference.dtype)
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for part, training in modes.items():
             part.training = training
 
@@ -128,6 +136,13 @@ def inference(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[Tenso
 def _same_conv(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """fvcore's rule for :data:`SAME_CONV`: that of any convolution."""
     return Counter(conv=conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
+
+
+def _attention(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """The two matrix products of attention, which are counted where a model spells them out as well."""
+    (*_, queries, chs), keys, values = get_shape(inputs[0]), get_shape(inputs[1]), get_shape(inputs[2])
+    heads = int(torch.Size(get_shape(inputs[0])[:-2]).numel())
+    return Counter(attention=heads * queries * keys[-2] * (chs + values[-1]))
 
 
 def _quiet(analysis: Any) -> Any:

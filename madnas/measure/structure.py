@@ -15,15 +15,14 @@ from torch import fx, nn
 
 from madnas.errors import UsageError
 from madnas.measure.graph import (
-    CONCATENATIONS,
     LAYERS,
     MAP,
     ancestors,
+    concatenated,
     in_chs_of,
     last_map,
     main_input,
     shape,
-    side_of,
     ways_of_sum,
 )
 from madnas.network.analyse import Stage, Structure
@@ -33,8 +32,12 @@ ATTENTION = ("softmax", "scaled_dot_product_attention", "matmul", "bmm", "einsum
 """Parts of operators' names that attention has, and chains of convolutions do not."""
 
 
-OTHERS = (nn.ConvTranspose2d, nn.Conv3d, nn.Bilinear, nn.RNNBase, nn.MultiheadAttention)
-"""Layers that are neither on such a path nor a part of gates, as efficient channel attention's Conv1d is."""
+FUNCTIONS = ("conv", "linear", "bilinear")
+"""Beginnings of the names of functions that are layers without a module."""
+
+
+MOST_BEFORE = 1
+"""Layers of a block before its strided one, at most; a module that has more is no block but a part of a network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,13 @@ def main_layers(traced: fx.GraphModule) -> list[TracedLayer]:
     path = _main_path(last)
     aside = _beside(before)
     for node in before:
-        if node.op == "call_module" and node not in aside:
+        if node in aside:
+            continue
+        if node.op == "call_function" and name.startswith(FUNCTIONS):
+            raise UsageError(f"calls {name} as a function, which has no layer that could be read")
+        if node.op == "call_module" and _layer(traced, node) is None:
             part = traced.get_submodule(str(node.target))
-            if isinstance(part, OTHERS) or any(isinstance(one, OTHERS) for one in part.children()):
+            if any(parameter.ndim > 1 for parameter in part.parameters()):
                 raise UsageError(f"has a {type(part).__name__}, which is no convolution over maps")
     known = aside | set(path)
     others = [node for node in before if _layer(traced, node) is not None and node not in known]
@@ -114,7 +121,7 @@ def _main_path(last: fx.Node) -> list[fx.Node]:
         if len(shape(node)) != MAP:
             raise UsageError(f"has tokens or vectors on its way, at {node.name}")
         kept = main_input(node)
-        if node.op == "call_function" and node.target in CONCATENATIONS:
+        if concatenated(node) is not None:
             raise UsageError(f"concatenates maps, at {node.name}")
         path.append(kept or max(node.all_input_nodes, key=lambda one: torch.Size(shape(one)).numel()))
     return path
@@ -144,7 +151,8 @@ def _traced_layer(traced: fx.GraphModule, node: fx.Node) -> TracedLayer:
     size = shape(node)
     if isinstance(layer, nn.Linear):  # over the pixels of a map, channels last
         return TracedLayer(str(node.target), in_chs_of(layer), layer.out_features, (size[1], size[2]), False)
-    width = layer_width(layer.in_channels, side_of(layer), layer.groups)
+    height, width_of_kernel = layer.kernel_size  # may differ, as 1 x 7
+    width = layer_width(layer.in_channels, 1, layer.groups) * height * width_of_kernel
     return TracedLayer(str(node.target), width, layer.out_channels, (size[2], size[3]), max(layer.stride) > 1)
 
 
@@ -174,7 +182,7 @@ def _block_start(layers: list[TracedLayer], place: int) -> int:
             end += 1
         if end - start > 1:
             inside = [layer for layer in layers[start:end] if layer.strided]
-            return start if len(inside) == 1 else place
+            return start if len(inside) == 1 and place - start <= MOST_BEFORE else place
     return place
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from madnas.measure.graph import (
-    CONCATENATIONS,
     ancestors,
+    concatenated,
     in_chs_of,
     is_depthwise,
     layers_on,
@@ -155,19 +155,34 @@ def _describe(shortcut: list[nn.Module], branch: list[nn.Module]) -> str:
 def _dense_cells(traced: fx.GraphModule, left_out: Counter[str]) -> Iterator[Block]:
     """Cells whose layers take the concatenation of all maps before them."""
     longest: dict[fx.Node, list[fx.Node]] = {}
+    whole: dict[tuple[fx.Node, ...], fx.Node] = {}
     for node in traced.graph.nodes:
-        if node.op == "call_function" and node.target in CONCATENATIONS:
-            maps = [part for part in node.args[0] if isinstance(part, fx.Node)]
+        maps = concatenated(node)
+        if maps == []:
+            left_out["concatenation of the parts of a tensor"] += 1
+        elif maps is not None:
+            whole[tuple(maps)] = node
             if len(maps) > len(longest.get(maps[0], ())):
                 longest[maps[0]] = maps
-    for first, maps in longest.items():
+    for maps in longest.values():
         added = {shape(part)[1] for part in maps[1:] if len(shape(part)) == 4}
-        grows = all(first in ancestors(part) for part in maps[1:])
-        if len(maps) > MOST_SHALLOW and len(added) == 1 and grows:
+        if len(maps) > MOST_SHALLOW and len(added) == 1 and _is_dense(traced, maps, whole):
             growth = added.pop()
             yield Block("dense", float(dense_cell_mass(growth, len(maps) - 1)), 1.0, maps[-1].name)
         elif len(maps) > 1:
             left_out[f"concatenation of {len(maps)} maps"] += 1
+
+
+def _is_dense(traced: fx.GraphModule, maps: list[fx.Node], whole: dict[tuple[fx.Node, ...], fx.Node]) -> bool:
+    """Whether every map is made, by layers, from the concatenation of all maps before it."""
+    for place in range(2, len(maps)):
+        before = whole.get(tuple(maps[:place]))
+        made_of = ancestors(maps[place]) | {maps[place]}
+        if before is None or before not in made_of:
+            return False
+        if not layers_on(traced, list(made_of - ancestors(before))):
+            return False
+    return True
 
 
 MOST_SHALLOW = 3

@@ -33,6 +33,16 @@ class Stage:
         """Effectiveness of this stage alone."""
         return effectiveness(self.depth, self.log_widths)
 
+    def tree(self) -> dict[str, int | float]:
+        """The stage as plain data: side of its output map in pixels, channels, layers, rho, entropy in nats."""
+        return {
+            "resolution": float(self.resolution),
+            "out": int(self.out_chs),
+            "layers": int(self.depth),
+            "rho": float(self.rho),
+            "entropy": float(self.entropy),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Structure:

@@ -28,6 +28,10 @@ class Counts:
     activations: Number
     layers: Number
 
+    def tree(self) -> dict[str, int]:
+        """The costs of one network as plain data."""
+        return {name: int(getattr(self, name)) for name in ("params", "macs", "activations", "layers")}
+
 
 def count(spec: NetworkSpec) -> Counts:
     """Count a network in closed form; symbolic where the spec is (for :mod:`madnas.program`)."""

@@ -13,6 +13,10 @@ CHAINS = frozenset({"conv", "basic", "bottleneck", "inverted-residual", "separab
 """Blocks that are chains of convolutions with batch norms once residual links are removed."""
 
 
+RECTIFIERS = frozenset({"relu", "relu6"})
+"""Activations whose maps the closed form can pool."""
+
+
 def zen_closed(spec: NetworkSpec) -> float:
     """An estimate of the Zen-Score in closed form.
 
@@ -38,6 +42,9 @@ def zen_closed(spec: NetworkSpec) -> float:
         raise UsageError("mixes blocks with norms before and behind their convolutions")
     chain = _Chain(spec.input[1:])
     pools = _pools(spec)
+    acts = {spec.stem.act} if spec.stem is not None else set()
+    if pools and not (acts | {group.act for group in spec.groups}) <= RECTIFIERS:
+        raise UsageError("has a maximum pooling, and other activations than rectifiers")
     for segment in segments(spec):
         act, ends = _activations(spec, segment.part)
         main = [layer for layer in segment.layers if layer.main]
@@ -85,7 +92,7 @@ class _Chain:
     def layer(self, layer: Layer, act: str) -> None:
         """Go through a convolution, its batch norm and an activation."""
         (a, a2), (b, b2) = (taps(side, layer.kernel, layer.stride) for side in self.resolution)
-        chs = 1 if layer.groups is layer.in_chs else layer.in_chs // layer.groups
+        chs = layer.in_chs // layer.groups
         variance = convolved_variance(chs, a * b, a2 * b2, self.mean, self.variance)
         distance = min(sqrt(chs * a * b * self.square / variance), LARGEST)
         after = response(act)

@@ -8,7 +8,6 @@ from typing import Any
 import madnas
 from madnas.network.specfile import spec_to_tree
 from madnas.program.design import SCHEMA, Design, Miss, pareto
-from madnas.report.scores import counts_tree, stage_tree
 
 
 def design_document(design: Design) -> dict[str, Any]:
@@ -26,13 +25,13 @@ def design_document(design: Design) -> dict[str, Any]:
     return document | {
         "spec": spec_to_tree(design.spec),
         "budgets": {name: {"value": int(value), "limit": limit} for name, (value, limit) in design.used().items()},
-        "counts": counts_tree(design.counts),
+        "counts": design.counts.tree(),
         "rho": float(design.structure.rho),
         "rho_limit": design.problem.rho,
         "width": float(design.structure.width),
         "entropy": float(design.structure.weighted_entropy(design.problem.weights)),
         "stages": [
-            stage_tree(stage) | {"weight": weight}
+            stage.tree() | {"weight": weight}
             for stage, weight in zip(design.structure.stages, design.problem.weights, strict=True)
         ],
         "objective": float(design.objective),

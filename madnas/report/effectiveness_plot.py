@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
+from madnas.report.figures import BLUE, GREEN, GREY, ORANGE, tau_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def draw_effectiveness(summary: dict[str, Any]) -> "Figure":
 def _entropy(axis: "Axes", summary: dict[str, Any]) -> None:
     networks = summary["networks"]
     axis.plot(_column(networks, "rho"), _column(networks, "entropy"), "o", ms=4, color=BLUE)
-    axis.set(xlabel="effectiveness ρ", ylabel="weighted entropy (nats)", title=_tau(summary["tau"]["entropy"]))
+    axis.set(xlabel="effectiveness ρ", ylabel="weighted entropy (nats)", title=tau_text(summary["tau"]["entropy"]))
 
 
 def _shape(axis: "Axes", summary: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ def _accuracy(axis: "Axes", summary: dict[str, Any], known: list[dict[str, Any]]
         axis.axvspan(group["low"], group["high"], color=colour, alpha=0.12, linewidth=0)
     best = summary["best"]
     axis.plot([best["rho"]], [best["accuracy"]], "*", ms=14, color=ORANGE, label=f"best, at ρ {best['rho']:.2f}")
-    axis.set(xlabel="effectiveness ρ", ylabel="accuracy", title=_tau(summary["tau"]["accuracy"]))
+    axis.set(xlabel="effectiveness ρ", ylabel="accuracy", title=tau_text(summary["tau"]["accuracy"]))
     axis.legend(frameon=False)
 
 
@@ -70,7 +70,7 @@ def _groups(axis: "Axes", summary: dict[str, Any]) -> None:
     by_name = {one["name"]: one for one in summary["networks"]}
     for group, colour in _coloured(summary):
         members = [by_name[name] for name in group["networks"] if by_name[name]["accuracy"] is not None]
-        label = f"ρ around {group['rho']:g}: {_tau(group['tau'])}"
+        label = f"ρ around {group['rho']:g}: {tau_text(group['tau'])}"
         axis.plot(_column(members, "entropy"), _column(members, "accuracy"), "o", ms=4, color=colour, label=label)
     axis.set(xlabel="weighted entropy (nats)", ylabel="accuracy", title="Kendall's τ by group")
     axis.legend(frameon=False, fontsize=8)
@@ -82,9 +82,3 @@ def _coloured(summary: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
 
 def _column(networks: list[dict[str, Any]], name: str) -> list[float]:
     return [one[name] for one in networks]
-
-
-def _tau(tau: dict[str, float | None] | None) -> str:
-    if tau is None:
-        return "too few accuracies"
-    return "all alike" if tau["value"] is None else f"τ {tau['value']:.2f} [{tau['low']:.2f}, {tau['high']:.2f}]"

@@ -25,6 +25,16 @@ def picture_format(path: Path) -> str:
     return suffix
 
 
+def tau_text(tau: dict[str, float | None] | None) -> str:
+    """Kendall's tau with its interval, as far as there is one."""
+    if tau is None:
+        return "too few accuracies"
+    if tau["value"] is None:
+        return "all alike"
+    interval = "" if tau["low"] is None else f" [{tau['low']:.2f}, {tau['high']:.2f}]"
+    return f"τ {tau['value']:.2f}{interval}"
+
+
 def render(figure: "Figure", kind: str) -> bytes:
     """A figure as the bytes of a file; the same bytes for the same figure."""
     from matplotlib import rc_context

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREY
+from madnas.report.figures import BLUE, GREY, tau_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +31,9 @@ def draw_scores(results: Sequence[dict[str, Any]], metrics: Sequence[str]) -> "F
             if score is not None:
                 axes.errorbar(score["value"], place, xerr=score["std"] or None, fmt="o", color=BLUE, capsize=2, ms=4)
         _scale(axes, [result["scores"][name]["value"] for result in results if name in result["scores"]])
+        if not any(name in result["scores"] for result in results):
+            axes.text(0.5, 0.5, "none of them has it", transform=axes.transAxes, ha="center", fontsize=8, color=GREY)
+            axes.set_xticks([])
         axes.set_title(name, fontsize=10)
         axes.set_yticks(range(len(labels)), labels, fontsize=8)
         axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -50,8 +53,7 @@ def draw_against(results: Sequence[dict[str, Any]], accuracies: Sequence[float],
         baseline = name in ("params", "macs")
         axes.plot(*zip(*pairs, strict=True), "o", ms=3.5, color=GREY if baseline else BLUE)
         tau = ranks["scores"][name]["kendall"]
-        told = "all alike" if tau["value"] is None else f"τ {tau['value']:.2f} [{tau['low']:.2f}, {tau['high']:.2f}]"
-        axes.set_title(f"{name}: {told}", fontsize=9)
+        axes.set_title(f"{name}: {tau_text(tau)}, n = {len(pairs)}", fontsize=9)
         axes.tick_params(labelsize=8)
     for axes in panels[::COLUMNS]:
         axes.set_ylabel("accuracy", fontsize=9)

@@ -5,9 +5,6 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from madnas.network.analyse import Stage
-from madnas.network.count import Counts
-
 SCHEMA = "madnas/score/1"
 
 
@@ -22,13 +19,19 @@ def score_document(results: Sequence[dict[str, Any]], against: dict[str, Any] | 
     return document if against is None else document | {"against": against}
 
 
-def score_table(results: Sequence[dict[str, Any]]) -> str:
-    """Scores in CSV: a row for each target; of random scores also ``NAME_std`` and ``NAME_n``."""
-    names = list(dict.fromkeys(name for result in results for name in result["scores"]))
+def score_table(results: Sequence[dict[str, Any]], metrics: Sequence[str] = ()) -> str:
+    """Scores in CSV: a row for each target; of random scores also ``NAME_std`` and ``NAME_n``.
+
+    Args:
+        results: of :func:`madnas.scores.evaluate.evaluate`.
+        metrics: scores that have a column also where no target has them.
+    """
+    names = list(dict.fromkeys([*(name for result in results for name in result["scores"]), *metrics]))
     drawn = [name for name in names if any(result["scores"].get(name, {}).get("n", 1) > 1 for result in results)]
     columns = ["target", "name"]
     for name in names:
         columns += [name, f"{name}_std", f"{name}_n"] if name in drawn else [name]
+    columns += ["input", "failed"]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(columns)
@@ -37,21 +40,6 @@ def score_table(results: Sequence[dict[str, Any]]) -> str:
         for name in names:
             score = result["scores"].get(name, {"value": "", "std": "", "n": ""})
             row += [score["value"], score["std"], score["n"]] if name in drawn else [score["value"]]
-        rows.writerow(row)
+        failed = "; ".join(f"{name}: {reason}" for name, reason in result["failed"].items())
+        rows.writerow([*row, "x".join(map(str, result["input"])), failed])
     return text.getvalue()
-
-
-def counts_tree(counts: Counts) -> dict[str, int]:
-    """Costs of a network as plain data."""
-    return {name: int(getattr(counts, name)) for name in ("params", "macs", "activations", "layers")}
-
-
-def stage_tree(stage: Stage) -> dict[str, int | float]:
-    """A stage as plain data: side of its output map in pixels, channels, layers, rho, entropy in nats."""
-    return {
-        "resolution": float(stage.resolution),
-        "out": int(stage.out_chs),
-        "layers": int(stage.depth),
-        "rho": float(stage.rho),
-        "entropy": float(stage.entropy),
-    }

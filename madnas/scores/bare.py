@@ -1,11 +1,14 @@
 """A network as the chain that Zen-Score is defined on: no residual links, no squeeze-excitation, up to its last map."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, fx, nn
 
 from madnas.errors import UsageError
-from madnas.measure.graph import CONCATENATIONS, LAYERS, MAP, last_map, main_input, shape, trace
-from madnas.scores.subject import Settings, Subject
+from madnas.measure.graph import LAYERS, MAP, concatenated, last_map, main_input, shape, trace
+from madnas.scores.subject import Settings, Subject, made
 from madnas.theory.zen import ALPHA
 
 
@@ -74,7 +77,7 @@ def bare(subject: Subject, normless: bool = False) -> fx.GraphModule:
     _end_at(last, traced)
     for part in traced.modules():
         _check(part)
-    _check_chain(traced)
+    _check_chain(traced, (nn.BatchNorm2d, *LAYERS) if normless else (nn.BatchNorm2d,))
     for name, part in list(traced.named_modules()):
         if isinstance(part, nn.BatchNorm2d):
             after = [child for child in part.children() if not list(child.children())]  # of timm's BatchNormAct2d
@@ -85,6 +88,8 @@ def bare(subject: Subject, normless: bool = False) -> fx.GraphModule:
     rest = [node for node in traced.graph.nodes if node.op == "get_attr"]
     if rest:
         raise UsageError(f"has a parameter outside of its layers: {rest[0].target}")
+    if not any(isinstance(part, nn.Conv2d) for part in traced.modules()):
+        raise UsageError("has no convolutions")
     if not normless and not norms(traced):
         raise UsageError("has no batch norms")
     traced.recompile()
@@ -97,20 +102,20 @@ def _on_meta(subject: Subject) -> nn.Module:
         with torch.device("meta"):
             return subject.make()
     except (NotImplementedError, RuntimeError):  # its makers look at values
-        return subject.make().to("meta")
+        return made(subject, 0).to("meta")
 
 
-def _check_chain(traced: fx.GraphModule) -> None:
-    """Refuse what is left of other structures, and norms that are used twice."""
+def _check_chain(traced: fx.GraphModule, once: tuple[type[nn.Module], ...]) -> None:
+    """Refuse what is left of other structures, and modules of these kinds that are used twice."""
     used: set[str] = set()
     for node in traced.graph.nodes:
         if len(node.all_input_nodes) > 1:
             raise UsageError(f"is no chain of layers: {node.name} takes several maps")
         if node.op not in ("placeholder", "output") and len(shape(node)) != MAP:
             raise UsageError(f"has something else than maps on its way, at {node.name}")
-        if node.op == "call_module" and isinstance(traced.get_submodule(node.target), nn.BatchNorm2d):
+        if node.op == "call_module" and isinstance(traced.get_submodule(node.target), once):
             if node.target in used:
-                raise UsageError(f"uses a batch norm twice: {node.target}")
+                raise UsageError(f"uses a norm or layer twice: {node.target}")
             used.add(node.target)
 
 
@@ -119,7 +124,7 @@ def _cut(node: fx.Node) -> None:
     kept = main_input(node)
     if kept is not None:
         node.replace_all_uses_with(kept)
-    elif node.op == "call_function" and node.target in CONCATENATIONS:
+    elif concatenated(node) is not None:
         raise UsageError("has concatenations and so is no chain of layers")
 
 
@@ -141,6 +146,13 @@ def _check(part: nn.Module) -> None:
     known = {"weight", "bias"} if isinstance(part, LAYERS) else set()
     if not isinstance(part, NORMS) and (own - known or "StdConv" in type(part).__name__):
         raise UsageError(f"has weights or constants of its own in {type(part).__name__}")
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Convolutions of GPUs in full float32: a difference of two nearby maps has no digits to spare."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
 
 
 def draw_perturbed(network: nn.Module, subject: Subject, settings: Settings, seed: int) -> tuple[Tensor, Tensor]:

@@ -49,7 +49,7 @@ ON_REQUEST = {
     "synflow": Entry("synaptic flow, gradient x weight of |network| (Tanaka et al. 2020)", "synflow:synflow"),
     "naswot": Entry("ln det of how often rectifiers agree on two images (Mellor et al. 2021)", "naswot:naswot"),
     "ntk": Entry("condition number of the neural tangent kernel (Chen et al. 2021)", "ntk:ntk", lower_is_better=True),
-    "linear-regions": Entry("patterns of rectifiers among 1,000 images (Chen et al. 2021)",
+    "linear-regions": Entry("patterns of rectifiers of 1,000 small images; wide networks have 1,000 (Chen et al. 2021)",
                             "linear_regions:linear_regions"),
     "te-nas": Entry("linear regions minus condition number (Chen et al. 2021; Zen-NAS, Fig. 12)", "te_nas:te_nas"),
     "ldi": Entry("mean singular value of an MLP's layerwise Jacobians (NN-Mass, Section 3.3)", "ldi:ldi"),
@@ -57,3 +57,4 @@ ON_REQUEST = {
 """Scores at initialisation; all but the closed form are means over draws of weights and inputs."""
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
+"""Precisions of scores at initialisation."""

@@ -1,24 +1,27 @@
 """All scores of one target as plain data, as they are printed, saved and sent between processes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import madnas
 from madnas.errors import UsageError
 from madnas.network.analyse import Structure, analyse
 from madnas.network.count import count
 from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
-from madnas.report.scores import counts_tree, stage_tree
-from madnas.scores.targets import Target, find, resized, subject
+from madnas.scores.targets import find, resized, subject
 
 if TYPE_CHECKING:
     from madnas.scores.subject import Subject
 
 Tree = dict[str, Any]
+
+PATH, LINKS = ("layers", "width", "rho", "entropy"), ("nn-mass", "density")
+"""Scores of the main path, and of its skip connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +62,56 @@ def evaluate(request: Request, on_progress: Callable[[float], None] = lambda sha
 
     Returns:
         ``target``, ``name``, ``input``, ``scores`` (each ``value``, ``std``, ``n``), ``stages``, ``failed`` (reasons by
-        score); of described networks ``nn_mass_policies``, of others ``blocks``; ``verified`` where asked for.
+        score); of described networks ``nn_mass_policies``, of others ``blocks``; ``verified`` where asked for;
+        ``settings`` of scores at initialisation.
 
     Raises:
         UsageError: no such target; a module that cannot be traced.
         SpecError: a file that is no network.
     """
     target = find(request.word)
-    if request.metrics or target.spec is None:
-        with _set_up(request.single_thread):
-            return _evaluate(target, request, on_progress)
-    return _evaluate(target, request, on_progress)
+    with _threads(request.single_thread):
+        if target.spec is not None:
+            tree = _described(resized(target.spec, request.word, request.resolution), request)
+        else:
+            tree = _traced(subject(target, request.resolution), request)
+        if request.metrics:
+            _measure(tree, subject(target, request.resolution), request, on_progress)
+    return tree
 
 
-def _evaluate(target: Target, request: Request, on_progress: Callable[[float], None]) -> Tree:
-    if target.spec is not None:
-        tree = _described(resized(target.spec, request.word, request.resolution), request)
-    else:
-        tree = _traced(target, request)
-    if request.metrics:
-        _measure(tree, subject(target, request.resolution), request, on_progress)
+def evaluate_module(what: "Subject", metrics: Sequence[str] = (), repeats: int = 8, seed: int = 0) -> Tree:
+    """Score any module from Python, as :func:`evaluate` does a target without a description.
+
+    Args:
+        what: the module, or rather what builds it.
+        metrics: scores at initialisation besides the structural ones.
+        repeats: draws of each.
+        seed: of all draws.
+
+    >>> from timm import create_model
+    >>> from madnas.scores.subject import Subject
+    >>> found = evaluate_module(Subject("mine", lambda: create_model("resnet18"), (3, 64, 64)), ["zen"], repeats=2)
+    >>> found["scores"]["layers"]["value"], found["scores"]["zen"]["n"]
+    (17, 2)
+    """
+    request = Request(what.name, tuple(metrics), repeats, seed)
+    tree = _traced(what, request)
+    if metrics:
+        _measure(tree, what, request, lambda share: None)
     return tree
 
 
 @contextmanager
-def _set_up(single_thread: bool) -> Iterator[None]:
-    """Settings of this process that make repeated scoring fast."""
+def _threads(single: bool) -> Iterator[None]:
+    """One thread, if other processes use the other cores."""
+    if not single:
+        yield
+        return
     import torch
 
-    from madnas.scores.memory import keep_freed_memory
-
-    keep_freed_memory()
     threads = torch.get_num_threads()
-    if single_thread:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -101,7 +120,7 @@ def _set_up(single_thread: bool) -> Iterator[None]:
 
 def _described(spec: NetworkSpec, request: Request) -> Tree:
     mass, structure = nn_mass(spec), analyse(spec)
-    values: Tree = counts_tree(count(spec)) | _structural(structure)
+    values: Tree = count(spec).tree() | _structural(structure)
     objective = float(structure.objective())
     if isfinite(objective):
         values |= {"objective": objective}
@@ -127,17 +146,15 @@ def _structural(structure: Structure) -> Tree:
     }
 
 
-def _traced(target: Target, request: Request) -> Tree:
+def _traced(what: "Subject", request: Request) -> Tree:
     """Costs and structural scores of a module without a description, from the module and its graph."""
     from madnas.measure.graph import trace
     from madnas.measure.module_count import count_module
     from madnas.measure.structure import structure
     from madnas.measure.topology import topology_of
+    from madnas.scores.subject import made
 
-    if request.verify:
-        raise UsageError(f"{request.word}: has no description that --verify could compare with its module")
-    what = subject(target, request.resolution)
-    module = what.make()
+    module = made(what, 0)
     try:
         counts = count_module(module, what.input)
     except (AssertionError, RuntimeError, ValueError) as error:  # of somebody else's code
@@ -146,30 +163,30 @@ def _traced(target: Target, request: Request) -> Tree:
         raise UsageError(f"{request.word}: cannot be run on an input of {size}: {reason}") from error
     values: Tree = {"params": counts.params, "macs": counts.macs, "activations": counts.activations}
     failed: dict[str, str] = {}
+    if request.verify:
+        failed["recount"] = "has no description that could be compared with its module"
     blocks: dict[str, int] = {}
     found: Structure | None = None
     try:
         traced = trace(module, what.input)
     except UsageError as error:
-        failed |= dict.fromkeys(("entropy", "rho", "nn-mass"), str(error))
+        failed |= dict.fromkeys((*PATH, *LINKS), str(error))
     else:
         topology = topology_of(traced)
-        if topology.blocks:
+        blocks = dict(Counter(block.kind for block in topology.blocks))
+        if not topology.left_out:  # without blocks it is a plain chain, whose mass is 0
             values |= {"nn-mass": topology.mass, "density": topology.density}
-            blocks = dict(Counter(block.kind for block in topology.blocks))
-        if topology.left_out or not topology.blocks:
-            parts = "; ".join(f"{number} x {what}" for what, number in topology.left_out.items())
-            failed["nn-mass"] = (
-                f"does not cover all of the network; left out: {parts}"
-                if parts
-                else "no residual or dense block is known"
-            )
+        if topology.left_out:
+            parts = "; ".join(f"{number} x {part}" for part, number in topology.left_out.items())
+            reason = f"does not cover all of the network; left out: {parts}"
+            failed |= dict.fromkeys(LINKS, reason)
         try:
             found = structure(traced)
             values |= _structural(found)
         except UsageError as error:
-            failed |= {"entropy": str(error), "rho": str(error)}
-    tree = _tree(request.word, target.model, what.input, values, found)
+            failed |= dict.fromkeys(PATH, str(error))
+    failed |= dict.fromkeys(("objective", "units"), "needs a description, which says what the network's groups are")
+    tree = _tree(request.word, request.word.rpartition("/")[2], what.input, values, found)
     return tree | {"failed": failed, "blocks": blocks}
 
 
@@ -179,7 +196,7 @@ def _tree(word: str, name: str, shape: tuple[int, ...], values: Tree, structure:
         "name": name,
         "input": list(shape),
         "scores": {key: {"value": value, "std": 0.0, "n": 1} for key, value in values.items()},
-        "stages": [] if structure is None else [stage_tree(stage) for stage in structure.stages],
+        "stages": [] if structure is None else [stage.tree() for stage in structure.stages],
         "failed": {},
     }
 
@@ -192,6 +209,15 @@ def _measure(tree: Tree, what: "Subject", request: Request, on_progress: Callabl
     from madnas.scores.subject import Settings
 
     settings = Settings(request.batch_size, request.device, getattr(torch, request.dtype))
+    tree["settings"] = {
+        "repeats": request.repeats,
+        "seed": request.seed,
+        "batch_size": request.batch_size,
+        "device": request.device.partition(":")[0],
+        "dtype": request.dtype,
+        "madnas": madnas.__version__,
+        "torch": str(torch.__version__),
+    }
     for done, name in enumerate(request.metrics):
         on_progress(done / len(request.metrics))
         try:

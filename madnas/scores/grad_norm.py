@@ -7,9 +7,7 @@ network as it is initialised.
 
 from collections.abc import Callable
 
-import torch
-
-from madnas.scores.gradients import weights_and_loss
+from madnas.scores.gradients import gradients_of, weights_and_loss
 from madnas.scores.subject import Settings, Subject
 
 
@@ -18,6 +16,6 @@ def grad_norm(subject: Subject, settings: Settings) -> Callable[[int], float]:
 
     def draw(seed: int) -> float:
         weights, loss = weights_and_loss(subject, settings, seed)
-        return float(sum(gradient.double().norm() for gradient in torch.autograd.grad(loss, weights)))
+        return float(sum(gradient.double().norm() for gradient in gradients_of(loss, weights)))
 
     return draw

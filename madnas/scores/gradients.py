@@ -1,18 +1,38 @@
 """What several scores need: one batch through a fresh network, and the gradients that its loss has."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from madnas.errors import UsageError
-from madnas.measure.graph import LAYERS
 from madnas.scores.subject import Settings, Subject, fresh
+
+WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+"""Convolutions of any dimension, transposed ones too, and linear layers."""
 
 
 def weights_of(module: nn.Module) -> list[Tensor]:
-    """Weights of all convolutions and linear layers, each once."""
-    found = [part.weight for part in module.modules() if isinstance(part, LAYERS)]
-    return list({id(weight): weight for weight in found}.values())
+    """Weights of all convolutions and linear layers, each once.
+
+    Raises:
+        UsageError: the network has other matrices of weights, which such a score would leave out.
+    """
+    found: dict[int, Tensor] = {}
+    for part in module.modules():
+        for name, weight in part.named_parameters(recurse=False):
+            if isinstance(part, WEIGHTED) and name == "weight":
+                found[id(weight)] = weight
+            elif name.endswith("weight") and weight.ndim > 1:
+                raise UsageError(f"has weights outside of convolutions and linear layers: {type(part).__name__}.{name}")
+    return list(found.values())
+
+
+def gradients_of(value: Tensor, weights: Sequence[Tensor], create_graph: bool = False) -> list[Tensor]:
+    """Gradients of a scalar; 0 for weights that it does not depend on, such as those of a head for training."""
+    found = torch.autograd.grad(value, weights, create_graph=create_graph, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(one) if slope is None else slope for one, slope in zip(weights, found, strict=True)]
 
 
 def logits_of(module: nn.Module, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from madnas.scores.gradients import weights_and_loss
+from madnas.scores.gradients import gradients_of, weights_and_loss
 from madnas.scores.subject import Settings, Subject
 
 
@@ -18,9 +18,9 @@ def grasp(subject: Subject, settings: Settings) -> Callable[[int], float]:
 
     def draw(seed: int) -> float:
         weights, loss = weights_and_loss(subject, settings, seed)
-        gradients = torch.autograd.grad(loss, weights, create_graph=True)
+        gradients = gradients_of(loss, weights, create_graph=True)
         product = torch.stack([(gradient * gradient.detach()).sum() for gradient in gradients]).sum()
-        curved = torch.autograd.grad(product, weights)
+        curved = gradients_of(product, weights)
         return -sum(float((one * weight.detach()).double().sum()) for one, weight in zip(curved, weights, strict=True))
 
     return draw

@@ -48,7 +48,7 @@ def ldi(subject: Subject, settings: Settings) -> Callable[[int], float]:
         UsageError: not an MLP that madnas built.
     """
     if subject.spec is None or not subject.spec.is_mlp:
-        raise UsageError("is defined for MLPs, whose layers have Jacobians of their own")
+        raise UsageError("is defined for MLPs that madnas built from a description, whose layers and links it knows")
 
     def draw(seed: int) -> float:
         model = fresh(subject, settings, seed)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from madnas.errors import UsageError
 from madnas.scores.patterns import rectified
 from madnas.scores.subject import Settings, Subject, fresh
 
@@ -23,6 +24,9 @@ def naswot(subject: Subject, settings: Settings) -> Callable[[int], float]:
         for on in rectified(module, images):
             codes = on.double()
             kernel += codes @ codes.T + (1 - codes) @ (1 - codes).T
-        return float(torch.linalg.slogdet(kernel).logabsdet)
+        eigenvalues = torch.linalg.eigvalsh(kernel)
+        if eigenvalues[0] <= len(eigenvalues) * torch.finfo(torch.float64).eps * eigenvalues[-1]:
+            raise UsageError("its kernel is singular: rectifiers do not tell all images apart")
+        return float(eigenvalues.log().sum())
 
     return draw

@@ -17,9 +17,11 @@ HOMOGENEOUS = frozenset(
 RECTIFIERS = HOMOGENEOUS | {F.relu6, F.hardtanh}
 OTHERS = frozenset({
     F.silu, F.gelu, F.elu, F.selu, F.celu, F.hardswish, F.mish, F.softplus, F.tanh, torch.tanh, Tensor.tanh,
-    Tensor.tanh_, torch.tanh_, F.rrelu, F.softsign, F.logsigmoid,
+    Tensor.tanh_, torch.tanh_, F.rrelu, F.softsign, F.logsigmoid, F.threshold, torch.clamp, Tensor.clamp,
+    Tensor.clamp_, torch.clip, Tensor.clip, Tensor.clamp_min, Tensor.clamp_max, torch.maximum, torch.minimum,
+    F.hardshrink, F.softshrink,
 })  # fmt: skip
-"""Activations that are no rectifiers; sigmoids are gates."""
+"""Activations that are no rectifiers, and what may be used as one; sigmoids are gates."""
 
 
 class Activations(TorchFunctionMode):
@@ -31,9 +33,9 @@ class Activations(TorchFunctionMode):
             of the rest.
     """
 
-    def __init__(self, keep: bool = True) -> None:
+    def __init__(self, keep: bool = True, ends: bool = False) -> None:
         super().__init__()
-        self.keep = keep
+        self.keep, self.ends = keep, ends
         self.patterns: list[Tensor] = []
         self.homogeneous: set[str] = set()
         self.bounded: set[str] = set()
@@ -41,22 +43,39 @@ class Activations(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Look at a call and make it."""
-        if func in RECTIFIERS:
+        if func is F.hardtanh and _lower_end(args, kwargs or {}) != 0:
+            self.others.add(func.__name__)
+        elif func in RECTIFIERS:
             (self.homogeneous if func in HOMOGENEOUS else self.bounded).add(func.__name__.rstrip("_"))
             if self.keep:
                 self.patterns.append((args[0] > 0).flatten(1))
+                if self.ends and func not in HOMOGENEOUS:
+                    self.patterns.append((args[0] >= _upper_end(func, args, kwargs or {})).flatten(1))
         elif func in OTHERS:
             self.others.add(func.__name__.rstrip("_"))
         return func(*args, **(kwargs or {}))
 
 
-def rectified(module: nn.Module, images: Tensor) -> list[Tensor]:
+def _lower_end(args: Any, kwargs: Any) -> float:
+    return float(args[1] if len(args) > 1 else kwargs.get("min_val", -1.0))
+
+
+def _upper_end(func: Any, args: Any, kwargs: Any) -> float:
+    return 6.0 if func is F.relu6 else float(args[2] if len(args) > 2 else kwargs.get("max_val", 1.0))
+
+
+def rectified(module: nn.Module, images: Tensor, ends: bool = False) -> list[Tensor]:
     """Run a network once and give, rectifier by rectifier, which of its units are on (images, units).
+
+    Args:
+        module: the network.
+        images: what it sees.
+        ends: also which units are at their upper end, for rectifiers that have one.
 
     Raises:
         UsageError: the network has no rectifiers, or other activations beside them.
     """
-    with torch.no_grad(), Activations() as seen:
+    with torch.no_grad(), Activations(ends=ends) as seen:
         module(images)
     if seen.others or not seen.patterns:
         found = ", ".join(sorted(seen.others)) or "none"

@@ -11,7 +11,7 @@ is defined for these.
 import torch
 
 from madnas.errors import UsageError
-from madnas.scores.bare import Rescale, bare, draw_perturbed
+from madnas.scores.bare import Rescale, bare, draw_perturbed, exact_convolutions
 from madnas.scores.patterns import Activations
 from madnas.scores.subject import Settings, Subject
 from madnas.scores.zen import Draw
@@ -28,6 +28,7 @@ def phi(subject: Subject, settings: Settings) -> Draw:
     scales = [part for part in network.modules() if isinstance(part, Rescale)]
 
     @torch.no_grad()
+    @exact_convolutions()
     def draw(seed: int) -> float:
         here, near = draw_perturbed(network, subject, settings, seed)
         for part in scales:

@@ -14,7 +14,11 @@ from madnas.files import read_text
 FEWEST = 3
 """Networks that a ranking needs."""
 
-RESAMPLES = 2000
+FEWEST_FOR_INTERVAL = 10
+"""Networks below which the bootstrap says nothing: it cannot draw what it has not seen."""
+
+RESAMPLES, MANY, FEW_RESAMPLES = 2000, 500, 300
+"""Bootstrap samples, and how many for more than MANY networks, where each costs seconds."""
 CONFIDENCE = 0.95
 BASELINES = ("params", "macs")
 """What a proxy has to beat, always told first."""
@@ -27,8 +31,9 @@ def read_accuracies(path: Path) -> list[tuple[str, float]]:
         UsageError: the file cannot be read.
         DataError: it lacks a column, a number is none, a network comes twice, or there are fewer than three.
     """
-    rows = list(csv.DictReader(read_text(path).splitlines()))
-    columns = rows[0].keys() if rows else ()
+    lines = csv.DictReader(read_text(path).splitlines())
+    columns = lines.fieldnames = [name.strip().lower() for name in lines.fieldnames or ()]
+    rows = list(lines)
     missing = [name for name in ("network", "accuracy") if name not in columns]
     if missing:
         raise DataError(
@@ -36,6 +41,10 @@ def read_accuracies(path: Path) -> list[tuple[str, float]]:
         )
     found: dict[str, float] = {}
     for number, row in enumerate(rows, 2):
+        if None in row:
+            raise DataError(
+                f"{path}: line {number} has more fields than the first line", "a decimal point is a point: 69.76"
+            )
         word = (row["network"] or "").strip()
         try:
             accuracy = float(row["accuracy"] or "")
@@ -61,21 +70,28 @@ def rank(results: Sequence[dict[str, Any]], accuracies: Sequence[float], seed: i
 
     Returns:
         ``n``, ``confidence``, ``resamples`` and ``scores``: by name ``n``, ``kendall`` (tau-b) and ``spearman``, these
-        with ``value``, ``low`` and ``high``, which are None where all values are alike; ``left_out``: scores that fewer
-        than three networks have, and how many.
+        with ``value``, ``low`` and ``high``, which are None where all values are alike, or networks too few for an
+        interval; ``baselines``: tau of params and MACs on the networks that have this score; ``left_out``: scores that
+        fewer than three networks have, and how many.
     """
     names = list(dict.fromkeys([*BASELINES, *(name for result in results for name in result["scores"])]))
     scores, left_out = {}, {}
     for name in names:
-        pairs = [(one["scores"][name]["value"], accuracy)
-                 for one, accuracy in zip(results, accuracies, strict=True) if name in one["scores"]]  # fmt: skip
-        if len(pairs) >= FEWEST:
-            x, y = np.array(pairs, dtype=np.float64).T
-            scores[name] = {"n": len(pairs), "kendall": with_interval(kendall, x, y, seed),
-                            "spearman": with_interval(spearman, x, y, seed)}  # fmt: skip
-        else:
-            left_out[name] = len(pairs)
-    told = {"n": len(accuracies), "confidence": CONFIDENCE, "resamples": RESAMPLES}
+        having = [(one["scores"], accuracy)
+                  for one, accuracy in zip(results, accuracies, strict=True) if name in one["scores"]]  # fmt: skip
+        if len(having) < FEWEST:
+            left_out[name] = len(having)
+            continue
+        y = np.array([accuracy for _, accuracy in having])
+        values = {one: np.array([scored[one]["value"] for scored, _ in having], dtype=np.float64)
+                  for one in (name, *BASELINES) if all(one in scored for scored, _ in having)}  # fmt: skip
+        scores[name] = {
+            "n": len(having),
+            "kendall": with_interval(kendall, values[name], y, seed),
+            "spearman": with_interval(spearman, values[name], y, seed),
+            "baselines": {one: _finite(kendall(values[one], y)[0]) for one in BASELINES if one in values},
+        }
+    told = {"n": len(accuracies), "confidence": CONFIDENCE, "resamples": _resamples(len(accuracies))}
     return told | {"scores": scores, "left_out": left_out}
 
 
@@ -117,10 +133,18 @@ def with_interval(
     statistic: Callable[..., np.ndarray], x: np.ndarray, y: np.ndarray, seed: int
 ) -> dict[str, float | None]:
     """A statistic with its percentile interval over networks drawn with replacement."""
-    value = float(statistic(x, y)[0])
-    if not math.isfinite(value):
-        return {"value": None, "low": None, "high": None}
-    counts = np.random.default_rng(seed).multinomial(len(x), np.full(len(x), 1 / len(x)), size=RESAMPLES)
+    value = _finite(statistic(x, y)[0])
+    if value is None or len(x) < FEWEST_FOR_INTERVAL:
+        return {"value": value, "low": None, "high": None}
+    counts = np.random.default_rng(seed).multinomial(len(x), np.full(len(x), 1 / len(x)), size=_resamples(len(x)))
     drawn = statistic(x, y, counts.astype(np.float64))
     low, high = np.nanquantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return {"value": value, "low": float(low), "high": float(high)}
+
+
+def _resamples(n: int) -> int:
+    return RESAMPLES if n <= MANY else FEW_RESAMPLES
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

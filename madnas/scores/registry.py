@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from statistics import fmean, stdev
 
+from madnas.data.seeds import generator
 from madnas.device import check_device
-from madnas.errors import UsageError
+from madnas.errors import MadnasError, UsageError
+from madnas.network.named import unknown_name
 from madnas.scores.catalogue import ON_REQUEST
 from madnas.scores.subject import Settings, Subject
 
@@ -21,12 +23,12 @@ class Measured:
 
     Attributes:
         value: mean over the draws.
-        std: standard deviation over the draws; 0 for a single one.
+        std: standard deviation over the draws; None for a single one, 0 for what is not random.
         n: number of draws.
     """
 
     value: float
-    std: float
+    std: float | None
     n: int
 
 
@@ -37,7 +39,7 @@ def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settin
         subject: the network.
         name: one of :data:`~madnas.scores.catalogue.ON_REQUEST`.
         repeats: draws, at least 1; a score that is not random is computed once.
-        seed: of the first draw; the others follow.
+        seed: of all draws: another seed shares none of them.
         settings: batch size, device and precision.
 
     Raises:
@@ -48,6 +50,8 @@ def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settin
     >>> measure(subject_of(get("resnet20")), "zen", repeats=2).n
     2
     """
+    if name not in ON_REQUEST:
+        raise unknown_name("metric", name, ON_REQUEST, "those in closed form come from madnas.scores.evaluate.score")
     settings = settings or Settings()
     repeats = repeats if ON_REQUEST[name].random else 1
     check_device(settings.device)
@@ -56,16 +60,24 @@ def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settin
     score = getattr(import_module(f"madnas.scores.{module}"), function)
     try:
         draw = score(subject, settings)
-        values = [_finite(draw(place), place) for place in range(seed, seed + repeats)]
-    except RuntimeError as error:  # torch's, of the network's own forward pass
+        values = [_finite(draw(draw_seed(seed, place)), place) for place in range(repeats)]
+    except MadnasError:
+        raise
+    except Exception as error:  # of the network's own code, or torch's
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if any(sign in str(error) for sign in OUT_OF_MEMORY):
             reason = f"out of memory at batch size {settings.batch_size}"
         raise UsageError(reason) from error
-    return Measured(fmean(values), stdev(values) if repeats > 1 else 0.0, repeats)
+    spread = stdev(values) if repeats > 1 else None if ON_REQUEST[name].random else 0.0
+    return Measured(fmean(values), spread, repeats)
 
 
-def _finite(value: float, seed: int) -> float:
+def draw_seed(seed: int, place: int) -> int:
+    """Seed of one of the draws; of 32 bits, for torch's generator on the CPU looks at no more."""
+    return generator(seed, "draw", place).initial_seed() % 2**32
+
+
+def _finite(value: float, place: int) -> float:
     if not math.isfinite(value):
-        raise UsageError(f"is not finite ({value}) at seed {seed}")
+        raise UsageError(f"is not finite ({value}) in draw {place + 1}")
     return value

@@ -7,9 +7,7 @@ network as it is initialised.
 
 from collections.abc import Callable
 
-import torch
-
-from madnas.scores.gradients import weights_and_loss
+from madnas.scores.gradients import gradients_of, weights_and_loss
 from madnas.scores.subject import Settings, Subject
 
 
@@ -18,7 +16,7 @@ def snip(subject: Subject, settings: Settings) -> Callable[[int], float]:
 
     def draw(seed: int) -> float:
         weights, loss = weights_and_loss(subject, settings, seed)
-        gradients = torch.autograd.grad(loss, weights)
+        gradients = gradients_of(loss, weights)
         return sum(
             float((one * weight.detach()).double().abs().sum()) for one, weight in zip(gradients, weights, strict=True)
         )

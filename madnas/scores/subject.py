@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from madnas.data.seeds import generator
+from madnas.errors import UsageError
 from madnas.models.registry import build
 from madnas.network.spec import NetworkSpec
-
-INPUTS = 2**62
-"""Added to the seed of inputs: with the same seed the first pixels would be the first weights."""
-
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
@@ -32,6 +30,11 @@ class Subject:
     input: tuple[int, ...]
     spec: NetworkSpec | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a network that is built already: every draw needs fresh weights."""
+        if isinstance(self.make, nn.Module):
+            raise UsageError(f"{self.name}: give what builds the network, lambda: MyNet(), not the network itself")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -49,7 +52,7 @@ class Settings:
 
     def generator(self, seed: int) -> torch.Generator:
         """A source of images and labels: on the CPU, so that they are the same on every device."""
-        return torch.Generator().manual_seed(seed + INPUTS)
+        return generator(seed, "images")  # with the weights' seed, the first pixels would be the first weights
 
     def images(self, subject: Subject, generator: torch.Generator) -> Tensor:
         """A batch of standard normal images (batch, C, H, W)."""
@@ -62,20 +65,30 @@ def subject_of(spec: NetworkSpec) -> Subject:
     return Subject(spec.name, lambda: build(spec, zero_init_last=False), spec.input, spec)
 
 
+def made(subject: Subject, seed: int) -> nn.Module:
+    """The subject's module with weights that the seed decides; nobody else's random numbers change."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return subject.make()
+
+
 def fresh(subject: Subject, settings: Settings, seed: int) -> nn.Module:
     """The subject's module, its weights drawn as its makers draw them, its norms on the batch and at scale 1.
 
-    Networks that start with the last norm of every branch at 0 are given one here: at a scale of 0 no gradient
-    reaches a branch, and every such score would be that of the links alone.
+    Networks that start with the last norm or a gain of every branch at 0 are given a 1 here: at a scale of 0 no
+    gradient reaches a branch, and every such score would be that of the links alone.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = subject.make()
+    module = made(subject, seed)
     module.eval()  # dropout and stochastic depth would draw from a generator of their own
     for part in module.modules():
         if isinstance(part, NORMS):
             part.train()
             if getattr(part, "weight", None) is not None:
                 nn.init.ones_(part.weight)
+            if getattr(part, "bias", None) is not None:
                 nn.init.zeros_(part.bias)
+        else:
+            for name, value in part.named_parameters(recurse=False):
+                if value.ndim < 2 and not name.endswith("bias") and not value.any():  # a gain, as skip-init's
+                    nn.init.ones_(value)
     return module.to(device=settings.device, dtype=settings.dtype)

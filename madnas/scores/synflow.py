@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from madnas.errors import UsageError
-from madnas.scores.gradients import logits_of, weights_of
+from madnas.scores.gradients import gradients_of, logits_of, weights_of
 from madnas.scores.subject import Settings, Subject, fresh
 
 
@@ -25,7 +25,7 @@ def synflow(subject: Subject, settings: Settings) -> Callable[[int], float]:
                 parameter.abs_()
         ones = torch.ones((1, *subject.input), dtype=torch.float64, device=settings.device)
         weights = weights_of(module)
-        gradients = torch.autograd.grad(logits_of(module, ones).sum(), weights)
+        gradients = gradients_of(logits_of(module, ones).sum(), weights)
         return sum(
             float((weight.detach() * gradient).sum()) for weight, gradient in zip(weights, gradients, strict=True)
         )
@@ -39,13 +39,22 @@ def without_norms(module: nn.Module) -> nn.Module:
     Raises:
         UsageError: the network has other norms, which a flow does not pass unchanged.
     """
+    device = next(module.parameters(), torch.empty(0)).device
     for part in module.modules():
-        if isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.RMSNorm | nn.modules.instancenorm._InstanceNorm):
-            raise UsageError(f"is defined for batch norms, which it leaves out, not for {type(part).__name__}")
+        kind = type(part).__name__
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval()
             part.eps = 0.0
-            for name, value in (("running_mean", 0.0), ("running_var", 1.0), ("weight", 1.0), ("bias", 0.0)):
-                nn.init.constant_(getattr(part, name), value)
+            part.running_mean = torch.zeros(part.num_features, dtype=torch.float64, device=device)
+            part.running_var = torch.ones_like(part.running_mean)  # also of a norm that keeps no statistics
+            if part.affine:
+                nn.init.ones_(part.weight)
+                nn.init.zeros_(part.bias)
             part.requires_grad_(False)
+        elif ("norm" in kind.lower() or "StdConv" in kind) and not _holds_batch_norm(part):
+            raise UsageError(f"is defined for batch norms, which it leaves out, not for {kind}")
     return module
+
+
+def _holds_batch_norm(part: nn.Module) -> bool:
+    return any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in part.modules())

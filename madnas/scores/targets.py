@@ -18,6 +18,11 @@ SIDE = 224
 """Of torchvision's images, which its models do not say."""
 
 
+WITH_HEADS = ("googlenet", "inception_v3")
+WITHOUT_HEADS = {"aux_logits": False, "init_weights": True}
+"""What leaves out the heads that torchvision's Inceptions have for training alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a word names.
@@ -97,7 +102,8 @@ def subject(target: Target, resolution: int | None = None) -> "Subject":
         import torchvision
 
         shape = (3, resolution or SIDE, resolution or SIDE)
-        return Subject(target.word, lambda: torchvision.models.get_model(target.model, weights=None), shape)
+        plain = WITHOUT_HEADS if target.model in WITH_HEADS else {}
+        return Subject(target.word, lambda: torchvision.models.get_model(target.model, weights=None, **plain), shape)
     import timm
 
     cfg = timm.get_pretrained_cfg(target.model)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from madnas.errors import UsageError
-from madnas.scores.bare import StatNorm, bare, draw_perturbed, norms
+from madnas.scores.bare import StatNorm, bare, draw_perturbed, exact_convolutions, norms
 from madnas.scores.subject import Settings, Subject
 
 MOMENTUM = 0.1
@@ -55,6 +55,7 @@ def _prepare(subject: Subject, settings: Settings, variance: Callable[[StatNorm]
     stats = norms(network)
 
     @torch.no_grad()
+    @exact_convolutions()
     def draw(seed: int) -> float:
         pair = draw_perturbed(network, subject, settings, seed)
         for norm in stats:

@@ -151,13 +151,13 @@ class TestTraced:
         linked = ((24, 3, 2), (40, 3, 2), (80, 6, 2), (96, 6, 1), (192, 6, 3))  # Tan et al. 2019, Fig. 7: MnasNet-B1
         mass = sum(blocks * bottleneck_mass(chs, ratio * chs) for chs, ratio, blocks in linked)
         assert result["scores"]["nn-mass"]["value"] == pytest.approx(mass)
-        assert result["failed"] == {}
+        assert set(result["failed"]) == {"objective", "units"}
         assert result["blocks"] == {"inverted-residual": 10}
 
     def test_says_what_is_left_out(self, capsys):
         assert run(["score", "timm/res2net50_14w_8s", "timm/resnet18", "--resolution", "64"]) == 0
         out = " ".join(capsys.readouterr().out.split())
-        assert "no nn-mass: does not cover all of the network; left out" in out
+        assert "no nn-mass, density: does not cover all of the network; left out" in out
         assert "3,392.0" in out
 
     def test_unknown_model(self, capsys):
@@ -185,7 +185,7 @@ class TestFiles:
         path.write_text(lines[1] + "\n" + lines[0][:50])  # a crash in the midst of a line
         assert document(capsys, *command)["results"] == first
         assert len(path.read_text().splitlines()) == 2
-        monkeypatch.setattr("cli.score_report.evaluate", lambda *_: 1 / 0)  # all there: nothing is computed
+        monkeypatch.setattr("madnas.scores.batch.evaluate", lambda *_: 1 / 0)  # all there: nothing is computed
         assert document(capsys, *command)["results"] == first
 
     def test_other_settings_are_computed_beside(self, capsys, tmp_path):
@@ -221,6 +221,22 @@ class TestFiles:
         assert "exists already" in refused(capsys, *command)
         assert run([*command, "--force"]) == 0
 
+    def test_one_target_that_cannot_run_stops_nobody_else(self, capsys, tmp_path):
+        path = tmp_path / "s.jsonl"
+        command = ["score", "resnet20", "torchvision/alexnet", "resnet18", "--resolution", "16", "-o", str(path)]
+        for _ in range(2):
+            assert run([*command, "--json"]) == 2
+            out, err = capsys.readouterr()
+            assert "1 of 3 targets could not be scored: torchvision/alexnet" in err
+            results = json.loads(out)["results"]
+            assert [bool(one["scores"]) for one in results] == [True, False, True]
+            assert "cannot be run on an input of 3 x 16 x 16" in results[1]["failed"]["target"]
+        assert len(path.read_text().splitlines()) == 2
+
+    def test_results_in_one_file(self, capsys, tmp_path):
+        path = str(tmp_path / "s.csv")
+        assert "would go to one file" in refused(capsys, "score", "resnet20", "-o", path, "--csv", path)
+
     def test_against_accuracies(self, capsys, tmp_path):
         table = tmp_path / "acc.csv"
         table.write_text("network,accuracy\nresnet18,70.9\nresnet34,74.4\nresnet50,77.4\nresnet101,78.3\n")
@@ -230,7 +246,7 @@ class TestFiles:
         assert found["scores"]["zen-closed"]["kendall"]["value"] == pytest.approx(1)
         assert run([*command, "--plot", str(tmp_path / "r.png")]) == 0
         assert "Kendall tau" in capsys.readouterr().out
-        assert "give TARGETs or --against" in refused(capsys, *command, "resnet18")
+        assert "give no TARGET beside it" in refused(capsys, *command, "resnet18")
         table.write_text("network,accuracy\nresnet18,70.9\n")
         assert "a ranking needs 3" in refused(capsys, *command, code=5)
 
@@ -254,7 +270,7 @@ class TestOptions:
         assert option[0] in refused(capsys, "score", "resnet20", "--metrics", "zen", *option)
 
     def test_without_targets(self, capsys):
-        assert "give TARGETs or --against" in refused(capsys, "score", "--verify")
+        assert "which network?" in refused(capsys, "score", "--verify")
 
     def test_a_penalty_beyond_every_number(self, capsys, tmp_path):
         spec = get("resnet152")

@@ -93,6 +93,9 @@ def test_accuracies_by_name_or_path(tmp_path):
     assert accuracies_of(table, ["a", "b", "c"]) == {"a": 1, "b": 2, "c": 3}
     with pytest.raises(DataError, match="c is none of the 2 networks"):
         accuracies_of(table, ["a", "b"])
+    table.write_text("network,accuracy\nnetworks/b.yaml,2\na,1\nb,3\n")
+    with pytest.raises(DataError, match="b is there twice"):
+        accuracies_of(table, ["a", "b"])
 
 
 def test_command_writes_networks_table_and_picture(tmp_path, capsys):

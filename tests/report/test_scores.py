@@ -5,10 +5,13 @@ import io
 
 from madnas.report.scores import SCHEMA, score_document, score_table
 
-ONE = {"target": "a", "name": "A", "scores": {"params": {"value": 5, "std": 0.0, "n": 1}}}
+ONE = {"target": "a", "name": "A", "input": [3, 8, 8],
+       "scores": {"params": {"value": 5, "std": 0.0, "n": 1}}, "failed": {"zen": "no norms"}}  # fmt: skip
 OTHER = {
     "target": "b,c",
     "name": "B",
+    "input": [3, 8, 8],
+    "failed": {},
     "scores": {"params": {"value": 7, "std": 0.0, "n": 1}, "zen": {"value": 1.5, "std": 0.25, "n": 8}},
 }
 
@@ -22,7 +25,8 @@ def test_document():
 def test_table_has_spread_only_where_there_is_one():
     rows = list(csv.reader(io.StringIO(score_table([ONE, OTHER]))))
     assert rows == [
-        ["target", "name", "params", "zen", "zen_std", "zen_n"],
-        ["a", "A", "5", "", "", ""],
-        ["b,c", "B", "7", "1.5", "0.25", "8"],
+        ["target", "name", "params", "zen", "zen_std", "zen_n", "input", "failed"],
+        ["a", "A", "5", "", "", "", "3x8x8", "zen: no norms"],
+        ["b,c", "B", "7", "1.5", "0.25", "8", "3x8x8", ""],
     ]
+    assert score_table([ONE], ["zen"]).splitlines()[0] == "target,name,params,zen,input,failed"

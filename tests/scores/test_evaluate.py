@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from madnas.errors import UsageError
 from madnas.measure import verify as verify_module
+from madnas.models import build
 from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.mass import nn_mass
 from madnas.network.named import get
-from madnas.scores.evaluate import Request, evaluate
+from madnas.scores.evaluate import Request, evaluate, evaluate_module
+from madnas.scores.subject import Subject
 from madnas.scores.targets import find
 
 
@@ -47,11 +48,35 @@ def test_recount(monkeypatch):
     assert verified["mismatches"][0].startswith("Mismatch(quantity='params'")
 
 
-@pytest.mark.parametrize("word", ["timm/resnet18d", "torchvision/resnet18", "mobilenetv3_small_050", "googlenet"])
-def test_words_of_libraries(word):
+@pytest.mark.parametrize(
+    ("word", "library"),
+    [("torchvision/resnet18", "torchvision"), ("mobilenetv3_small_050", "timm"), ("googlenet", "torchvision")],
+)
+def test_words_of_libraries(word, library):
     target = find(word)
-    assert (target.spec is not None) == (word == "timm/resnet18d")
-    assert target.library == {"t": "torchvision", "m": "timm", "g": "torchvision"}.get(word[0], "")[:100] or target.spec
+    assert (target.spec, target.library) == (None, library)
+    assert find("timm/resnet18d").spec is not None
+
+
+def test_heads_for_training_alone_do_not_count():
+    """torchvision's documentation: GoogLeNet has 6.62 M parameters and 1.50 G multiply-adds."""
+    scores = evaluate(Request("torchvision/googlenet"))["scores"]
+    assert round(scores["params"]["value"] / 1e6, 2) == 6.62
+    assert round(scores["macs"]["value"] / 1e9, 2) == 1.5
+
+
+def test_a_module_from_python():
+    found = evaluate_module(Subject("mine", lambda: build(get("resnet20")), (3, 32, 32)), ["synflow"], repeats=2)
+    described = evaluate(Request("resnet20"))["scores"]
+    for name in ("params", "macs", "layers", "rho", "entropy", "nn-mass"):
+        assert found["scores"][name]["value"] == pytest.approx(described[name]["value"])
+    assert found["scores"]["synflow"]["n"] == 2
+    assert found["settings"]["repeats"] == 2
+
+
+def test_a_chain_without_links_has_mass_0():
+    assert evaluate(Request("torchvision/vgg11_bn"))["scores"]["nn-mass"]["value"] == 0
+    assert evaluate(Request("vgg11"))["scores"]["nn-mass"]["value"] == 0
 
 
 def test_a_traced_network_has_the_scores_of_its_description():
@@ -63,19 +88,21 @@ def test_a_traced_network_has_the_scores_of_its_description():
         assert traced["scores"][name]["value"] == pytest.approx(described["scores"][name]["value"]), name
     assert traced["stages"] == [pytest.approx(stage) for stage in described["stages"]]
     assert traced["blocks"] == {"basic": 8}
-    assert traced["failed"] == {}
+    assert set(traced["failed"]) == {"objective", "units"}
 
 
 def test_what_a_transformer_does_not_have_is_said():
     result = evaluate(Request("timm/vit_tiny_patch16_224", ("zen", "naswot"), repeats=1))
     assert set(result["scores"]) == {"params", "macs", "activations"}
-    assert set(result["failed"]) == {"entropy", "rho", "nn-mass", "zen", "naswot"}
+    always = {"layers", "width", "rho", "entropy", "objective", "nn-mass", "density", "units"}
+    assert set(result["failed"]) == always | {"zen", "naswot"}
     assert "tokens" in result["failed"]["entropy"]
 
 
 def test_verify_needs_a_description():
-    with pytest.raises(UsageError, match="has no description"):
-        evaluate(Request("timm/mnasnet_100", verify=True))
+    result = evaluate(Request("timm/mnasnet_100", verify=True))
+    assert "has no description" in result["failed"]["recount"]
+    assert "verified" not in result
 
 
 def test_progress_is_told():

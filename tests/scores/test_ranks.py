@@ -33,7 +33,7 @@ def results(values):
 
 
 def test_every_score_is_ranked_the_baselines_first():
-    found = rank(results([1, 2, 3, 4, 5]), [10, 20, 30, 40, 50])
+    found = rank(results(range(10)), range(10))
     assert list(found["scores"]) == ["params", "macs", "zen"]
     assert found["scores"]["zen"]["kendall"] == {
         "value": pytest.approx(1),
@@ -42,7 +42,41 @@ def test_every_score_is_ranked_the_baselines_first():
     }
     assert found["scores"]["params"]["spearman"]["value"] == pytest.approx(-1)
     assert found["scores"]["macs"]["kendall"] == {"value": None, "low": None, "high": None}
-    assert (found["n"], found["resamples"], found["confidence"]) == (5, 2000, 0.95)
+    assert (found["n"], found["resamples"], found["confidence"]) == (10, 2000, 0.95)
+
+
+def test_few_networks_have_no_interval():
+    found = rank(results(range(9)), range(9))["scores"]["zen"]["kendall"]
+    assert found == {"value": pytest.approx(1), "low": None, "high": None}
+
+
+def test_baselines_are_of_the_networks_that_have_the_score():
+    some = results([5, 1, 2, 3])
+    del some[0]["scores"]["zen"]
+    found = rank(some, [1, 2, 3, 4])["scores"]
+    assert found["params"]["kendall"]["value"] == pytest.approx(0)
+    assert found["zen"]["baselines"] == {"params": pytest.approx(-1), "macs": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("network,accuracy\na,69,76\nb,1,2\nc,3,4\n", "more fields"),
+        ("network,accuracy\n", "0 networks"),
+        ("name,accuracy\na,1\n", "no column network"),
+    ],
+)
+def test_wrong_tables(text, message, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_accuracies(path)
+
+
+def test_columns_in_any_case(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("Network, Accuracy\na,1\nb,2\nc,3\n")
+    assert read_accuracies(path) == [("a", 1), ("b", 2), ("c", 3)]
 
 
 def test_networks_without_a_score_are_left_out_and_counted():

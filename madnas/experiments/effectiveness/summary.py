@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -59,7 +60,11 @@ def accuracies_of(path: Path, names: Sequence[str]) -> dict[str, float]:
         UsageError: the file cannot be read.
         DataError: it is not such a table, or names a network that is not one of these.
     """
-    found = {word.rpartition("/")[2].removesuffix(".yaml"): accuracy for word, accuracy in read_accuracies(path)}
+    rows = [(word.rpartition("/")[2].removesuffix(".yaml"), accuracy) for word, accuracy in read_accuracies(path)]
+    found = dict(rows)
+    if len(found) < len(rows):
+        twice = next(name for name, count in Counter(name for name, _ in rows).items() if count > 1)
+        raise DataError(f"{path}: {twice[:60]} is there twice")
     unknown = [name for name in found if name not in names]
     if unknown:
         raise DataError(
@@ -79,7 +84,7 @@ def summarise(name: str, recipe: EffectivenessRecipe, seed: int, networks: Seque
         paper's; ``best``: the network of highest accuracy. What needs accuracies is None without any.
     """
     known = [one for one in networks if one.accuracy is not None]
-    best = max(known, key=lambda one: one.accuracy or 0.0, default=None)
+    best = max(known, key=lambda one: one.accuracy if one.accuracy is not None else -np.inf, default=None)
     return {
         "schema": SUMMARY,
         "experiment": name,
