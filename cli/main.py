@@ -16,12 +16,13 @@ from .design import design
 from .experiment import experiment
 from .scale import scale
 from .score import score
+from .train import train
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="madnas",
-    help="Design, score and compare convolutional networks under budgets.",
+    help="Design, score, scale and train convolutional networks under budgets.",
     epilog="Example: madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,6 +33,7 @@ app.command(no_args_is_help=True)(design)
 app.command(no_args_is_help=True)(scale)
 app.command(no_args_is_help=True)(experiment)
 app.command(no_args_is_help=True)(score)
+app.command(no_args_is_help=True)(train)
 
 
 def _version(show: bool) -> None:

@@ -22,6 +22,8 @@ TEXT = frozenset(
         "1 % more adds",
         "scaling",
         "how",
+        "dataset",
+        "opt",
         "",
     }
 )

@@ -32,7 +32,7 @@ class Request:
         word: the target, as the user wrote it.
         metrics: scores besides those that are always there.
         repeats: draws of each.
-        seed: of the first draw.
+        seed: of all draws.
         batch_size: images of a batch.
         resolution: side of the input; default: the network's own.
         device: where.

@@ -1,6 +1,7 @@
 """From a TARGET to a module that fits the data and the recipe."""
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -32,18 +33,16 @@ def fitted(target: Target, facts: Facts) -> Network:
     """The target with the data's number of classes, channels and size.
 
     Raises:
-        UsageError: images for an MLP of features, or the other way round.
+        UsageError: features for a network of images.
         SpecError: a network that cannot take such an input.
     """
     if target.spec is None:
         return Network(target, None)
     spec = target.spec
-    are_features = facts.shape[1:] == (1, 1)
-    if spec.is_mlp and not are_features:
-        raise UsageError(f"{target.word} is an MLP, and the data are images of {facts.shape[1]} pixels")
-    if are_features and not spec.is_mlp:
+    if facts.shape[1:] == (1, 1) and not spec.is_mlp:
         raise UsageError(f"{target.word} takes images, and the data are {facts.shape[0]} features")
-    return Network(target, check_spec(replace(spec, input=facts.shape, head=replace(spec.head, classes=facts.classes))))
+    shape = (prod(facts.shape), 1, 1) if spec.is_mlp else facts.shape  # an MLP takes the pixels as features
+    return Network(target, check_spec(replace(spec, input=shape, head=replace(spec.head, classes=facts.classes))))
 
 
 def own_size(target: Target) -> int | None:

@@ -45,7 +45,9 @@ def total_epochs(recipe: TrainRecipe) -> int:
 
 
 def build_schedule(optimizer: Optimizer, recipe: TrainRecipe, steps_per_epoch: int) -> Scheduler | None:
-    """The learning rate as a function of the update, or of the epoch; None where it is constant from the start."""
+    """The learning rate as a function of the update, or of the epoch; None where it is constant."""
+    if recipe.sched == "constant":
+        return None
     scheduler, _ = create_scheduler_v2(
         optimizer,
         sched=recipe.sched,

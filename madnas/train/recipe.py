@@ -73,7 +73,7 @@ class TrainRecipe:
         row: what of a paper it reproduces.
         dataset: ``digits``, ``mnist``, ``cifar10``, ``cifar100``, ``seg<N>``, ``circle<N>``, ``folder`` (ImageNet and
             everything else that is laid out as ``train/CLASS/IMAGE``), or timm's ``hfds/NAME``.
-        epochs: passes over the training data, warm-up and cool-down included.
+        epochs: passes over the training data while the schedule goes down; a cool-down comes after them.
         batch_size: images of an update, over all processes and accumulation steps.
         lr: peak learning rate at this batch size.
         image_size: side of the training images in pixels. Default: the network's own.
@@ -237,6 +237,8 @@ def problems(recipe: TrainRecipe) -> list[str]:
         found.append(f"grad_accum_steps: {recipe.batch_size} images do not fall into {recipe.grad_accum_steps} parts")
     if recipe.kd_model_name is None and (recipe.kd_soft or recipe.kd_feature):
         found.append("kd_model_name: missing; kd_soft and kd_feature need a teacher")
+    if recipe.sched == "constant" and (recipe.warmup_epochs or recipe.cooldown_epochs or recipe.min_lr):
+        found.append("sched: constant has no warm-up, no cool-down and no lower end")
     if recipe.cutout and recipe.reprob:
         found.append("cutout: with reprob, images would be blanked twice; give one of them")
     return found

@@ -1,0 +1,194 @@
+"""``madnas train``: a network and a recipe become weights, a log and a report."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from madnas.errors import UsageError
+
+if TYPE_CHECKING:
+    from madnas.train.job import Job
+
+RECIPE, RUN, OUTPUT, INSTEAD = "Recipe", "Run", "Output", "Instead of training"
+
+DEFAULT_RECIPE = "digits/quick"
+
+
+def train(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET",
+            show_default=False,
+            help="A named network, a spec file (.yaml), a PlainNet or TinyNAS file, a model of timm (timm/NAME) or "
+            "torchvision.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="A recipe (see --list), or a recipe file (.yaml).", rich_help_panel=RECIPE)
+    ] = DEFAULT_RECIPE,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the recipe; may be repeated.",
+                     rich_help_panel=RECIPE),
+    ] = None,
+    data: Annotated[
+        Path, typer.Option("--data", "--data-dir", help="Folder of the data sets.", rich_help_panel=RECIPE)
+    ] = Path("data"),
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of weights, order and augmentation.", rich_help_panel=RECIPE)
+    ] = 0,
+    initial_checkpoint: Annotated[
+        Path | None, typer.Option(help="Start from these weights.", rich_help_panel=RECIPE)
+    ] = None,
+    kd_checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights of the teacher, for recipes with one.", rich_help_panel=RECIPE)
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.", rich_help_panel=RUN)] = "cpu",
+    workers: Annotated[int, typer.Option("--workers", "-j", min=0, max=1024, help="Processes that read image files.",
+                                         rich_help_panel=RUN)] = 2,
+    torchcompile: Annotated[
+        bool, typer.Option("--torchcompile", help="Compile the model.", rich_help_panel=RUN)
+    ] = False,
+    sync_bn: Annotated[
+        bool, typer.Option("--sync-bn", help="Batch norms over the whole batch of all processes.", rich_help_panel=RUN)
+    ] = False,
+    log_interval: Annotated[
+        int, typer.Option(min=1, help="Updates between two lines of the log.", rich_help_panel=RUN)
+    ] = 50,
+    eval_interval: Annotated[int, typer.Option(min=1, help="Epochs between two tests.", rich_help_panel=RUN)] = 1,
+    recovery_interval: Annotated[
+        int | None,
+        typer.Option(min=1, help="Updates between two checkpoints. Default: at ends of epochs, a minute apart.",
+                     rich_help_panel=RUN),
+    ] = None,
+    checkpoint_hist: Annotated[
+        int, typer.Option(min=1, help="Best weights that are kept.", rich_help_panel=RUN)
+    ] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder of the run. Default: runs/NETWORK-RECIPE-SEED.",
+                     rich_help_panel=OUTPUT),
+    ] = None,
+    resume: Annotated[
+        Literal["auto", "never"],
+        typer.Option(help="Go on with a run that was begun in the folder, or refuse to.", rich_help_panel=OUTPUT),
+    ] = "auto",
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what is in the folder.", rich_help_panel=OUTPUT)
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the recipes.", rich_help_panel=INSTEAD)] = False,
+    show: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="Print a recipe, to copy and change.", rich_help_panel=INSTEAD)
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Try a few updates, and say what the run would take.", rich_help_panel=INSTEAD),
+    ] = False,
+    eval_: Annotated[
+        Path | None,
+        typer.Option("--eval", metavar="WEIGHTS", help="Test weights: a file, or the folder of a run.",
+                     rich_help_panel=INSTEAD),
+    ] = None,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Print a batch script that runs this command.", rich_help_panel=INSTEAD)
+    ] = False,
+) -> None:  # fmt: skip
+    """Train a network with a recipe of the papers, or your own.
+
+    Whatever ends a run (Ctrl-C, a scheduler, a crash), the same command goes on where it was, to the same result.
+    Several GPUs or machines: torchrun --nproc-per-node 8 -m madnas train ..., or srun (see --slurm).
+
+    Examples:
+    - madnas train resnet20
+    - madnas train net.yaml --recipe cifar/deepmad --data /data --device cuda
+    - madnas train resnet18 --recipe imagenet/deepmad --data /data/imagenet --dry-run
+    - madnas train resnet20 --set epochs=20 --set lr=0.1 -o run
+    - madnas train --list
+    """
+    from . import train_report as report
+
+    if list_:
+        report.print_recipes(json)
+        return
+    if show is not None:
+        report.print_recipe(show)
+        return
+    if target is None:
+        raise UsageError("which network?", "madnas train resnet20, say; madnas train --help")
+    if slurm:
+        from madnas.train.slurm import slurm_script
+
+        print(slurm_script(_without(sys.argv[1:], "--slurm")), end="")
+        return
+    from madnas.scores.targets import find
+    from madnas.train.job import Job
+    from madnas.train.recipe import load_recipe
+
+    changes = set_ or []
+    loaded = load_recipe(recipe, changes)
+    _check(loaded.kd_model_name, kd_checkpoint, initial_checkpoint, resume, restart)
+    job = Job(
+        find(target), recipe, loaded, seed, output or _folder(target, recipe, seed), data, device, workers,
+        log_interval, eval_interval, recovery_interval, checkpoint_hist=checkpoint_hist, torchcompile=torchcompile,
+        sync_bn=sync_bn, initial_checkpoint=initial_checkpoint, kd_checkpoint=kd_checkpoint, restart=restart,
+    )  # fmt: skip
+    if dry_run:
+        from madnas.train.plan import plan_of
+
+        report.print_plan(plan_of(job), json)
+    elif eval_ is not None:
+        from madnas.train.evaluate import evaluate
+
+        report.print_test(evaluate(job, eval_), json)
+    else:
+        _train(job, resume, json)
+
+
+def _check(teacher: str | None, kd_checkpoint: Path | None, initial: Path | None, resume: str, restart: bool) -> None:
+    if kd_checkpoint is not None and teacher is None:
+        raise UsageError("--kd-checkpoint: the recipe has no teacher", "--set kd_model_name=... names one")
+    if resume == "never" and restart:
+        raise UsageError("--restart throws away what --resume never protects", "give one of them")
+    for flag, path in (("--initial-checkpoint", initial), ("--kd-checkpoint", kd_checkpoint)):
+        if path is not None and not path.is_file():
+            raise UsageError(f"{flag}: {path}: no such file")
+
+
+def _train(job: "Job", resume: str, json: bool) -> None:
+    from madnas.train.run import train as run
+
+    from . import train_report as report
+
+    if resume == "never" and (job.folder / "run.json").exists():
+        raise UsageError(f"{job.folder}: a run was begun there", "--resume auto goes on with it")
+    if job.folder.parts[:1] == ("runs",) and len(job.folder.parts) == 2:
+        Path("runs").mkdir(exist_ok=True)
+    with report.progress(quiet=json) as show:
+        result = run(job, show, report.talk)
+    if not report.is_first_process():
+        return
+    if json:
+        from .console import print_json
+
+        print_json(result)
+    else:
+        report.print_result(result)
+
+
+def _folder(target: str, recipe: str, seed: int) -> Path:
+    """A folder that the same command finds again."""
+    words = [Path(target).stem if target.endswith((".yaml", ".yml", ".txt")) else target, Path(recipe).with_suffix("")]
+    name = "-".join(str(word).strip("/.").replace("/", "-") for word in words)
+    return Path("runs") / f"{name}-{seed}"
+
+
+def _without(arguments: list[str], flag: str) -> list[str]:
+    """The arguments after the verb, without a flag."""
+    rest = arguments[arguments.index("train") + 1 :] if "train" in arguments else arguments
+    return [one for one in rest if one != flag]
