@@ -106,7 +106,7 @@ def print_plan(plan: dict[str, Any], json: bool) -> None:
     rows = {
         "network": f"{plan['network']}, {plan['params']:,} params",
         "data": f"{data['train']:,} training and {data['test']:,} test samples of {shape}, {data['classes']} classes",
-        "batch": f"{batch['size']:,} = {batch['processes']} (processes) x {batch['accumulation']} (accumulation steps) x "
+        "batch": f"{batch['size']:,} = {batch['processes']} (processes) x {batch['accumulation']} (accumulation) x "
         f"{batch['at_once']:,} at once",
         "updates": f"{plan['epochs']:,} epochs x {plan['updates_per_epoch']:,} = {plan['updates']:,}",
         "learning rate": f"{rates}; at its peak {batch['lr_per_256']:.3g} for 256 images",

@@ -5,6 +5,7 @@
 
 import fcntl
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,9 +80,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def remove(path: Path, pattern: str) -> None:
-    """Delete the files that match, if there are any."""
-    for file in path.glob(pattern):
-        file.unlink(missing_ok=True)
+    """Delete the files and folders that match, if there are any."""
+    for found in path.glob(pattern):
+        if found.is_dir() and not found.is_symlink():
+            shutil.rmtree(found)
+        else:
+            found.unlink(missing_ok=True)
 
 
 def _claim(path: Path, identity: dict[str, Any], restart: bool) -> None:

@@ -42,7 +42,7 @@ WEIGHTS, NONFINITE = "weights", "nonfinite"
 REPORT, CURVES = "report.md", "curves.png"
 BELONGINGS = (
     *(METRICS, LEDGER, TIMING, SUMMARY, BEST, FINAL, RESULT, NETWORK, ENVIRONMENT, REPORT, CURVES),
-    *("checkpoints/*/*", "checkpoints/last", f"{WEIGHTS}/*", f"{NONFINITE}/*/*", "events/*"),
+    *("checkpoints", WEIGHTS, NONFINITE, "events"),
 )
 
 Talk = Callable[[str], None]

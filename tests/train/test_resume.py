@@ -1,0 +1,138 @@
+"""Whatever ends a run, the same command goes on to the same result, bit for bit."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from madnas.data.order import Order
+from madnas.errors import UsageError
+from tests.train.shell import (
+    TORCHRUN,
+    assert_equal_runs,
+    crash_at,
+    finish,
+    job,
+    kill_all,
+    metrics,
+    rank,
+    start,
+    steps_logged,
+    when,
+)
+
+EVERYTHING = ("model_ema_decay=0.9", "mixup=0.2", "reprob=0.5", "drop_path=0.2", "aa=rand-m9-mstd0.5", "smoothing=0.1")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    finish(job(folder, *EVERYTHING, recovery_interval=3))
+    return folder / "run"
+
+
+@pytest.mark.parametrize("crashes", [(1, 2, 4), (5, 11, 12), (9, 10, 19), (3,), (20,)])
+def test_crashes_in_a_row_change_nothing(tmp_path, uninterrupted, crashes):
+    one = job(tmp_path, *EVERYTHING, recovery_interval=3)
+    for step in crashes:
+        crash_at(one, step)
+    result = finish(one)
+    assert result["updates"] == 20
+    assert_equal_runs(tmp_path / "run", uninterrupted)
+
+
+def test_checkpoints_change_nothing(tmp_path, uninterrupted):
+    finish(job(tmp_path, *EVERYTHING))
+    for name in ("metrics.jsonl", "best.safetensors", "last.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (uninterrupted / name).read_bytes()
+
+
+def test_another_seed_changes_everything(tmp_path, uninterrupted):
+    finish(replace(job(tmp_path, *EVERYTHING), seed=1))
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() != (uninterrupted / "metrics.jsonl").read_text()
+
+
+def test_what_a_killed_process_logged_too_much_is_cut_off(tmp_path, uninterrupted):
+    one = job(tmp_path, *EVERYTHING, recovery_interval=3)
+    crash_at(one, 8)
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+        file.write('{"event": "train", "step"')
+    finish(one)
+    assert_equal_runs(tmp_path / "run", uninterrupted)
+
+
+def test_a_finished_run_is_told_and_not_repeated(tmp_path):
+    one = job(tmp_path)
+    result = finish(one)
+    before = (tmp_path / "run" / "best.safetensors").stat().st_mtime_ns
+    again = finish(one)
+    assert again["was_finished"] and again["best"] == result["best"]
+    assert (tmp_path / "run" / "best.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_run_does_not_go_on_there(tmp_path):
+    crash_at(job(tmp_path), 3)
+    with pytest.raises(UsageError, match=r"lr 0\.05 there, 0\.1 here"):
+        finish(job(tmp_path, "lr=0.1"))
+    assert finish(job(tmp_path, "lr=0.1", restart=True))["updates"] == 20
+
+
+def test_kill_9_three_times_in_a_row(tmp_path):
+    """The real thing: SIGKILL to a process, wherever it is."""
+    whole = start(tmp_path, "-o", "whole")
+    _, err = whole.communicate(timeout=300)
+    assert whole.returncode == 0, err
+    for steps in (2, 9, 15):
+        process = start(tmp_path, "-o", "killed")
+        when(lambda steps=steps: steps_logged(tmp_path / "killed") >= steps, process)
+        kill_all(process)
+    process = start(tmp_path, "-o", "killed")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "goes on after update" in err
+    assert_equal_runs(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_two_processes_killed_and_signalled(tmp_path):
+    """Two gloo ranks: killed, then SIGUSR1 to one of them alone, then to the end; as without any of it."""
+    whole = start(tmp_path, "-o", "whole", launcher=TORCHRUN)
+    _, err = whole.communicate(timeout=300)
+    assert whole.returncode == 0, err
+    process = start(tmp_path, "-o", "killed", launcher=TORCHRUN)
+    when(lambda: steps_logged(tmp_path / "killed") >= 5, process)
+    kill_all(process)
+    process = start(tmp_path, "-o", "killed", launcher=TORCHRUN)
+    when(lambda: steps_logged(tmp_path / "killed") >= 9, process)
+    os.kill(rank(process.pid, 1), signal.SIGUSR1)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert err.count("exitcode  : 75") >= 1, err
+    assert "told to end; update" in err
+    process = start(tmp_path, "-o", "killed", launcher=TORCHRUN)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert_equal_runs(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_one_process_then_two_then_one(tmp_path):
+    """The number of processes may change between stops; every update still sees the same samples."""
+    first = job(tmp_path, recovery_interval=3)
+    crash_at(first, 6)
+    process = start(tmp_path, "-o", "run", launcher=TORCHRUN)
+    when(lambda: steps_logged(tmp_path / "run") >= 12, process)
+    kill_all(process)
+    assert finish(first)["updates"] == 20
+    assert [line["step"] for line in metrics(tmp_path / "run") if line["event"] == "train"] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_the_order_is_that_of_one_process(world):
+    order = Order(samples=100, batch_size=12, seed=3)
+    for step in (0, 7, 8, 30):
+        parts = [order.batch(step, one, world) for one in range(world)]
+        assert torch.equal(torch.cat(parts), order.batch(step))
+    epoch = torch.cat([order.batch(step) for step in range(order.steps_per_epoch)])
+    assert len(epoch) == 96 == len(set(epoch.tolist()))
+    assert not torch.equal(order.batch(0), order.batch(order.steps_per_epoch))
