@@ -193,9 +193,10 @@ class Engine:
         loss, top1, top5, n = total(sums, self.process).tolist()
         return {"loss": loss / n, "top1": top1 / n, "top5": top5 / n, "n": int(n)}
 
-    def is_sound(self) -> bool:
-        """Whether all weights and statistics are finite."""
-        tensors = [one for one in self.student.state_dict().values() if one.is_floating_point()]
+    def is_sound(self, statistics: bool = True) -> bool:
+        """Whether all weights are finite, and running statistics too."""
+        parts = [self.student.parameters(), self.student.buffers() if statistics else ()]
+        tensors = [one.detach() for part in parts for one in part if one.is_floating_point()]
         return bool(torch.stack([one.sum(dtype=torch.float64).isfinite() for one in tensors]).all())
 
     def own_values(self) -> Tensor:

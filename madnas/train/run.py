@@ -370,7 +370,7 @@ class Run:
     def _take_back(self, batch: Batch, step: int, wrong: str) -> None:
         """Go back to the last checkpoint and leave the batch out, or stop."""
         what = wrong or "gradient"
-        if what != "loss" and not self.engine.is_sound():
+        if not self.engine.is_sound(statistics=False):
             what = "weight"
         indices = rows(batch.indices, self.process)
         if self.process.is_first:

@@ -112,9 +112,10 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def start(folder: Path, *arguments: str, launcher: list[str] = MADNAS) -> "subprocess.Popen[str]":
-    command = [*launcher, network(folder), "--log-interval", "1", "--recovery-interval", "3", *arguments]
+    command = [*launcher, network(folder), "--log-interval", "1", "--recovery-interval", "3"]
     for change in SMALL:
         command += ["--set", change]
+    command += arguments
     return subprocess.Popen(command, cwd=folder, env=environment(), text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
 

@@ -1,0 +1,240 @@
+"""What can go wrong: broken checkpoints, full disks, strangers' files, numbers that are not finite, signals."""
+
+import json
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from madnas.errors import DivergedError, UsageError
+from madnas.train.checkpoint import load_initial, newest, open_checkpoint
+from madnas.train.engine import Engine
+from madnas.train.run import train
+from tests.train.shell import (
+    MADNAS,
+    SMALL,
+    Crash,
+    assert_equal_runs,
+    crash_at,
+    environment,
+    finish,
+    job,
+    metrics,
+    network,
+    start,
+    steps_logged,
+    when,
+)
+
+
+def folders(run):
+    return sorted((run / "checkpoints").glob("step-*"))
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "manifest"])
+def test_a_broken_newest_checkpoint_is_told_and_the_one_before_taken(tmp_path, damage):
+    whole = job(tmp_path, recovery_interval=3, name="whole")
+    finish(whole)
+    one = job(tmp_path, recovery_interval=3)
+    crash_at(one, 8)
+    before, last = folders(tmp_path / "run")
+    assert [before.name[-1], last.name[-1]] == ["3", "6"]
+    file = last / ("manifest.json" if damage == "manifest" else "training.pt")
+    data = bytearray(file.read_bytes())
+    if damage == "remove":
+        file.unlink()
+    else:
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data if damage == "flip" else data[: len(data) // 2])
+    told = []
+    train(one, lambda progress: None, told.append)
+    assert "trying the checkpoint before" in told[0] and last.name in told[0]
+    assert told[1] == "goes on after update 3 of 20"
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
+def test_no_whole_checkpoint_is_an_error_and_not_a_new_start(tmp_path):
+    one = job(tmp_path, recovery_interval=3)
+    crash_at(one, 5)
+    for folder in folders(tmp_path / "run"):
+        (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UsageError, match="no checkpoint is whole"):
+        finish(one)
+    assert finish(job(tmp_path, recovery_interval=3, restart=True))["updates"] == 20
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint(tmp_path):
+    """A limit on the size of files is as real an error as a full disk: the third checkpoint does not fit."""
+    one = job(tmp_path, recovery_interval=3)
+    crash_at(one, 4)
+    size = max(file.stat().st_size for file in folders(tmp_path / "run")[-1].iterdir())
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, size - 1))
+
+    command = [*MADNAS, network(tmp_path), "-o", "run", "--log-interval", "1", "--recovery-interval", "3"]
+    for change in SMALL:
+        command += ["--set", change]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), text=True, capture_output=True, preexec_fn=limit,
+                          timeout=300, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert "cannot be written: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    checkpoint = newest(tmp_path / "run", lambda text: None)
+    assert checkpoint is not None and checkpoint.state["step"] == 3
+    assert finish(one)["updates"] == 20
+
+
+class Evil:
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch pwned",)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.safetensors"])
+def test_a_strangers_weights_run_nothing(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(UsageError, match="no weights can be read"):
+        load_initial(torch.nn.Linear(1, 1), tmp_path / name)
+    torch.save({"state_dict": Evil()}, tmp_path / "saved.pth")
+    with pytest.raises(UsageError, match="no weights can be read"):
+        load_initial(torch.nn.Linear(1, 1), tmp_path / "saved.pth")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_strangers_checkpoint_runs_nothing(tmp_path, monkeypatch):
+    """Even one whose hashes are right."""
+    import hashlib
+
+    monkeypatch.chdir(tmp_path)
+    one = job(tmp_path, recovery_interval=3)
+    crash_at(one, 4)
+    folder = folders(tmp_path / "run")[-1]
+    (folder / "training.pt").write_bytes(pickle.dumps(Evil()))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["training.pt"] = hashlib.sha256((folder / "training.pt").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    open_checkpoint(folder)
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        finish(one)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Updates whose images, or gradients, are not finite."""
+
+    def poison(steps, what="loss"):
+        prepare = Engine._prepare
+
+        def broken(self, batch, epoch, step, seed):
+            images, targets = prepare(self, batch, epoch, step, seed)
+            if step in steps:
+                images = images * float("nan")
+            return images, targets
+
+        backward = Engine._backward
+
+        def blown_up(self, images, targets):
+            loss = backward(self, images, targets)
+            if images.isnan().any():
+                next(self.student.parameters()).grad.fill_(float("inf"))
+            return loss if what == "loss" else torch.zeros(())
+
+        monkeypatch.setattr(Engine, "_prepare", broken)
+        if what == "gradient":
+            monkeypatch.setattr(Engine, "_backward", blown_up)
+
+    return poison
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_what_is_not_finite_stops_before_the_update(tmp_path, poisoned, what):
+    crash_at(job(tmp_path, name="before", recovery_interval=1), 7)
+    poisoned({7}, what)
+    one = job(tmp_path)
+    with pytest.raises(DivergedError, match=rf"the {what} is not finite in update 7 \(epoch 0\)"):
+        finish(one)
+    evidence = tmp_path / "run" / "nonfinite" / "step-000000007"
+    saved = load_file(evidence / "model.safetensors")
+    last = newest(tmp_path / "before", lambda text: None)
+    sound = load_file(last.path / "model.safetensors")
+    for name, value in saved.items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(value, sound[name]), name
+    info = json.loads((evidence / "info.json").read_text())
+    assert (info["what"], info["step"]) == (what, 7)
+    batch = load_file(evidence / "batch.safetensors")
+    assert batch["indices"].tolist() == info["indices"]
+    assert batch["images"].shape == (128, 1, 8, 8)
+
+
+def test_batches_that_are_not_finite_are_left_out_as_often_as_the_recipe_says(tmp_path, poisoned):
+    poisoned({4, 13})
+    one = job(tmp_path, "nonfinite_retries=2", recovery_interval=3)
+    result = finish(one)
+    assert result["skipped_updates"] == [4, 13]
+    lines = metrics(tmp_path / "run")
+    assert [line["step"] for line in lines if line["event"] == "skipped"] == [4, 13]
+    assert all(torch.isfinite(value).all() for value in load_file(tmp_path / "run" / "last.safetensors").values())
+    interrupted = job(tmp_path, "nonfinite_retries=2", recovery_interval=3, name="interrupted")
+    for step in (2, 7, 15):
+        crash_at(interrupted, step)
+    finish(interrupted)
+    assert_equal_runs(tmp_path / "interrupted", tmp_path / "run")
+    with pytest.raises(DivergedError, match="after 1 batches that were left out"):
+        finish(job(tmp_path, "nonfinite_retries=1", name="other"))
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    """A learning rate beyond all bounds: exit code 6, and the last checkpoint is sound."""
+    command = [*MADNAS, network(tmp_path), "-o", "run", "--recovery-interval", "1"]
+    for change in (*SMALL, "lr=1000", "warmup_epochs=1", "momentum=0.99", "bn_eps=1e-12"):
+        command += ["--set", change]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), text=True, capture_output=True, timeout=300)
+    last = newest(tmp_path / "run", lambda text: None)
+    assert last is not None
+    assert all(torch.isfinite(value).all() for value in load_file(last.path / "model.safetensors").values())
+    if done.returncode:
+        assert done.returncode == 6, done.stderr
+        assert "finite" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGHUP, 75),
+                                              (signal.SIGINT, 130)])  # fmt: skip
+def test_signals_end_with_a_checkpoint(tmp_path, number, code):
+    process = start(tmp_path, "-o", "run", "--set", "epochs=200")
+    when(lambda: steps_logged(tmp_path / "run") >= 5, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, ""), err
+    assert "of 2000 is saved in run" in err
+    found = newest(tmp_path / "run", lambda text: None)
+    assert found is not None
+    logged = [line["step"] for line in metrics(tmp_path / "run")]
+    assert found.state["step"] == logged[-1]
+
+
+def test_a_run_that_is_worked_on_is_not_touched(tmp_path):
+    first = start(tmp_path, "-o", "run", "--set", "epochs=200")
+    when(lambda: steps_logged(tmp_path / "run") >= 2, first)
+    second = start(tmp_path, "-o", "run", "--set", "epochs=200")
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert "another process is working in it" in err
+    first.kill()
+    first.communicate()
+
+
+def test_crash_is_not_caught(tmp_path):
+    with pytest.raises(Crash):
+        train(job(tmp_path), lambda progress: (_ for _ in ()).throw(Crash), lambda text: None)
+    assert sys.exc_info() == (None, None, None)
