@@ -12,7 +12,6 @@ from madnas.network.named import unknown_name
 from madnas.scores.batch import NOT_SCORED
 from madnas.scores.catalogue import CLOSED_FORM, DTYPES, ON_REQUEST
 from madnas.scores.evaluate import Request
-from madnas.scores.ranks import BASELINES, FEWEST_FOR_INTERVAL
 from madnas.units import short_quantity
 
 from .console import print_json, stdout
@@ -208,6 +207,8 @@ def _measured(result: dict[str, Any], name: str) -> str:
 
 def print_ranks(results: list[dict[str, Any]], ranks: dict[str, Any]) -> None:
     """How every score ranks the networks beside their accuracies."""
+    from madnas.scores.ranks import BASELINES, FEWEST_FOR_INTERVAL
+
     console = stdout()
     table = new_table("name", "networks", "Kendall tau", "95 % interval", "params there", "MACs there", "Spearman rho",
                       "95 % interval")  # fmt: skip

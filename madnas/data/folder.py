@@ -5,13 +5,14 @@ samples on another number of processes.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,6 +23,9 @@ from madnas.errors import DataError
 TRIES = 100
 """Samples that are tried in the place of an unreadable one."""
 
+Samples = tuple[Any, Callable[[Any], Any]]
+"""A dataset of timm's and a transform."""
+
 Item = tuple[Any, int, int, list[dict[str, Any]]]
 """Image (uint8 array), label, index, and what was broken."""
 
@@ -30,12 +34,13 @@ class SeededSamples(Dataset[Item]):
     """Samples by (epoch, index), each with its own random numbers.
 
     Args:
-        dataset: timm's, with its transform; it gives uint8 arrays.
+        dataset: timm's, without a transform.
+        transform: from an image to a uint8 array; what it raises is no broken sample but a bug.
         seed: the user's.
     """
 
-    def __init__(self, dataset: Any, seed: int) -> None:
-        self._dataset, self._seed = dataset, seed
+    def __init__(self, dataset: Any, transform: Callable[[Any], Any], seed: int) -> None:
+        self._dataset, self._transform, self._seed = dataset, transform, seed
 
     def __getitem__(self, place: tuple[int, int]) -> Item:
         epoch, wanted = place
@@ -44,14 +49,13 @@ class SeededSamples(Dataset[Item]):
         for attempt in range(TRIES):
             self._seed_all(epoch, wanted, attempt)
             try:
-                image, label = self._dataset[index]
-                if int(label) < 0:
-                    raise ValueError("no label")
-                return np.ascontiguousarray(image), int(label), index, broken
+                image, label = _read(self._dataset.reader, index)
             except Exception as error:  # decoders raise whatever they like
                 name = str(self._dataset.filename(index)) if hasattr(self._dataset, "filename") else str(index)
                 broken.append({"index": index, "file": name, "error": _reason(error)})
                 index = self._key(epoch, wanted, attempt, "instead") % len(self._dataset)
+            else:
+                return np.ascontiguousarray(self._transform(image)), label, index, broken
         raise DataError(f"{TRIES} samples one after the other could not be read; the first: {broken[0]['error']}")
 
     def __len__(self) -> int:
@@ -90,15 +94,15 @@ class FolderSource:
     """Images on disk.
 
     Args:
-        train, test: timm's datasets with their transforms.
+        train, test: timm's datasets, each with its transform.
         facts: of them.
         seed: of the augmentation.
         workers: processes that read; 0 reads in this one.
     """
 
-    def __init__(self, train: Any, test: Any, facts: Facts, seed: int, workers: int) -> None:
+    def __init__(self, train: Samples, test: Samples, facts: Facts, seed: int, workers: int) -> None:
         self.facts = facts
-        self._train, self._test = SeededSamples(train, seed), SeededSamples(test, seed)
+        self._train, self._test = SeededSamples(*train, seed), SeededSamples(*test, seed)
         self._workers = workers
 
     def train(self, order: Order, start: int, stop: int, process: Process) -> Iterator[Batch]:
@@ -135,6 +139,17 @@ class FolderSource:
             pin_memory=process.device.type == "cuda",
             multiprocessing_context="forkserver" if self._workers and process.device.type == "cuda" else None,
         )
+
+
+def _read(reader: Any, index: int) -> tuple[Image.Image, int]:
+    """A sample as one of timm's readers gives it, decoded; timm's own datasets would take the next one in silence."""
+    source, label = reader[index]
+    if label is None or int(label) < 0:
+        raise ValueError("no label")
+    if isinstance(source, Image.Image):
+        return source.convert("RGB"), int(label)
+    with source, Image.open(source) as image:
+        return image.convert("RGB"), int(label)
 
 
 def _collate(items: list[Item]) -> tuple[Tensor, Tensor, Tensor, list[dict[str, Any]]]:

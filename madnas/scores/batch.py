@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from madnas.device import check_device
 from madnas.errors import MadnasError
 from madnas.scores.evaluate import Request, Tree, evaluate
 from madnas.scores.journal import Journal, key_of
@@ -37,6 +36,8 @@ def score_all(
     targets = [find(request.word) for request in requests]
     measures = any(request.metrics for request in requests)
     if measures:
+        from madnas.device import check_device  # loads torch
+
         check_device(requests[0].device)
     journal = Journal(output, restart) if output is not None else None
     keys = [key_of(*pair) if journal else "" for pair in zip(requests, targets, strict=True)]

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import ImageOps
+from timm.data.auto_augment import NAME_TO_OP, AutoAugment, RandAugment
 
 from madnas.data.augment.batch import Augmentation
 from madnas.data.augment.policy import BatchPolicy
@@ -78,23 +80,54 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
         if recipe.crop == "pad":
             first.append(transforms.RandomCrop(size, padding=recipe.pad))
         augmented.transforms[:1] = first
-    train.transform = augmented
+    for step in augmented.transforms:
+        _mend(step)
     plain = "bilinear" if recipe.interpolation == "random" else recipe.interpolation
-    test.transform = create_transform(**common, crop_pct=recipe.crop_pct, interpolation=plain)
+    tested = create_transform(**common, crop_pct=recipe.crop_pct, interpolation=plain)
     names = tuple(getattr(getattr(train, "reader", None), "class_to_idx", None) or ())
     if not names:
         raise DataError(f"{folder}: no classes found", "the layout is train/CLASS/IMAGE and val/CLASS/IMAGE")
     facts = Facts(len(train), len(test), len(names), (3, size, size), IMAGENET_MEAN, IMAGENET_STD, names)
-    return FolderSource(train, test, facts, seed, workers)
+    return FolderSource((train, augmented), (test, tested), facts, seed, workers)
+
+
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("val", "validation", "valid", "eval", "evaluation", "test"),
+}
+"""Names that a split's folder may have."""
+
+
+def _split_folder(folder: Path, split: str) -> Path:
+    """The folder of a split; timm would take the whole folder, its splits as classes, where there is none."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder", "--data names the folder that has train/ and val/")
+    names = SPLITS.get(split, (split,))
+    for name in names:
+        if (folder / name).is_dir():
+            return folder / name
+    raise DataError(f"{folder}: no folder {' or '.join(names)}", "the layout is train/CLASS/IMAGE and val/CLASS/IMAGE")
+
+
+def _mend(step: Any) -> None:
+    """Posterizing to 0 bits is black, as AutoAugment means it; newer versions of Pillow refuse it."""
+    choices = step.policy if isinstance(step, AutoAugment) else [step.ops] if isinstance(step, RandAugment) else []
+    for op in (op for choice in choices for op in choice):
+        if op.aug_fn is NAME_TO_OP["Posterize"]:
+            op.aug_fn = _posterize
+
+
+def _posterize(image: Any, bits: int, **kwargs: Any) -> Any:
+    return ImageOps.posterize(image, min(bits, 8)) if bits > 0 else image.point(lambda level: 0)
 
 
 def _dataset(name: str, folder: Path, split: str) -> Any:
     from timm.data import create_dataset
 
-    if not name and not folder.is_dir():
-        raise DataError(f"{folder}: no such folder", "--data names the folder that has train/ and val/")
+    if not name:
+        folder = _split_folder(folder, split)
     try:
-        found = create_dataset(name, root=str(folder), split=split)
+        found = create_dataset(name, root=str(folder), split=split, search_split=False)
     except Exception as error:  # timm's readers raise RuntimeError, AssertionError, ImportError ...
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{folder}: {split} cannot be read: {reason}") from error

@@ -12,7 +12,7 @@ from madnas.network.named import get
 from madnas.network.specfile import dump_spec
 from tests.cli.shell import madnas as process
 
-VERBS = ("design", "scale", "score", "experiment")
+VERBS = ("design", "scale", "score", "experiment", "train")
 
 
 def examples(verb):

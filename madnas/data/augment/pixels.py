@@ -17,6 +17,9 @@ GREY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 FILL = 128.0
 """What comes in from outside where nothing else is said."""
 
+ROUNDING = 2e-4
+"""Added before fractions are cut off, because float32 falls short of whole numbers."""
+
 Op = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Takes images, amounts, and the colour (channels,) that comes in from outside."""
 
@@ -91,9 +94,10 @@ def posterize(images: Tensor, amount: Tensor, fill: Tensor) -> Tensor:
 def autocontrast(images: Tensor, amount: Tensor, fill: Tensor) -> Tensor:
     """The range of every channel stretched to 0 ... 255."""
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
-    scale = 255.0 / (high - low).clamp_(min=1)
-    stretched = (images * scale - low * scale + 1e-4).floor_().clamp_(0, 255)  # 1e-4: float32 falls short of whole ones
-    return torch.where(high > low, stretched, images)
+    span = (high - low).clamp_(min=1).double()
+    scale = torch.full_like(span, 255) / span  # 255 / span would multiply with 1 / span, and miss whole numbers
+    stretched = (images * scale - low * scale).floor_().clamp_(0, 255)
+    return torch.where(high > low, stretched.to(images.dtype), images)
 
 
 def equalize(images: Tensor, amount: Tensor, fill: Tensor) -> Tensor:
@@ -185,7 +189,7 @@ def affine(images: Tensor, matrices: Tensor, fill: Tensor) -> Tensor:
     limits = places.new_tensor([width, height]).view(1, 2, 1, 1)
     inside = ((places >= 0) & (places < limits)).all(1, keepdim=True)
     sampled = sample(images, places)
-    return torch.where(inside, sampled.add_(0.5).floor_(), fill.view(1, -1, 1, 1))
+    return torch.where(inside, sampled.add_(ROUNDING).floor_(), fill.view(1, -1, 1, 1))
 
 
 def sample(images: Tensor, places: Tensor) -> Tensor:

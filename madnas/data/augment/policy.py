@@ -61,7 +61,7 @@ LEVELS: dict[str, tuple[str, Level]] = {
     "ShearY": ("ShearY", _signed(0.3)),
     "TranslateXRel": ("TranslateXRel", _signed(0.45)),
     "TranslateYRel": ("TranslateYRel", _signed(0.45)),
-    "Desaturate": ("Desaturate", lambda share, sign: share),
+    "Desaturate": ("Desaturate", lambda share, sign: 0.5 + 0.5 * share),
 }
 """What timm's operations do, and the argument that a magnitude stands for [AutoAugment and RandAugment papers]."""
 
@@ -137,8 +137,8 @@ class BatchPolicy:
         if not self._layers:
             return torch.randint(count, (n, 1), generator=random)
         if self._weights is not None:
-            return torch.multinomial(self._weights.expand(n, -1), self._layers, replacement=True, generator=random)
-        return torch.rand(n, count, generator=random).argsort(1)[:, : self._layers]
+            return torch.multinomial(self._weights.expand(n, -1), self._layers, generator=random)
+        return torch.randint(count, (n, self._layers), generator=random)
 
     def _apply(self, images: Tensor, choice: Tensor, slot: int, random: torch.Generator) -> Tensor:
         slots, n = self._slots, len(choice)

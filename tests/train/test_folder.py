@@ -1,0 +1,218 @@
+"""Image folders and CIFAR's and MNIST's files, in their real formats, made here."""
+
+import json
+import pickle
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from madnas.data.cifar import read_cifar
+from madnas.data.images import load_images
+from madnas.errors import DataError, UsageError
+from madnas.scores.targets import find
+from madnas.train.job import Job
+from madnas.train.recipe import load_recipe
+from madnas.train.run import train
+from tests.train.shell import assert_equal_runs, crash_at, finish, job, metrics
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""timm leaves a file open when Pillow cannot read it, until the garbage is collected."""
+
+CHANGES = ("image_size=32", "batch_size=8", "epochs=2", "warmup_epochs=0", "cooldown_epochs=0", "amp_dtype=null",
+           "lr=0.02", "bad_data_rate=0.2")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Three classes of coloured noise, 8 images each for training and 4 for testing."""
+    folder = tmp_path_factory.mktemp("images")
+    generator = np.random.default_rng(0)
+    for split, number in (("train", 8), ("val", 4)):
+        for index, name in enumerate(("red", "green", "blue")):
+            (folder / split / name).mkdir(parents=True)
+            for one in range(number):
+                pixels = generator.integers(0, 80, (40, 48, 3), dtype=np.uint8)
+                pixels[:, :, index] += 150
+                Image.fromarray(pixels).save(folder / split / name / f"{one}.{'png' if one % 2 else 'jpg'}", quality=95)
+    return folder
+
+
+def folder_job(tmp_path, data, *changes, name="run", **settings):
+    recipe = load_recipe("imagenet/deepmad", [*CHANGES, *changes])
+    given = {"log_interval": 1, "recovery_interval": 2, "workers": 0, **settings}
+    return Job(find("resnet20"), "imagenet/deepmad", recipe, 0, tmp_path / name, data, **given)
+
+
+def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path, images):
+    whole = folder_job(tmp_path, images, name="whole")
+    result = finish(whole)
+    assert (result["updates"], result["last"]["n"]) == (6, 12)
+    one = folder_job(tmp_path, images)
+    for step in (1, 3, 5):
+        crash_at(one, step)
+    finish(one)
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
+def test_processes_that_read_change_nothing(tmp_path, images):
+    finish(folder_job(tmp_path, images, name="none"))
+    finish(folder_job(tmp_path, images, name="two", workers=2))
+    assert_equal_runs(tmp_path / "two", tmp_path / "none")
+
+
+def broken_copy(images, tmp_path, *names):
+    copy = tmp_path / "images"
+    shutil.copytree(images, copy)
+    for name in names:
+        file = copy / "train" / name
+        file.write_bytes(file.read_bytes()[:200])
+    return copy
+
+
+def test_posterizing_to_nothing_is_black(images, tmp_path):
+    """Newer versions of Pillow raise there, and the sample would count as unreadable."""
+    from madnas.train.data import _posterize
+
+    picture = Image.open(images / "train" / "red" / "1.png")
+    assert np.array(_posterize(picture, 0)).max() == 0
+    assert np.array(_posterize(picture, 8)).max() > 0
+    result = finish(folder_job(tmp_path, images, "aa=rand-m10-n4-p1.0-inc1", "epochs=6"))
+    assert result["unreadable_samples"] == 0
+
+
+def test_unreadable_images_are_named_counted_and_replaced_the_same_way(tmp_path, images):
+    data = broken_copy(images, tmp_path, "red/2.jpg", "blue/5.png")
+    told = []
+    one = folder_job(tmp_path, data)
+    result = train(one, lambda progress: None, told.append)
+    ledger = [json.loads(line) for line in (tmp_path / "run" / "ledger.jsonl").read_text().splitlines()]
+    assert result["unreadable_samples"] == len(ledger) == 4  # two of them in each of two epochs
+    assert {line["file"].rpartition("train/")[2] for line in ledger} == {"red/2.jpg", "blue/5.png"}
+    assert sum("cannot be read" in text for text in told) == 4
+    for line in ledger:
+        assert set(line) == {"epoch", "step", "index", "file", "error", "replaced_by"}
+        assert line["replaced_by"] != line["index"]
+    again = folder_job(tmp_path, data, name="again", workers=2)
+    crash_at(again, 3)
+    finish(again)
+    assert_equal_runs(tmp_path / "again", tmp_path / "run")
+
+
+def test_too_many_unreadable_images_end_the_run(tmp_path, images):
+    data = broken_copy(images, tmp_path, *(f"red/{one}.{'png' if one % 2 else 'jpg'}" for one in range(6)))
+    with pytest.raises(DataError, match=r"samples of epoch 0 could not be read, more than 4\.8 \(0\.2 of 24\)"):
+        finish(folder_job(tmp_path, data))
+
+
+def test_an_unreadable_test_image_is_an_error(tmp_path, images):
+    data = broken_copy(images, tmp_path)
+    (data / "val" / "red" / "0.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match="a test image cannot be read"):
+        finish(folder_job(tmp_path, data))
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ("missing", "no such folder"),
+        ("empty", "no folder train or training"),
+        ("no_val", "no folder val or validation"),
+    ],
+)
+def test_folders_that_are_none(tmp_path, images, layout, message):
+    data = tmp_path / "data"
+    if layout == "empty":
+        data.mkdir()
+    if layout == "no_val":
+        shutil.copytree(images / "train", data / "train")
+    with pytest.raises(DataError, match=message):
+        finish(folder_job(tmp_path, data))
+
+
+def test_a_batch_larger_than_the_data_set(tmp_path, images):
+    with pytest.raises(UsageError, match="a batch of 64 is larger than the training set of 24"):
+        finish(folder_job(tmp_path, images, "batch_size=64"))
+
+
+def cifar(folder, name, images=20):
+    """CIFAR's files as the archive has them, with few images."""
+    generator = np.random.default_rng(1)
+    ten = name == "cifar10"
+    base = folder / ("cifar-10-batches-py" if ten else "cifar-100-python")
+    base.mkdir(parents=True)
+    for file in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"] if ten else ["train", "test"]:
+        labels = generator.integers(0, 10 if ten else 100, images).tolist()
+        content = {
+            b"data": generator.integers(0, 256, (images, 3072), dtype=np.uint8),
+            b"labels" if ten else b"fine_labels": labels,
+            b"filenames": [b"x.png"] * images,
+        }
+        (base / file).write_bytes(pickle.dumps(content, protocol=2))
+    return folder
+
+
+@pytest.mark.parametrize(("name", "samples"), [("cifar10", 100), ("cifar100", 20)])
+def test_cifar_from_its_files(tmp_path, name, samples):
+    train_set, test_set, classes = load_images(name, cifar(tmp_path, name))
+    assert (len(train_set), len(test_set), classes) == (samples, 20, int(name[5:]))
+    assert train_set.images.shape == (samples, 3, 32, 32)
+    base = next(tmp_path.iterdir())
+    with open(base / ("test_batch" if name == "cifar10" else "test"), "rb") as file:
+        raw = pickle.load(file)
+    assert torch.equal(test_set.images[3].flatten(), torch.from_numpy(raw[b"data"][3]))
+    inside, _ = read_cifar(base, name, "test")  # the files' own folder will do too
+    assert torch.equal(inside, test_set.images)
+
+
+def test_a_cifar_file_that_is_a_program_is_not_run(tmp_path, monkeypatch):
+    class Evil:
+        def __reduce__(self):
+            import os
+
+            return os.system, ("touch pwned",)
+
+    monkeypatch.chdir(tmp_path)
+    cifar(tmp_path / "data", "cifar10")
+    path = tmp_path / "data" / "cifar-10-batches-py" / "data_batch_3"
+    path.write_bytes(pickle.dumps({b"data": Evil()}))
+    with pytest.raises(DataError, match=r"data_batch_3: not a file of CIFAR10: asks for (posix|nt)\.system"):
+        load_images("cifar10", tmp_path / "data")
+    assert not (tmp_path / "pwned").exists()
+    path.write_bytes(path.read_bytes()[:10])
+    with pytest.raises(DataError, match="data_batch_3: not a file of CIFAR10"):
+        load_images("cifar10", tmp_path / "data")
+    path.unlink()
+    with pytest.raises(DataError, match="data_batch_3: no such file"):
+        load_images("cifar10", tmp_path / "data")
+
+
+def mnist(folder, images=60):
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    generator = np.random.default_rng(2)
+    for part in ("train", "t10k"):
+        pixels = generator.integers(0, 256, (images, 28, 28), dtype=np.uint8)
+        labels = generator.integers(0, 10, images, dtype=np.uint8)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, images, 28, 28) + pixels.tobytes())
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, images) + labels.tobytes())
+    return folder
+
+
+def test_mnist_as_images_and_as_features(tmp_path):
+    data = mnist(tmp_path / "data")
+    train_set, _, classes = load_images("mnist", data)
+    assert (train_set.images.shape, train_set.images.dtype, classes) == ((60, 1, 28, 28), torch.uint8, 10)
+    finish(job(tmp_path, "dataset=mnist", "image_size=8", "batch_size=20", data=data))
+    assert len(metrics(tmp_path / "run")) == 8
+
+
+def test_the_digits_division_is_always_the_same(tmp_path):
+    one, other = (load_images("digits", tmp_path, seed)[1] for seed in (0, 5))
+    assert torch.equal(one.labels, other.labels) and len(one) == 449
+    train_set = load_images("digits", tmp_path)[0]
+    assert len(train_set) == 1348
+    assert train_set.resized(32, 0.875).images.shape == (1348, 1, 32, 32)

@@ -1,0 +1,325 @@
+"""Every shipped recipe: what the papers say, and two updates at toy size; one step against a plain implementation."""
+
+import copy
+import math
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from madnas.data.order import Order
+from madnas.data.source import Batch, Facts, Process
+from madnas.errors import SpecError, UsageError
+from madnas.experiments.skip_mlp import SkipMLPSpec
+from madnas.network.specfile import dump_spec
+from madnas.scores.targets import Target, find
+from madnas.train.checkpoint import weights
+from madnas.train.engine import Engine
+from madnas.train.model import build_model, fitted
+from madnas.train.optimise import build_schedule, set_rate, total_epochs
+from madnas.train.recipe import TrainRecipe, load_recipe, recipe_files
+from tests.train.shell import TINY
+
+FOLDER = Path(__file__).parents[2] / "recipes" / "train"
+FACTS = Facts(8, 8, 4, (3, 16, 16), (0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
+
+
+def test_all_files_are_recipes():
+    files = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.*"))
+    assert files == sorted(recipe_files())
+    assert len(files) == 16
+
+
+@pytest.mark.parametrize("name", recipe_files())
+def test_headers_say_what_it_is_how_to_run_it_and_what_to_expect(name):
+    header = [line for line in recipe_files()[name].read_text().splitlines() if line.startswith("#")]
+    for word in ("# Run: ", "# Expected: "):
+        assert sum(line.startswith(word) for line in header) == 1
+    assert name in header[1]
+
+
+TABLE_12 = {
+    "cifar/deepmad": {
+        "warmup_epochs": 5, "cooldown_epochs": 0, "epochs": 1440, "opt": "sgd", "bn_momentum": 0.01,
+        "weight_decay": 5e-4, "sched": "cosine", "smoothing": 0.1, "mixup": 0.2, "cutmix": 0,
+        "mixup_switch_prob": 0.5, "crop_pct": 0.875, "reprob": 0.5, "lr": 0.2, "batch_size": 512, "amp_dtype": None,
+    },
+    "imagenet/deepmad": {
+        "warmup_epochs": 20, "cooldown_epochs": 10, "epochs": 480, "opt": "sgd", "bn_momentum": 0.01,
+        "weight_decay": 5e-5, "sched": "cosine", "smoothing": 0.1, "mixup": 0.8, "cutmix": 1.0,
+        "mixup_switch_prob": 0.5, "crop_pct": 0.95, "reprob": 0.2, "aa": "rand-m9-mstd0.5", "lr": 0.8,
+        "batch_size": 2048, "amp_dtype": "float16",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLE_12)
+def test_table_12_of_deepmad(name):
+    recipe = load_recipe(name)
+    assert {key: getattr(recipe, key) for key in TABLE_12[name]} == TABLE_12[name]
+
+
+def rate(recipe: TrainRecipe, step: int, per_epoch: int = 10) -> float:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=recipe.lr)
+    set_rate(build_schedule(optimizer, recipe, per_epoch), step, per_epoch)
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def test_rates_are_those_of_the_papers():
+    """At named steps: linear warm-up, half of the peak at half time, the cool-down at the end."""
+    deepmad = load_recipe("imagenet/deepmad")
+    assert total_epochs(deepmad) == 490
+    assert rate(deepmad, 100) == pytest.approx(0.4, rel=1e-4)
+    assert rate(deepmad, 2400) == pytest.approx((0.8 + 1e-5) / 2)
+    assert rate(deepmad, 4850) == rate(deepmad, 4899) == pytest.approx(1e-5)
+    cifar = load_recipe("cifar/deepmad")
+    assert rate(cifar, 50) == pytest.approx(0.1 * (1 + math.cos(math.pi * 5 / 1440)))
+    mobile = load_recipe("imagenet/nn-mass-mobilenet")  # Appendix G.3: lr_e for e = 1 ... 150
+    for e in (1, 2, 75, 150):
+        expected = 0.05 / 2 * (1 + math.cos((e - 1) / 150 * math.pi))
+        assert rate(mobile, (e - 1) * 10) == rate(mobile, e * 10 - 1) == pytest.approx(expected)
+    ran = load_recipe("imagenet/ran-e-100")
+    assert ran.lr == pytest.approx(0.005 * 768 / 128)
+    assert rate(load_recipe("mnist/nn-mass-mlp"), 599) == 1e-3
+
+
+def toy(name: str) -> TrainRecipe:
+    """A recipe at toy size: 8 images of 16 pixels, float32; its epochs and everything else stay."""
+    changes = ["batch_size=8", "amp_dtype=null"]
+    if load_recipe(name).kd_model_name:
+        changes.append("kd_model_name=test_efficientnet")
+    return load_recipe(name, changes)
+
+
+class Data:
+    """Eight random samples."""
+
+    def __init__(self, facts: Facts) -> None:
+        chance = torch.Generator().manual_seed(0)
+        self.facts = facts
+        pixels = torch.rand(8, *facts.shape, generator=chance)
+        self.images = pixels if facts.mean is None else (pixels * 255).round()
+        self.labels = torch.randint(facts.classes, (8,), generator=chance)
+
+    def batch(self) -> Batch:
+        return Batch(self.images.clone(), self.labels, torch.arange(8))
+
+
+def engine_of(recipe: TrainRecipe, facts: Facts, target: str, teacher: nn.Module | None = None) -> Engine:
+    model = build_model(fitted(find(target), facts), facts, recipe, seed=0)
+    return Engine(model, recipe, facts, Process(), 0, steps_per_epoch=10, teacher=teacher)
+
+
+@pytest.mark.parametrize("name", recipe_files())
+def test_every_recipe_runs_for_two_updates(name, tmp_path):
+    recipe = toy(name)
+    if name.startswith(("mnist", "synthetic")):
+        facts = Facts(8, 8, 2, (2, 1, 1), None, None)
+        path = tmp_path / "mlp.yaml"
+        path.write_text(dump_spec(SkipMLPSpec(2, 2, 5, 3).network("mlp")))
+        target = str(path)
+    else:
+        facts, target = FACTS, "resnet20"
+    teacher = None
+    if recipe.kd_model_name:
+        teacher = timm.create_model(recipe.kd_model_name, num_classes=4).eval().requires_grad_(False)
+    engine = engine_of(recipe, facts, target, teacher)
+    before = copy.deepcopy(engine.model.state_dict())
+    data = Data(facts)
+    for step in (100, 101):
+        found = engine.update(data.batch(), step)
+        assert found.wrong == "" and math.isfinite(float(found.loss)) and found.rate > 0
+    assert any(not torch.equal(value, before[key]) for key, value in engine.model.state_dict().items())
+
+
+def plain_step(
+    name: str, engine: Engine, images: Tensor, targets: Tensor, lr: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss and new weights by the formulas of the optimisers, written out; the first update, all states 0."""
+    recipe, model = engine.recipe, copy.deepcopy(engine.model).train()
+    outputs = model(images)
+    soft = targets
+    if targets.ndim == 1:
+        classes = outputs.shape[1]
+        soft = F.one_hot(targets, classes) * (1 - recipe.smoothing) + recipe.smoothing / classes
+    loss = -(soft * outputs.log_softmax(1)).sum(1).mean()
+    loss.backward()
+    found = {}
+    for key, weight in model.named_parameters():
+        decays = weight.ndim > 1 or recipe.decay_norm_bias
+        slope = weight.grad
+        decay = recipe.weight_decay if decays else 0.0
+        with torch.no_grad():
+            if recipe.opt in ("sgd", "momentum"):
+                slope = slope + decay * weight
+                new = weight - lr * (slope * (1 + recipe.momentum) if recipe.opt == "sgd" else slope)
+            elif recipe.opt == "adamw":
+                new = weight * (1 - lr * decay) - lr * slope / (slope.abs() + 1e-8)
+            elif recipe.opt == "adam":
+                new = weight - lr * slope / (slope.abs() + 1e-8)
+            else:  # RMSprop as TensorFlow's: the mean square begins at 1, epsilon is under the root
+                slope = slope + decay * weight
+                square = 1 + (1 - 0.9) * (slope**2 - 1)
+                new = weight - lr * slope / (square + recipe.opt_eps).sqrt()
+        found[key] = new
+    return loss.detach(), found
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_files() if not name.startswith(("mnist", "synthetic"))])
+def test_one_step_is_that_of_a_plain_implementation(name):
+    """Same loss, same new weights; images are taken as they come out of augmentation and mixing."""
+    recipe = toy(name)
+    if recipe.kd_model_name:
+        recipe = load_recipe(
+            name, ["batch_size=8", "amp_dtype=null", "kd_model_name=null", "kd_soft=0", "kd_feature=0"]
+        )
+    if recipe.drop_path:
+        recipe = load_recipe(name, ["batch_size=8", "amp_dtype=null", "drop_path=0"])
+    engine = engine_of(recipe, FACTS, "resnet20")
+    seen = {}
+    prepare = engine._prepare
+
+    def keep(batch, epoch, step, seed):
+        seen["images"], seen["targets"] = prepare(batch, epoch, step, seed)
+        return seen["images"], seen["targets"]
+
+    engine._prepare = keep
+    before = copy.deepcopy(engine)
+    found = engine.update(Data(FACTS).batch(), 250)
+    loss, expected = plain_step(name, before, seen["images"], seen["targets"], found.rate)
+    assert float(found.loss) == pytest.approx(float(loss), rel=1e-5)
+    for key, weight in engine.model.named_parameters():
+        assert torch.allclose(weight.detach(), expected[key], rtol=1e-4, atol=1e-6), key
+
+
+def test_distillation_adds_its_three_losses():
+    recipe = load_recipe("imagenet/zennet", ["batch_size=8", "amp_dtype=null", "kd_model_name=test_efficientnet",
+                                             "mixup=0", "reprob=0", "lighting=0", "smoothing=0", "kd_soft=0.7",
+                                             "kd_feature=0.3", "kd_hard=0.5", "kd_temperature=2"])  # fmt: skip
+    teacher = timm.create_model("test_efficientnet", num_classes=4).eval().requires_grad_(False)
+    engine = engine_of(recipe, FACTS, "resnet20", teacher)
+    data = Data(FACTS)
+    images, targets = engine._prepare(data.batch(), 0, 0, 0)
+    student = copy.deepcopy(engine.student).train()
+    outputs, features = student(images)
+    theirs = teacher(images)
+    soft = -((theirs / 2).softmax(1) * (outputs / 2).log_softmax(1)).sum(1).mean() * 4
+    their_features = teacher.forward_head(teacher.forward_features(images), pre_logits=True)
+    expected = (0.5 * F.cross_entropy(outputs, targets) + 0.7 * soft
+                + 0.3 * F.smooth_l1_loss(features, their_features))  # fmt: skip
+    assert float(engine.update(data.batch(), 0).loss) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_accumulation_is_the_mean_of_the_parts():
+    """Without batch norms the gradient of a batch in four parts is that of the batch."""
+    target = "timm/test_vit"
+    facts = Facts(8, 8, 4, (3, 160, 160), (0.5,) * 3, (0.5,) * 3)
+    changes = ["batch_size=8", "warmup_epochs=0", "smoothing=0"]
+    results = []
+    for parts in (1, 4):
+        engine = engine_of(load_recipe("digits/quick", [*changes, f"grad_accum_steps={parts}"]), facts, target)
+        found = engine.update(Data(facts).batch(), 0)
+        results.append((found.loss, [weight.detach().clone() for weight in engine.model.parameters()]))
+    assert float(results[0][0]) == pytest.approx(float(results[1][0]), rel=1e-5)
+    for one, other in zip(results[0][1], results[1][1], strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_the_moving_average_is_one():
+    recipe = load_recipe("digits/quick", ["batch_size=8", "model_ema_decay=0.75"])
+    engine = engine_of(recipe, FACTS, "resnet20")
+    data, expected = Data(FACTS), None
+    for step in range(3):
+        engine.update(data.batch(), step)
+        weight = engine.model.stem.conv.weight.detach()
+        expected = weight.clone() if expected is None else 0.75 * expected + 0.25 * weight
+    assert torch.allclose(engine.result.stem.conv.weight, expected)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_mixed_precision_is_near_float32(dtype):
+    losses = []
+    for changes in ([], [f"amp_dtype={dtype}"]):
+        engine = engine_of(load_recipe("digits/quick", ["batch_size=8", *changes]), FACTS, "resnet20")
+        data = Data(FACTS)
+        losses.append([float(engine.update(data.batch(), step).loss) for step in range(40, 43)])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert losses[1] != losses[0]
+
+
+def test_settings_of_the_network():
+    recipe = load_recipe("digits/quick", ["bn_momentum=0.01", "bn_eps=0.002", "channels_last=true", "drop_path=0.3"])
+    model = build_model(fitted(find("resnet18"), FACTS), FACTS, recipe, 0)
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert {(part.momentum, part.eps) for part in norms} == {(0.01, 0.002)}
+    assert model.groups[0][0].conv1.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    assert "DropPath" in {type(part).__name__ for part in model.modules()}
+    assert sum(p.numel() for p in model.parameters()) > 0
+    same = build_model(fitted(find("resnet18"), FACTS), FACTS, recipe, 0)
+    assert torch.equal(next(model.parameters()), next(same.parameters()))
+
+
+def test_networks_that_do_not_fit():
+    features = Facts(8, 8, 2, (2, 1, 1), None, None)
+    with pytest.raises(UsageError, match="takes images, and the data are 2 features"):
+        fitted(find("resnet20"), features)
+    with pytest.raises(UsageError, match="torchvision's models take no"):
+        build_model(fitted(find("torchvision/resnet18"), FACTS), FACTS, load_recipe("digits/quick", ["drop=0.1"]), 0)
+    mlp = fitted(Target("mlp", SkipMLPSpec(2, 2, 5, 3).network("mlp")), Facts(8, 8, 10, (1, 4, 4), (0.5,), (0.5,)))
+    assert mlp.spec is not None and mlp.spec.input == (16, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["lr=-1"], "lr: expected 0 to 1000, found -1"),
+        (["learning_rate=1"], "did you mean"),
+        (["epochs=many"], "epochs"),
+        (["warmup_epochs=12"], "leave nothing of 12 epochs"),
+        (["grad_accum_steps=3"], "do not fall into 3 parts"),
+        (["kd_soft=1"], "needs? a teacher"),
+        (["scale=[1, 0.5]"], "scale: expected a range"),
+        (["sched=constant"], "constant has no warm-up"),
+        (["cutout=4", "reprob=0.1"], "blanked twice"),
+        (["opt_betas=[0.9, 2]"], "opt_betas"),
+    ],
+)
+def test_wrong_settings(changes, message):
+    with pytest.raises(SpecError, match=message):
+        load_recipe("digits/quick", changes)
+
+
+@pytest.mark.parametrize("change", ["lr", "=3", "lr: 3", "lr=[", "lr=&a 1"])
+def test_changes_that_are_none(change):
+    with pytest.raises(UsageError):
+        load_recipe("digits/quick", [change])
+
+
+def test_unknown_names():
+    with pytest.raises(UsageError, match="did you mean 'cifar/deepmad'"):
+        load_recipe("cifar/depmad")
+    recipe = load_recipe("digits/quick", ["opt=sdg"])
+    with pytest.raises(UsageError, match="opt: sdg cannot be made"):
+        engine_of(recipe, FACTS, "resnet20")
+
+
+def test_weights_load_in_timm(tmp_path):
+    spec = tmp_path / "tiny.yaml"
+    spec.write_text(TINY)
+    facts = Facts(8, 8, 10, (1, 8, 8), (0.5,), (0.5,))
+    model = build_model(fitted(find(str(spec)), facts), facts, load_recipe("digits/quick"), 3)
+    path = tmp_path / "best.safetensors"
+    path.write_bytes(weights(model))
+    loaded = timm.create_model("madnas", spec=str(spec), checkpoint_path=str(path))
+    images = torch.rand(2, 1, 8, 8)
+    assert torch.equal(loaded.eval()(images), model.eval()(images))
+
+
+def test_orders_of_epochs_differ():
+    order = Order(10, 5, 0)
+    epochs = [list(islice((order.batch(step).tolist() for step in range(2 * e, 2 * e + 2)), 2)) for e in range(3)]
+    assert len({str(one) for one in epochs}) == 3
