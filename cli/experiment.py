@@ -13,6 +13,7 @@ import typer
 from madnas.errors import UsageError
 
 if TYPE_CHECKING:
+    from madnas.experiments.effectiveness.run import EffectivenessPlan
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.run import Plan
 
@@ -50,16 +51,29 @@ def experiment(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of data, links, weights and order.", rich_help_panel=SETTINGS)] = 0,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of MNIST (nn-mass/mnist). Default: data.", rich_help_panel=SETTINGS)
+        Path | None, typer.Option(help="Folder of the data sets. Default: data.", rich_help_panel=SETTINGS)
     ] = None,
     accuracies: Annotated[
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Table 'network,accuracy' of its networks (deepmad/effectiveness).",
+            help="Table 'network,accuracy' of its networks, instead of training them (deepmad/effectiveness).",
             rich_help_panel=SETTINGS,
         ),
     ] = None,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="RECIPE",
+            help="Training recipe (deepmad/effectiveness). Default: digits/quick.",
+            rich_help_panel=SETTINGS,
+        ),
+    ] = None,
+    no_train: Annotated[
+        bool,
+        typer.Option("--no-train", help="Draw the networks alone (deepmad/effectiveness).", rich_help_panel=SETTINGS),
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.", rich_help_panel=RUN)] = "cpu",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes on the CPU. Default: one for every core.", rich_help_panel=RUN)
@@ -95,7 +109,7 @@ def experiment(
 
     Examples:
     - madnas experiment --list
-    - madnas experiment deepmad/effectiveness -o effectiveness
+    - madnas experiment deepmad/effectiveness --no-train -o effectiveness
     - madnas experiment nn-mass/circle20 --quick --plot circle20.png
     - madnas experiment nn-mass/seg20 --quick -o seg20
     """
@@ -114,13 +128,23 @@ def experiment(
     flags = {"epochs": epochs, "repeats": repeats, "samples": samples}
     _check_plot(plot, output, force)
     if isinstance(recipe, EffectivenessRecipe):
-        training = flags | {"data": data, "workers": workers, "quick": quick or None, "device": device != "cpu" or None}
-        _refuse(name, training, "its networks are trained elsewhere, and --accuracies takes what came out")
-        from madnas.experiments.effectiveness.run import EffectivenessPlan, run_effectiveness
+        _refuse(name, {"repeats": repeats, "samples": samples}, "it is for the MLPs of nn-mass")
+        trains = accuracies is None and not no_train
+        if not trains:
+            idle = {"epochs": epochs, "recipe": training, "data": data, "workers": workers}
+            _refuse(name, idle, "nothing is trained with --accuracies or --no-train")
+        from madnas.experiments.effectiveness.run import EffectivenessPlan
 
-        summary = run_effectiveness(EffectivenessPlan(name, recipe, seed, output, accuracies, restart))
+        recipe = recipe.quickened() if quick else recipe
+        recipe = recipe.trained_with(training, epochs)
+        with _folder(output) as folder:
+            plan = EffectivenessPlan(
+                name, recipe, seed, folder, trains, accuracies, data or Path("data"), device, workers, restart
+            )
+            summary = _run_effectiveness(plan, quiet=json)
     else:
-        _refuse(name, {"accuracies": accuracies}, "it trains its networks itself")
+        _refuse(name, {"accuracies": accuracies, "recipe": training, "no-train": no_train or None},
+                "it is for deepmad/effectiveness")  # fmt: skip
         recipe = _changed(recipe, quick, flags)
         from madnas.experiments.run import Plan
 
@@ -179,6 +203,19 @@ def _run(plan: "Plan", quiet: bool) -> dict[str, Any]:
 
     with status(quiet) as show:
         return run_experiment(plan, _progress(plan.name, show, quiet))
+
+
+def _run_effectiveness(plan: "EffectivenessPlan", quiet: bool) -> dict[str, Any]:
+    from madnas.experiments.effectiveness.run import run_effectiveness
+
+    from .progress import status
+
+    with status(quiet) as show:
+
+        def progress(done: int, networks: int, share: float) -> None:
+            show(f"{plan.name}: {done} of {networks} networks trained; {share:.0%} of another")
+
+        return run_effectiveness(plan, progress)
 
 
 def _progress(name: str, show: Callable[[str], None], quiet: bool) -> Callable[[float, float | None], None]:

@@ -23,6 +23,7 @@ def print_list(json: bool) -> None:
             row |= {"dataset": recipe.dataset, "epochs": recipe.epochs}
         else:
             networks = recipe.networks
+            row |= {"dataset": recipe.train.partition("/")[0], "epochs": recipe.epochs}
         rows.append(row | {"networks": networks, "file": str(path)})
     if json:
         print_json({"schema": "madnas/experiment-list/1", "experiments": rows})
@@ -90,9 +91,7 @@ def print_effectiveness(summary: dict[str, Any]) -> None:
         stdout().print(f"best: {best['network']} at rho {best['rho']:.3f}, accuracy {best['accuracy']:g}")
     known, networks = summary["accuracies"], len(summary["networks"])
     if known < networks:
-        stdout().print(
-            f"accuracies of {known} of {networks} networks: train those of -o, and give a table to --accuracies"
-        )
+        stdout().print(f"accuracies of {known} of {networks} networks; a table for --accuracies may have more")
 
 
 def _print_networks(summary: dict[str, Any]) -> None:

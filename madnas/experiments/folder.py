@@ -4,6 +4,7 @@
 - ``results.jsonl``: a line for every network whose group is finished;
 - ``<group>.safetensors``: state of a group while it is trained;
 - ``networks/*.yaml`` and ``networks.csv``: networks that an experiment draws, for whoever wants to train them;
+- ``runs/``: their runs, where it trains them;
 - ``summary.json`` and ``figure.png``: when all is finished.
 """
 
@@ -65,7 +66,7 @@ class ResultsFolder:
 @contextmanager
 def open_folder(path: Path, identity: dict[str, Any], restart: bool = False) -> Iterator[ResultsFolder]:
     """Open a run's folder, new or begun; see :func:`madnas.runfolder.claimed_folder`."""
-    belongings = (RESULTS, SUMMARY, FIGURE, STATES, f"{NETWORKS}/*.yaml", TABLE)
+    belongings = (RESULTS, SUMMARY, FIGURE, STATES, NETWORKS, TABLE, "runs")
     with claimed_folder(path, {"schema": SCHEMA, **identity}, belongings, restart):
         yield ResultsFolder(path, _read_rows(path / RESULTS))
 

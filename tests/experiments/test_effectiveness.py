@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -100,7 +101,7 @@ def test_accuracies_by_name_or_path(tmp_path):
 
 def test_command_writes_networks_table_and_picture(tmp_path, capsys):
     folder = tmp_path / "run"
-    assert run(["experiment", NAME, "-o", str(folder)]) == 0
+    assert run(["experiment", NAME, "--no-train", "-o", str(folder)]) == 0
     assert "accuracies of 0 of 65 networks" in capsys.readouterr().out
     rows = list(csv.DictReader((folder / "networks.csv").read_text().splitlines()))
     assert len(rows) == len(list((folder / "networks").iterdir())) == 65
@@ -127,9 +128,9 @@ def test_command_writes_networks_table_and_picture(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--epochs", "3"], "--epochs has no meaning for deepmad/effectiveness"),
-        (["--quick"], "--quick has no meaning"),
-        (["--device", "cuda"], "--device has no meaning"),
+        (["--no-train", "--epochs", "3"], "--epochs has no meaning for deepmad/effectiveness"),
+        (["--repeats", "3"], "--repeats has no meaning"),
+        (["--recipe", "digits/quik"], "did you mean 'digits/quick'"),
         (["--accuracies", "missing.csv"], "missing.csv"),
     ],
 )
@@ -147,10 +148,10 @@ def test_a_table_has_no_meaning_where_networks_are_trained(capsys):
 
 def test_a_folder_of_another_seed_is_kept(tmp_path, capsys):
     folder = str(tmp_path / "run")
-    assert run(["experiment", NAME, "-o", folder]) == 0
-    assert run(["experiment", NAME, "-o", folder, "--seed", "1"]) == 2
+    assert run(["experiment", NAME, "--no-train", "-o", folder]) == 0
+    assert run(["experiment", NAME, "--no-train", "-o", folder, "--seed", "1"]) == 2
     assert "holds results of another run: seed 0 there, 1 here" in capsys.readouterr().err
-    assert run(["experiment", NAME, "-o", folder, "--seed", "1", "--restart"]) == 0
+    assert run(["experiment", NAME, "--no-train", "-o", folder, "--seed", "1", "--restart"]) == 0
     assert {path.name[:9] for path in (tmp_path / "run" / "networks").iterdir()} == {"random-1-"}
 
 
@@ -172,3 +173,22 @@ def test_a_wrong_recipe_is_refused(key, value, message, tmp_path):
     with pytest.raises(SpecError) as error:
         load_recipe(str(path))
     assert message in str(error.value)
+
+
+def test_networks_are_trained_and_a_stopped_run_goes_on(tmp_path, capsys):
+    """Four small networks on the digits, on two processes; the second time, all is there already."""
+    tree = yaml.safe_load(recipe_files()[NAME].read_text())
+    training = yaml.safe_load((Path(recipe_files()[NAME]).parents[2] / "train" / "digits" / "quick.yaml").read_text())
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(training | {"image_size": 8, "batch_size": 256, "pad": 1}))
+    tree |= {"networks": 4, "group_size": 3, "rho": [0.1, 0.3], "train": str(tmp_path / "train.yaml"), "epochs": 3}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree))
+    command = ["experiment", str(tmp_path / "mine.yaml"), "-o", str(tmp_path / "run"), "--json"]
+    assert run([*command, "--workers", "2"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["accuracies"] == 4
+    assert all(0 < one["accuracy"] <= 100 for one in summary["networks"])
+    assert all((tmp_path / "run" / "runs" / one["name"] / "last.safetensors").exists() for one in summary["networks"])
+    lines = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
+    (tmp_path / "run" / "results.jsonl").write_text(lines[0] + "\n")
+    assert run(command) == 0
+    assert json.loads(capsys.readouterr().out) == summary

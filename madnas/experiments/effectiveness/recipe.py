@@ -1,6 +1,6 @@
 """Recipes of the effectiveness experiment: which random networks, and how they are grouped."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 SCHEMA = "madnas/effectiveness-recipe/1"
@@ -26,6 +26,15 @@ class RhoGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Quick:
+    """What ``--quick`` changes; absent means no change."""
+
+    networks: int | None = None
+    group_size: int | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EffectivenessRecipe:
     """Which random networks, and how they are grouped.
 
@@ -41,6 +50,9 @@ class EffectivenessRecipe:
         growth: largest ratio of output channels of neighbouring groups.
         groups: where along rho networks are grouped.
         group_size: networks nearest to each such place.
+        train: the training recipe that they are trained with.
+        epochs: its epochs; absent: its own.
+        quick: what ``--quick`` changes.
     """
 
     figure: str
@@ -54,10 +66,24 @@ class EffectivenessRecipe:
     growth: float
     groups: tuple[RhoGroup, ...]
     group_size: int
+    train: str = "digits/quick"
+    epochs: int | None = None
+    quick: Quick = field(default_factory=Quick)
+
+    def quickened(self) -> "EffectivenessRecipe":
+        """The recipe with the settings of ``--quick``."""
+        changes = {name: value for name, value in asdict(self.quick).items() if value is not None}
+        return replace(self, **changes)
+
+    def trained_with(self, train: str | None, epochs: int | None) -> "EffectivenessRecipe":
+        """The recipe with another training recipe, whose epochs hold unless others are given."""
+        if train is not None:
+            return replace(self, train=train, epochs=epochs)
+        return self if epochs is None else replace(self, epochs=epochs)
 
     def settings(self) -> dict[str, Any]:
         """What decides the networks, as plain data."""
-        skipped = ("figure", "groups", "group_size", "rho")
+        skipped = ("figure", "groups", "group_size", "rho", "quick")
         return {name: value for name, value in asdict(self).items() if name not in skipped} | {"rho": list(self.rho)}
 
 
