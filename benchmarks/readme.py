@@ -15,7 +15,9 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BLOCK = re.compile(r"```console\n\$ (madnas [^\n]*)\n(.*?)```", re.DOTALL)
-TIMES = re.compile(r"\b\d+\.\d+ s\b|\(CasADi [\d.]+\)")
+TIMES = re.compile(
+    r"\b\d+\.\d+ s\b|\(CasADi [\d.]+\)|\b\d+\.\d+ % after epoch \d+|\blast \d+\.\d+ %|\b\d+ (s|min)\b|[\d,]+ images/s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def tidy(text: str) -> str:
 
 
 def masked(text: str) -> str:
-    """Output without what differs from machine to machine: times and versions."""
+    """Output without what differs from machine to machine: times, versions, and the last digits of a training."""
     return TIMES.sub("*", text)
 
 

@@ -7,12 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from madnas.data.names import SYNTHETIC, is_dataset
+from madnas.data.names import CIFAR, RESIDENT, SYNTHETIC
 from madnas.errors import UsageError
-
-CIFAR = {"cifar10": 10, "cifar100": 100}
-RESIDENT = ("digits", "mnist", *CIFAR)
-"""Sets of images that are kept on the device; so are the synthetic ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +42,13 @@ class ImageSet:
         return replace(self, images=images[:, :, start : start + size, start : start + size].contiguous())
 
 
-def is_resident(name: str) -> bool:
-    """Whether a dataset of this name is kept on the device."""
-    return name in RESIDENT or is_dataset(name)
-
-
 def load_images(name: str, folder: Path, seed: int = 0, samples: int | None = None) -> tuple[ImageSet, ImageSet, int]:
     """Training set, test set and number of classes.
 
     The digits' division is always the same one: a quarter, drawn once, is for testing.
 
     Args:
-        name: one of :data:`RESIDENT`, or a synthetic one.
+        name: one of :data:`~madnas.data.names.RESIDENT`, or a synthetic one.
         folder: what torchvision calls ``root``.
         seed: of synthetic samples.
         samples: training samples of a synthetic set.

@@ -4,6 +4,16 @@ import re
 
 SYNTHETIC = re.compile(r"(seg|circle)([2-9]|[1-9][0-9]{1,2})")
 REAL = ("mnist", "digits")
+CIFAR = {"cifar10": 10, "cifar100": 100}
+"""Classes of each."""
+
+RESIDENT = ("digits", "mnist", *CIFAR)
+"""Sets of images that are kept on the device when networks are trained; so are the synthetic ones."""
+
+
+def is_resident(name: str) -> bool:
+    """Whether a dataset of this name is kept on the device."""
+    return name in RESIDENT or is_dataset(name)
 
 
 def is_dataset(name: str) -> bool:

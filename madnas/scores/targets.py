@@ -18,11 +18,6 @@ SIDE = 224
 """Of torchvision's images, which its models do not say."""
 
 
-WITH_HEADS = ("googlenet", "inception_v3")
-WITHOUT_HEADS = {"aux_logits": False, "init_weights": True}
-"""What leaves out the heads that torchvision's Inceptions have for training alone."""
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a word names.
@@ -102,7 +97,7 @@ def subject(target: Target, resolution: int | None = None) -> "Subject":
         import torchvision
 
         shape = (3, resolution or SIDE, resolution or SIDE)
-        plain = WITHOUT_HEADS if target.model in WITH_HEADS else {}
+        plain = without_training_heads(target.model)
         return Subject(target.word, lambda: torchvision.models.get_model(target.model, weights=None, **plain), shape)
     import timm
 
@@ -111,6 +106,11 @@ def subject(target: Target, resolution: int | None = None) -> "Subject":
     return Subject(
         target.word, lambda: timm.create_model(target.model), (channels, resolution or height, resolution or width)
     )
+
+
+def without_training_heads(model: str) -> dict[str, bool]:
+    """Arguments that leave out the heads which torchvision's Inceptions have for training alone."""
+    return {"aux_logits": False, "init_weights": True} if model in ("googlenet", "inception_v3") else {}
 
 
 def resized(spec: NetworkSpec, word: str, resolution: int | None) -> NetworkSpec:

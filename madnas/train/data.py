@@ -9,7 +9,8 @@ from timm.data.auto_augment import NAME_TO_OP, AutoAugment, RandAugment
 
 from madnas.data.augment.batch import Augmentation
 from madnas.data.augment.policy import BatchPolicy
-from madnas.data.images import is_resident, load_images
+from madnas.data.images import load_images
+from madnas.data.names import is_resident
 from madnas.data.resident import ResidentSource, statistics
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Facts, Source
 from madnas.errors import DataError, UsageError
@@ -130,7 +131,7 @@ def _dataset(name: str, folder: Path, split: str) -> Any:
         found = create_dataset(name, root=str(folder), split=split, search_split=False)
     except Exception as error:  # timm's readers raise RuntimeError, AssertionError, ImportError ...
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{folder}: {split} cannot be read: {reason}") from error
+        raise DataError(f"{name or folder}: {split} cannot be read: {reason}") from error
     if not len(found):
         raise DataError(f"{folder}: no images for {split}")
     return found

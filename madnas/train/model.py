@@ -12,7 +12,7 @@ from madnas.data.source import Facts
 from madnas.errors import UsageError
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import check_spec
-from madnas.scores.targets import Target
+from madnas.scores.targets import Target, without_training_heads
 from madnas.train.recipe import TrainRecipe
 
 
@@ -65,11 +65,26 @@ def build_model(network: Network, facts: Facts, recipe: TrainRecipe, seed: int) 
     """
     torch.manual_seed(seed)
     model = _create(network, facts, recipe)
+    _check_runs(network.target.word, model, facts)
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.momentum = module.momentum if recipe.bn_momentum is None else recipe.bn_momentum
             module.eps = module.eps if recipe.bn_eps is None else recipe.bn_eps
     return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
+
+
+def _check_runs(word: str, model: nn.Module, facts: Facts) -> None:
+    """Refuse a module that cannot take such images, before anything is begun."""
+    model.eval()
+    try:
+        with torch.no_grad():
+            outputs = model(torch.zeros(1, *facts.shape))
+        shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+    except Exception as error:  # of somebody else's code
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise UsageError(f"{word} does not run on images of {facts.shape}: {reason}", "--set image_size=...") from error
+    if shape != (1, facts.classes):
+        raise UsageError(f"{word} gives out {shape}, not one number for each of {facts.classes} classes")
 
 
 def _create(network: Network, facts: Facts, recipe: TrainRecipe) -> nn.Module:
@@ -88,7 +103,8 @@ def _create(network: Network, facts: Facts, recipe: TrainRecipe) -> nn.Module:
 
         if recipe.drop or recipe.drop_path or facts.shape[0] != 3:
             raise UsageError(f"{target.word}: torchvision's models take no drop, drop_path or other channels than 3")
-        model: nn.Module = torchvision.models.get_model(target.model, weights=None, num_classes=facts.classes)
+        plain = without_training_heads(target.model)
+        model: nn.Module = torchvision.models.get_model(target.model, weights=None, num_classes=facts.classes, **plain)
         return model
     import timm
 

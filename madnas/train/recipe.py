@@ -8,12 +8,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from madnas.data.names import RESIDENT, is_resident
 from madnas.errors import SpecError, UsageError
 from madnas.network.yamlfile import parse_yaml, validate
 from madnas.program.library import load, shipped
 
 SCHEMA = "madnas/train-recipe/1"
 FOLDERS = ("imagenet", "cifar", "mnist", "digits", "synthetic")
+
+HUB = "hfds/"
+"""Before the name of a data set of Hugging Face, as timm has it."""
 
 Range = tuple[float, float]
 
@@ -227,6 +231,11 @@ def problems(recipe: TrainRecipe) -> list[str]:
         value = getattr(recipe, name)
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)
         found += [f"{name}: expected {least:g} to {most:g}, found {n}" for n in numbers if not least <= n <= most]
+    if not is_resident(recipe.dataset) and recipe.dataset != "folder" and not recipe.dataset.startswith(HUB):
+        found.append(
+            f"dataset: expected {', '.join(RESIDENT)}, seg<N>, circle<N>, folder or {HUB}NAME, found "
+            f"{recipe.dataset[:60]!r}"
+        )
     if recipe.warmup_epochs + recipe.cooldown_epochs >= recipe.epochs and recipe.warmup_epochs:
         found.append(
             f"warmup_epochs: {recipe.warmup_epochs} with {recipe.cooldown_epochs} of cool-down leave nothing of "
