@@ -51,11 +51,12 @@ format: $(STAMP) ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## measure how fast designing, scaling, batched training and scoring are
+bench: $(STAMP) ## measure how fast designing, scaling, training and scoring are
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python benchmarks/skip_mlp.py
 	$(BIN)/python -m benchmarks.zen
+	$(BIN)/python -m benchmarks.train
 
 tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of the documentation
 	$(BIN)/python benchmarks/recipe_table.py

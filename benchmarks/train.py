@@ -1,0 +1,275 @@
+"""How fast training is, against a bare PyTorch loop and against timm's loader and loop; ratios of one run.
+
+Run: make bench, or python -m benchmarks.train [--device cuda]
+
+Every round measures all contestants one after the other, in another order each time, so that drift hits all alike.
+Times are of whole steps, with the device waited for.
+"""
+
+import argparse
+import copy
+import itertools
+import platform
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from timm.data import ImageDataset, create_loader
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from madnas.data.images import ImageSet
+from madnas.data.order import Order
+from madnas.data.source import Process, Source
+from madnas.network.named import get
+from madnas.scores.targets import Target, find
+from madnas.train.data import open_data
+from madnas.train.engine import Engine
+from madnas.train.job import Job
+from madnas.train.model import build_model, fitted
+from madnas.train.optimise import build_optimizer
+from madnas.train.recipe import TrainRecipe, load_recipe
+from madnas.train.run import train
+
+Contestant = Callable[[], float]
+"""Runs once and gives images per second."""
+
+ROUNDS = 5
+
+
+def duel(title: str, contestants: dict[str, Contestant], rounds: int = ROUNDS) -> None:
+    """Measure all in turn and print the first one's speed, and the ratios to it."""
+    speeds: dict[str, list[float]] = {name: [] for name in contestants}
+    for contestant in contestants.values():
+        contestant()  # warm
+    for number in range(rounds):
+        names = list(contestants)
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            speeds[name].append(contestants[name]())
+    first = next(iter(contestants))
+    print(title)
+    for name, values in speeds.items():
+        ratios = sorted(one / other for one, other in zip(values, speeds[first], strict=True))
+        print(
+            f"  {name:52}{statistics.median(values):10,.0f} images/s {statistics.median(ratios):7.2f} "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f}) times as fast"
+        )
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+# The loop's own cost
+
+
+def loop_cost(device: torch.device, folder: Path) -> None:
+    """``madnas train`` with log, checkpoints and progress, against a bare loop with the same mathematics."""
+    changes = ["epochs=3", "model_ema_decay=0.99", "batch_size=128"]
+    recipe = load_recipe("digits/quick", changes)
+    target = find("resnet20")
+    numbers = itertools.count()
+
+    def ours() -> float:
+        job = Job(target, "digits/quick", recipe, 0, folder / f"run{next(numbers)}", device=str(device),
+                  eval_interval=1000, checkpoint_seconds=1)  # fmt: skip
+        marks: list[tuple[int, float]] = []
+        train(job, lambda progress: marks.append((progress.step, time.perf_counter())), lambda text: None)
+        steps = (
+            marks[-2][0] - marks[0][0]
+        )  # without the first, which compiles and allocates, and the last, with the test
+        return steps * recipe.batch_size / (marks[-2][1] - marks[0][1])
+
+    def bare() -> float:
+        source = open_data(recipe, Path("data"), 0, 32, 0, device)
+        model = build_model(fitted(target, source.facts), source.facts, recipe, 0).to(device)
+        optimizer = build_optimizer(model, recipe)
+        average = ModelEmaV3(model, decay=0.99)
+        order = Order(source.facts.train, recipe.batch_size, 0)
+        assert source.facts.mean is not None and source.facts.std is not None
+        mean = torch.tensor(source.facts.mean, device=device).view(1, -1, 1, 1) * 255
+        std = torch.tensor(source.facts.std, device=device).view(1, -1, 1, 1) * 255
+        steps = 3 * order.steps_per_epoch
+        begin = 0.0
+        model.train()
+        for step, batch in enumerate(source.train(order, 0, steps - 1, Process(device=device))):
+            loss = F.cross_entropy(model((batch.images - mean) / std), batch.labels, label_smoothing=recipe.smoothing)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            average.update(model)
+            if step == 0:
+                wait(device)
+                begin = time.perf_counter()
+        wait(device)
+        return (steps - 2) * recipe.batch_size / (time.perf_counter() - begin)
+
+    duel("the loop: resnet20, digits at 32 px, batch 128, EMA", {"bare PyTorch loop": bare, "madnas train": ours})
+
+
+# CIFAR-shaped data
+
+
+class InMemory(torch.utils.data.Dataset[Any]):
+    """Images in memory, as torchvision's CIFAR has them."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images, self.labels, self.transform = images, labels, None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = Image.fromarray(self.images[index])
+        return (image if self.transform is None else self.transform(image)), int(self.labels[index])
+
+
+def small_images(device: torch.device, images: int, batch: int, workers: int) -> None:
+    """Sets on the device against timm's loader with the same augmentation: crops, flips, AutoAugment, erasing."""
+    random_pixels = np.random.default_rng(0)
+    pixels = random_pixels.integers(0, 256, (images, 32, 32, 3), dtype=np.uint8)
+    labels = random_pixels.integers(0, 10, images)
+    recipe = load_recipe(
+        "cifar/deepmad", [f"batch_size={batch}", "mixup=0", "crop=resized", "lighting=0", "dataset=cifar10"]
+    )
+    whole = ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels))
+    source = resident(whole, recipe, device)
+    loader = create_loader(
+        InMemory(pixels, labels), (3, 32, 32), batch, is_training=True, re_prob=recipe.reprob, hflip=recipe.hflip,
+        color_jitter=0.0, auto_augment=recipe.aa, interpolation="bilinear", num_workers=workers, device=device,
+        persistent_workers=workers > 0,
+    )  # fmt: skip
+    compare(
+        "CIFAR-shaped data: resnet20, 32 px, resized crops, AutoAugment, erasing", source, loader, recipe, device, batch
+    )
+
+
+def resident(whole: ImageSet, recipe: TrainRecipe, device: torch.device) -> Source:
+    """A source on the device, made as training makes it, of images that are there already."""
+    from madnas.data.augment.batch import Augmentation
+    from madnas.data.augment.policy import BatchPolicy
+    from madnas.data.resident import ResidentSource
+
+    policy = None if recipe.aa is None else BatchPolicy(recipe.aa, torch.full((3,), 128.0, device=device))
+    augmentation = Augmentation(32, recipe.crop, recipe.pad, recipe.scale, recipe.ratio, recipe.hflip, 0.0, policy)
+    return ResidentSource(whole, whole, 10, augmentation, 0, device)
+
+
+def compare(
+    title: str,
+    source: Source,
+    loader: Any,
+    recipe: TrainRecipe,
+    device: torch.device,
+    batch: int,
+    name: str = "resnet20",
+) -> None:
+    """Ours and timm's way to feed the same network, with the same update; and the data alone."""
+    target = Target(name, get(name))
+    model = build_model(fitted(target, source.facts), source.facts, recipe, 0).to(device)
+    order = Order(source.facts.train, batch, 0)
+    engine = Engine(copy.deepcopy(model), recipe, source.facts, Process(device=device), 0, order.steps_per_epoch)
+    optimizer = build_optimizer(model, recipe)
+    steps = order.steps_per_epoch
+
+    def timms() -> float:
+        model.train()
+        return timed(device, batch, (one_step(model, optimizer, images, labels, recipe) for images, labels in loader))
+
+    def ours() -> float:
+        batches = source.train(order, 0, steps, Process(device=device))
+        return timed(device, batch, (engine.update(one, step) for step, one in enumerate(batches)))
+
+    duel(title, {"timm's loader and a plain loop": timms, "madnas": ours})
+    duel(f"{title}: data alone", {
+        "timm's loader": lambda: timed(device, batch, (None for _ in loader)),
+        "madnas": lambda: timed(device, batch, (None for _ in source.train(order, 0, steps, Process(device=device)))),
+    })  # fmt: skip
+
+
+def one_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, recipe: TrainRecipe
+) -> Tensor:
+    """A plain update."""
+    loss = F.cross_entropy(model(images), labels, label_smoothing=recipe.smoothing)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss
+
+
+def timed(device: torch.device, batch: int, work: Iterator[Any]) -> float:
+    """Images per second after the first batch, which starts workers."""
+    next(work)
+    wait(device)
+    begin, steps = time.perf_counter(), 0
+    for _ in work:
+        steps += 1
+    wait(device)
+    return steps * batch / (time.perf_counter() - begin)
+
+
+# ImageNet-shaped data
+
+
+def large_images(device: torch.device, folder: Path, images: int, batch: int, workers: int) -> None:
+    """JPEG files of ImageNet's size, with RandAugment and erasing."""
+    random_pixels = np.random.default_rng(1)
+    for split in ("train", "val"):
+        for label in ("a", "b"):
+            (folder / split / label).mkdir(parents=True)
+            for number in range(images // 2 if split == "train" else 1):
+                pixels = random_pixels.integers(0, 256, (25, 32, 3), dtype=np.uint8)
+                image = Image.fromarray(pixels).resize((500, 375), Image.Resampling.BICUBIC)
+                image.save(folder / split / label / f"{number}.jpg", quality=90)
+    changes = [f"batch_size={batch}", "mixup=0", "cutmix=0", "amp_dtype=null", "channels_last=false"]
+    recipe = load_recipe("imagenet/deepmad", changes)
+    source = open_data(recipe, folder, 0, 224, workers, device)
+    loader = create_loader(
+        ImageDataset(str(folder / "train")), (3, 224, 224), batch, is_training=True, re_prob=recipe.reprob,
+        re_mode=recipe.remode, hflip=recipe.hflip, color_jitter=0.0, auto_augment=recipe.aa, interpolation="random",
+        num_workers=workers, device=device, persistent_workers=workers > 0,
+    )  # fmt: skip
+    compare(
+        "ImageNet-shaped data: resnet18, 224 px, RandAugment, erasing",
+        source,
+        loader,
+        recipe,
+        device,
+        batch,
+        "resnet18",
+    )
+
+
+def main() -> None:
+    """Run all."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--workers", type=int, default=2)
+    given = arguments.parse_args()
+    device = torch.device(given.device)
+    gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} threads, {platform.machine()}"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}"
+    print(f"{versions}; {name}; {ROUNDS} rounds")
+    random.seed(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        loop_cost(device, folder)
+        small_images(device, 20_000 if gpu else 1_280, 512 if gpu else 128, given.workers)
+        large_images(device, folder / "images", 1_024 if gpu else 64, 128 if gpu else 16, given.workers)
+
+
+if __name__ == "__main__":
+    main()
