@@ -145,8 +145,9 @@ def small_images(device: torch.device, images: int, batch: int, workers: int) ->
     )
     whole = ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels))
     source = resident(whole, recipe, device)
+    data: Any = InMemory(pixels, labels)  # has all that timm asks of a dataset
     loader = create_loader(
-        InMemory(pixels, labels), (3, 32, 32), batch, is_training=True, re_prob=recipe.reprob, hflip=recipe.hflip,
+        data, (3, 32, 32), batch, is_training=True, re_prob=recipe.reprob, hflip=recipe.hflip,
         color_jitter=0.0, auto_augment=recipe.aa, interpolation="bilinear", num_workers=workers, device=device,
         persistent_workers=workers > 0,
     )  # fmt: skip

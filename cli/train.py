@@ -106,9 +106,9 @@ def train(
 
     Examples:
     - madnas train resnet20
-    - madnas train net.yaml --recipe cifar/deepmad --data /data --device cuda
-    - madnas train resnet18 --recipe imagenet/deepmad --data /data/imagenet --dry-run
+    - madnas train net.yaml --recipe cifar/deepmad --data /data --device cuda --slurm
     - madnas train resnet20 --set epochs=20 --set lr=0.1 -o run
+    - madnas train net.yaml --dry-run
     - madnas train --list
     """
     from . import train_report as report
@@ -132,12 +132,12 @@ def train(
 
     changes = set_ or []
     loaded = load_recipe(recipe, changes)
-    _check(loaded.kd_model_name, kd_checkpoint, initial_checkpoint, resume, restart)
     job = Job(
         find(target), recipe, loaded, seed, output or _folder(target, recipe, seed), data, device, workers,
         log_interval, eval_interval, recovery_interval, checkpoint_hist=checkpoint_hist, torchcompile=torchcompile,
         sync_bn=sync_bn, initial_checkpoint=initial_checkpoint, kd_checkpoint=kd_checkpoint, restart=restart,
     )  # fmt: skip
+    _check(job, resume)
     if dry_run:
         from madnas.train.plan import plan_of
 
@@ -150,12 +150,15 @@ def train(
         _train(job, resume, json)
 
 
-def _check(teacher: str | None, kd_checkpoint: Path | None, initial: Path | None, resume: str, restart: bool) -> None:
-    if kd_checkpoint is not None and teacher is None:
+def _check(job: "Job", resume: str) -> None:
+    """Refuse options that contradict each other, or do nothing."""
+    if job.kd_checkpoint is not None and job.recipe.kd_model_name is None:
         raise UsageError("--kd-checkpoint: the recipe has no teacher", "--set kd_model_name=... names one")
-    if resume == "never" and restart:
+    if job.sync_bn and job.device == "cpu":
+        raise UsageError("--sync-bn: torch has it for GPUs only", "leave it out on a CPU")
+    if resume == "never" and job.restart:
         raise UsageError("--restart throws away what --resume never protects", "give one of them")
-    for flag, path in (("--initial-checkpoint", initial), ("--kd-checkpoint", kd_checkpoint)):
+    for flag, path in (("--initial-checkpoint", job.initial_checkpoint), ("--kd-checkpoint", job.kd_checkpoint)):
         if path is not None and not path.is_file():
             raise UsageError(f"{flag}: {path}: no such file")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from timm.layers import convert_sync_batchnorm
 from timm.utils import distribute_bn
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -69,7 +70,7 @@ class Engine:
         self.recipe, self.facts, self.process, self.seed = recipe, facts, process, seed
         self.steps_per_epoch = steps_per_epoch
         if sync_bn and process.world > 1:
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            model = convert_sync_batchnorm(model)
         self.model = model
         features = None
         if recipe.kd_feature and teacher is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from madnas.data.source import Facts
+from madnas.network.specfile import spec_to_tree
 from madnas.scores.targets import Target
 from madnas.train.recipe import TrainRecipe
 
@@ -60,6 +61,7 @@ class Job:
         return {
             "schema": SCHEMA,
             "network": self.target.word,
+            "spec": None if self.target.spec is None else spec_to_tree(self.target.spec),
             "recipe": self.recipe.settings() | {"row": self.recipe_name},
             "seed": self.seed,
             "samples": facts.train,

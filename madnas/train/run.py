@@ -45,6 +45,9 @@ BELONGINGS = (
     *("checkpoints", WEIGHTS, NONFINITE, "events"),
 )
 
+LONGEST = 600.0
+"""Seconds after which there is a checkpoint in the middle of an epoch: what a crash costs at most."""
+
 Talk = Callable[[str], None]
 
 
@@ -207,18 +210,18 @@ class Run:
                 update = self.engine.update(batch, step)
                 rate, wrong = update.rate, update.wrong
                 self._losses += torch.stack([update.loss.double(), update.loss.new_ones((), dtype=torch.float64)] * 2)
-            wanted, failed = highest([wish.value, bool(wrong)], self.process)
+            wanted, failed, late = highest([wish.value, bool(wrong), self._is_late()], self.process)
             if failed:
                 self._take_back(batch, step, wrong)
                 return
             self.memory.step += 1
-            self._after(rate, begun)
+            self._after(rate, begun, bool(late))
             if wanted != NOTHING:
                 self._stop(wanted)
 
     # After an update
 
-    def _after(self, rate: float, begun: int) -> None:
+    def _after(self, rate: float, begun: int, late: bool) -> None:
         step, per_epoch = self.memory.step, self.order.steps_per_epoch
         epoch = (step - 1) // per_epoch
         ends = step % per_epoch == 0
@@ -227,7 +230,7 @@ class Run:
             loss = self._log_loss(epoch, step, rate)
         if ends:
             self._end_epoch(epoch, rate)
-        if self._is_due(ends):
+        if late or self._is_due(ends):
             self._save()
         if self.process.is_first:
             self._tell(epoch, rate, loss, begun)
@@ -299,6 +302,10 @@ class Run:
         )  # fmt: skip
 
     # Checkpoints
+
+    def _is_late(self) -> bool:
+        """Whether the last checkpoint is so old that one is due in the middle of an epoch; all processes are asked."""
+        return time.monotonic() - self._saved >= LONGEST
 
     def _is_due(self, ends: bool) -> bool:
         """Whether to write a checkpoint now; the first process' clock decides."""

@@ -22,7 +22,7 @@ def examples(verb):
     return [line for line in lines if line.startswith("madnas ")]
 
 
-LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics")
+LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics", "train resnet20")
 """Words of examples that take more than a few seconds."""
 
 EXAMPLES = [
@@ -69,7 +69,8 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for file in ("net.yaml", "mlp.yaml"):
         if file in example and f"-o {file}" not in example:
-            assert run(["design", "--space", "mlp", "--params", "100K", "-o", file]) == 0
+            space = ["--space", "basic-cifar", "--macs", "8M"] if verb == "train" else ["--space", "mlp"]
+            assert run(["design", *space, "--params", "100K", "-o", file]) == 0
             capsys.readouterr()
     if "accuracies.csv" in example:
         Path("accuracies.csv").write_text("network,accuracy\nresnet20,91.3\nresnet18,70.9\nresnet34,74.4\n")
@@ -82,10 +83,10 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
     assert words[:2] == ["madnas", verb]
     assert run(words[1:]) == 0
     out, err = capsys.readouterr()
-    assert len(out.splitlines()) > 5
+    assert len(out.splitlines()) >= 3
     assert "Traceback" not in err
     for flag in ("-o", "--plot", "--csv"):
-        if flag in words:
+        if flag in words and not Path(words[words.index(flag) + 1]).is_dir():
             assert Path(words[words.index(flag) + 1]).stat().st_size > 100
 
 

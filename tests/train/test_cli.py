@@ -127,6 +127,7 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
         (["resnet20", "--eval", "nowhere.safetensors"], 2, "no weights can be read"),
         (["resnet20", "--initial-checkpoint", "nowhere"], 2, "no such file"),
         (["resnet20", "--kd-checkpoint", "x"], 2, "no teacher"),
+        (["resnet20", "--sync-bn"], 2, "GPUs only"),
         (["resnet20", "--restart", "--resume", "never"], 2, "give one of them"),
         (["resnet20", "-o", "/nowhere/at/all"], 2, "no folder"),
         (["resnet20", "--set", "aa=nonsense"], 2, "timm knows no policy"),

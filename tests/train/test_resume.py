@@ -9,7 +9,10 @@ import torch
 
 from madnas.data.order import Order
 from madnas.errors import UsageError
+from madnas.scores.targets import find
+from madnas.train.checkpoint import newest
 from tests.train.shell import (
+    TINY,
     TORCHRUN,
     assert_equal_runs,
     crash_at,
@@ -77,6 +80,23 @@ def test_another_run_does_not_go_on_there(tmp_path):
     with pytest.raises(UsageError, match=r"lr 0\.05 there, 0\.1 here"):
         finish(job(tmp_path, "lr=0.1"))
     assert finish(job(tmp_path, "lr=0.1", restart=True))["updates"] == 20
+
+
+def test_another_network_of_the_same_name_does_not_go_on_there(tmp_path):
+    crash_at(job(tmp_path), 3)
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("out: 16", "out: 24"))
+    other = replace(job(tmp_path), target=find(str(tmp_path / "tiny.yaml")))
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("out: 16", "out: 24"))
+    other = replace(other, target=find(str(tmp_path / "tiny.yaml")))
+    with pytest.raises(UsageError, match="holds results of another run: groups"):
+        finish(other)
+
+
+def test_a_checkpoint_that_is_old_is_renewed_in_the_middle_of_an_epoch(tmp_path, monkeypatch):
+    monkeypatch.setattr("madnas.train.run.LONGEST", 0.0)
+    one = job(tmp_path)
+    crash_at(one, 7)
+    assert newest(tmp_path / "run", lambda text: None).state["step"] == 7
 
 
 def test_kill_9_three_times_in_a_row(tmp_path):
