@@ -38,7 +38,7 @@ def table_5() -> Iterator[Row]:
     """Zen-Scores of the ResNets, the mean of eight draws."""
     for name, printed in TABLE_5.items():
         value = measure(subject_of(get(name)), "zen", REPEATS).value
-        yield "Zen-NAS, Table 5", name, f"Zen-Score, mean of {REPEATS}", printed, value
+        yield "Zen-NAS, Table 5", name, f"Zen-Score at 224 px, mean of {REPEATS}", printed, value
 
 
 def tables_4_and_7() -> Iterator[Row]:

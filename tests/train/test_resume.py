@@ -1,7 +1,10 @@
 """Whatever ends a run, the same command goes on to the same result, bit for bit."""
 
+import json
 import os
 import signal
+import socket
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -12,14 +15,18 @@ from madnas.errors import UsageError
 from madnas.scores.targets import find
 from madnas.train.checkpoint import newest
 from tests.train.shell import (
+    MADNAS,
+    SMALL,
     TINY,
     TORCHRUN,
     assert_equal_runs,
     crash_at,
+    environment,
     finish,
     job,
     kill_all,
     metrics,
+    network,
     rank,
     start,
     steps_logged,
@@ -156,3 +163,31 @@ def test_the_order_is_that_of_one_process(world):
     epoch = torch.cat([order.batch(step) for step in range(order.steps_per_epoch)])
     assert len(epoch) == 96 == len(set(epoch.tolist()))
     assert not torch.equal(order.batch(0), order.batch(order.steps_per_epoch))
+
+
+def test_slurms_tasks_find_each_other(tmp_path):
+    """As ``srun`` starts them: no launcher, SLURM's variables and an address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [*MADNAS, network(tmp_path), "-o", "run", "--json"]
+    for change in SMALL:
+        command += ["--set", change]
+    tasks = []
+    for number in range(2):
+        variables = {"SLURM_NTASKS": "2", "SLURM_PROCID": str(number), "SLURM_LOCALID": str(number),
+                     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # fmt: skip
+        tasks.append(subprocess.Popen(command, cwd=tmp_path, env=environment(**variables), text=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE))  # fmt: skip
+    outputs = [task.communicate(timeout=120) for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], outputs
+    assert outputs[1][0] == "" and json.loads(outputs[0][0])["updates"] == 20
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["processes"] == 2
+
+
+def test_slurm_without_an_address(tmp_path):
+    command = [*MADNAS, network(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(SLURM_NTASKS="2", SLURM_PROCID="0", SLURM_LOCALID="0"),
+                          text=True, capture_output=True, timeout=120, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert "MASTER_ADDR is not set" in done.stderr
