@@ -43,7 +43,7 @@ def draw_curves(metrics: list[dict[str, Any]], title: str) -> "Figure":
     losses.plot(epochs, [line["loss"] for line in lines], color=BLUE, linewidth=1, label="training")
     ends = [line["epoch"] + 1 for line in tests]
     losses.plot(ends, [line["loss"] for line in tests], color=ORANGE, marker=".", label="test")
-    losses.set_ylabel("loss")
+    losses.set(ylabel="loss", yscale="log")
     losses.legend(frameon=False)
     accuracies.plot(ends, [100 * line["top1"] for line in tests], color=ORANGE, marker=".")
     accuracies.set_ylabel("test accuracy (%)")

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from madnas.data.order import Order
+from madnas.train.build import new_engine, test_batch
 from madnas.train.checkpoint import KEPT, weights
 from madnas.train.data import open_data
 from madnas.train.distributed import processes
 from madnas.train.job import Job
 from madnas.train.model import fitted, own_size
 from madnas.train.optimise import set_rate, total_epochs
-from madnas.train.run import check_shares, new_engine, test_batch
+from madnas.train.run import check_shares
 
 WARM, PROBED = 2, 4
 """Updates of the probe: those that are not timed, and those that are."""

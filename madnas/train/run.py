@@ -1,8 +1,6 @@
 """A run from its first update to its last, in one go or in many: whatever ends it, the same command goes on."""
 
 import json
-import platform
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,23 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
-from torch import Tensor, nn
 
-import madnas
 from madnas.data.order import Order
 from madnas.data.source import Batch, Process, Source
 from madnas.errors import DataError, DivergedError, RequeueError, UsageError
 from madnas.files import write_bytes_atomic, write_text_atomic
 from madnas.network.specfile import dump_spec
 from madnas.runfolder import claimed_folder
-from madnas.train.checkpoint import Checkpoint, load_initial, newest, save_checkpoint, weights
+from madnas.train.build import Talk, new_engine, test_batch
+from madnas.train.checkpoint import Checkpoint, newest, save_checkpoint, weights
 from madnas.train.data import open_data
 from madnas.train.distributed import highest, processes, rows, told, total
-from madnas.train.engine import Engine
+from madnas.train.environment import environment
+from madnas.train.evidence import save_evidence
 from madnas.train.job import Job
 from madnas.train.log import LEDGER, METRICS, SUMMARY, TIMING, Lines, write_summary
-from madnas.train.model import Network, build_model, fitted, own_size
+from madnas.train.model import Network, fitted, own_size
 from madnas.train.optimise import total_epochs
 from madnas.train.signals import INTERRUPT, NOTHING, Wish, wishes
 
@@ -47,8 +44,6 @@ BELONGINGS = (
 
 LONGEST = 600.0
 """Seconds after which there is a checkpoint in the middle of an epoch: what a crash costs at most."""
-
-Talk = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,10 +375,10 @@ class Run:
         if not self.engine.is_sound(statistics=False):
             what = "weight"
         indices = rows(batch.indices, self.process)
-        if self.process.is_first:
-            self._save_evidence(batch, indices, step, what)
-        text = f"the {what} is not finite in update {step} (epoch {step // self.order.steps_per_epoch})"
         place = self.job.folder / NONFINITE / f"step-{step:09d}"
+        if self.process.is_first:
+            save_evidence(place, batch, indices, self.engine.model, self._about(step, what))
+        text = f"the {what} is not finite in update {step} (epoch {step // self.order.steps_per_epoch})"
         if len(self.memory.skipped) >= self.job.recipe.nonfinite_retries:
             raise DivergedError(
                 f"{text}, after {len(self.memory.skipped)} batches that were left out; {place} has what is needed to "
@@ -398,23 +393,14 @@ class Run:
         self._save()
         self._talk(f"{text}: back to update {self.memory.step}, and without that batch")
 
-    def _save_evidence(self, batch: Batch, indices: Tensor, step: int, what: str) -> None:
-        """Everything that the update began with: batch, weights, and the seeds of its random numbers."""
-        folder = self.job.folder / NONFINITE / f"step-{step:09d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {"images": batch.images.cpu(), "labels": batch.labels.cpu(), "indices": indices,
-                   "torch_rng": torch.get_rng_state()}  # fmt: skip
-        write_bytes_atomic(folder / "batch.safetensors", save(tensors), overwrite=True)
-        write_bytes_atomic(folder / "model.safetensors", weights(self.engine.model), overwrite=True)
-        info = {
+    def _about(self, step: int, what: str) -> dict[str, Any]:
+        return {
             "what": what,
             "step": step,
             "epoch": step // self.order.steps_per_epoch,
             "seed": self.job.seed,
             "processes": self.process.world,
-            "indices": indices.tolist(),
         }
-        write_text_atomic(folder / "info.json", json.dumps(info, indent=2) + "\n", overwrite=True)
 
     def _note_broken(self, batch: Batch, step: int) -> None:
         """Write unreadable samples into the ledger; too many of them end the run."""
@@ -491,75 +477,6 @@ class Run:
             return None
         tests = [line for line in self._metrics.read() if line["event"] == "eval"]
         return {name: tests[-1][name] for name in ("epoch", "loss", "top1", "top5", "n")} if tests else None
-
-
-def new_engine(job: Job, source: Source, network: Network, order: Order, process: Process, talk: Talk) -> Engine:
-    """A fresh model with everything that trains it."""
-    model = build_model(network, source.facts, job.recipe, job.seed)
-    if job.initial_checkpoint is not None:
-        missing = load_initial(model, job.initial_checkpoint)
-        if missing:
-            talk(f"{job.initial_checkpoint}: {len(missing)} of the network's tensors begin anew, such as {missing[0]}")
-    return Engine(
-        model.to(process.device),
-        job.recipe,
-        source.facts,
-        process,
-        job.seed,
-        order.steps_per_epoch,
-        _teacher(job, source, process),
-        job.torchcompile,
-        job.sync_bn,
-    )
-
-
-def _teacher(job: Job, source: Source, process: Process) -> nn.Module | None:
-    name = job.recipe.kd_model_name
-    if name is None:
-        return None
-    import timm
-
-    if not timm.is_model(name):
-        raise UsageError(f"kd_model_name: timm has no model {name[:60]!r}")
-    classes = source.facts.classes
-    if job.kd_checkpoint is not None:
-        teacher = timm.create_model(name, num_classes=classes, in_chans=source.facts.shape[0])
-        if load_initial(teacher, job.kd_checkpoint):
-            raise UsageError(f"{job.kd_checkpoint}: not the weights of {name} for {classes} classes")
-    else:
-        try:
-            teacher = timm.create_model(name, pretrained=True, num_classes=classes)
-        except Exception as error:  # no network, no such weights: the hub's libraries raise many kinds
-            raise UsageError(
-                f"no weights for the teacher {name}: {str(error).splitlines()[0][:200]}",
-                "give them with --kd-checkpoint FILE, or train without one: --set kd_model_name=null kd_soft=0 ...",
-            ) from error
-    return teacher.to(process.device).eval().requires_grad_(False)
-
-
-def test_batch(job: Job) -> int:
-    """Images of a batch when testing; at least 256 in whatever training does."""
-    return max(256, job.recipe.batch_size)
-
-
-def environment(process: Process) -> dict[str, Any]:
-    """Versions, hardware and command, for whoever wants to know where a number comes from."""
-    import timm
-    import torchvision
-
-    cuda = process.device.type == "cuda"
-    return {
-        "madnas": madnas.__version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "torchvision": torchvision.__version__,
-        "timm": timm.__version__,
-        "cuda": torch.version.cuda if cuda else None,
-        "device": torch.cuda.get_device_name(process.device) if cuda else platform.machine(),
-        "threads": torch.get_num_threads(),
-        "processes": process.world,
-        "command": sys.argv,
-    }
 
 
 def _gathered(items: list[dict[str, Any]], process: Process) -> list[dict[str, Any]]:
