@@ -122,6 +122,9 @@ def train(
     if target is None:
         raise UsageError("which network?", "madnas train resnet20, say; madnas train --help")
     if slurm:
+        if restart or resume == "never":
+            raise UsageError("--slurm with --restart or --resume never: the job would lose its work when requeued",
+                             "leave them out")  # fmt: skip
         from madnas.train.slurm import slurm_script
 
         print(slurm_script(_without(sys.argv[1:], "--slurm")), end="")
@@ -141,11 +144,15 @@ def train(
     if dry_run:
         from madnas.train.plan import plan_of
 
-        report.print_plan(plan_of(job), json)
+        plan = plan_of(job)
+        if report.is_first_process():
+            report.print_plan(plan, json)
     elif eval_ is not None:
         from madnas.train.evaluate import evaluate
 
-        report.print_test(evaluate(job, eval_), json)
+        found = evaluate(job, eval_)
+        if report.is_first_process():
+            report.print_test(found, json)
     else:
         _train(job, resume, json)
 

@@ -36,11 +36,11 @@ def talk(text: str) -> None:
 def progress(quiet: bool) -> Iterator[Callable[["Progress"], None]]:
     """Show how far a run is: a line that changes on a terminal, else one now and then."""
     last = time.monotonic()
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or quiet or not is_first_process():
 
         def line(found: "Progress") -> None:
             nonlocal last
-            if not quiet and time.monotonic() - last > INTERVAL:
+            if not quiet and is_first_process() and time.monotonic() - last > INTERVAL:
                 last = time.monotonic()
                 talk(_text(found))
 

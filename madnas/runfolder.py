@@ -30,7 +30,7 @@ def claimed_folder(
         path: the folder; created if its parent exists.
         identity: ``schema`` and all settings that decide the results, as JSON-able data.
         belongings: patterns of the files that a run writes there.
-        restart: throw away the results that are there, whatever they are of.
+        restart: throw away the results of another run of this kind.
 
     Yields:
         whether the folder was this run's before.
@@ -41,11 +41,12 @@ def claimed_folder(
     _create(path)
     with _locked(path):
         remove(path, UNFINISHED)
-        if restart:
+        if restart and (path / RUN).exists():
+            _check_kind(path, identity)
             for pattern in (*belongings, RUN):
                 remove(path, pattern)
         begun = (path / RUN).exists()
-        _claim(path, identity, restart)
+        _claim(path, identity)
         yield begun
 
 
@@ -88,21 +89,14 @@ def remove(path: Path, pattern: str) -> None:
             found.unlink(missing_ok=True)
 
 
-def _claim(path: Path, identity: dict[str, Any], restart: bool) -> None:
+def _claim(path: Path, identity: dict[str, Any]) -> None:
     """Make the folder this run's, or see that it is."""
     if not (path / RUN).exists():
-        if not restart and any(file.name != LOCK for file in path.iterdir()):
-            raise UsageError(
-                f"{path}: not empty, and not a run of this kind",
-                "use another folder, or --restart to write into it",
-            )
+        if any(file.name != LOCK for file in path.iterdir()):
+            raise UsageError(f"{path}: not empty, and not a run of this kind", "use another folder")
         write_text_atomic(path / RUN, json.dumps(identity, indent=2) + "\n")
         return
-    found = None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(read_text(path / RUN))
-    if not isinstance(found, dict):
-        raise UsageError(f"{path / RUN}: not a description of a run", "use --restart to start anew")
+    found = _check_kind(path, identity)
     different = [
         _difference(key, found.get(key), identity.get(key))
         for key in identity | found
@@ -113,6 +107,16 @@ def _claim(path: Path, identity: dict[str, Any], restart: bool) -> None:
             f"{path}: holds results of another run: {'; '.join(different)}",
             "use another folder, or --restart to start anew",
         )
+
+
+def _check_kind(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """What the folder is a run of; refuse one of another kind, which nobody here may throw away."""
+    found = None
+    with suppress(ValueError, RecursionError):
+        found = json.loads(read_text(path / RUN))
+    if not isinstance(found, dict) or found.get("schema") != identity["schema"]:
+        raise UsageError(f"{path / RUN}: not a description of a run of this kind", "use another folder")
+    return found
 
 
 def _difference(key: str, there: Any, here: Any) -> str:

@@ -5,6 +5,7 @@ samples on another number of processes.
 """
 
 import random
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -136,9 +137,16 @@ class FolderSource:
             batch_sampler=places,
             num_workers=self._workers,
             collate_fn=_collate,
+            worker_init_fn=_let_the_parent_decide,
             pin_memory=process.device.type == "cuda",
             multiprocessing_context="forkserver" if self._workers and process.device.type == "cuda" else None,
         )
+
+
+def _let_the_parent_decide(worker: int) -> None:
+    """Signals to a whole group of processes are the parent's matter, which needs its readers until its checkpoint."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _read(reader: Any, index: int) -> tuple[Image.Image, int]:

@@ -16,8 +16,10 @@ Talk = Callable[[str], None]
 """Takes warnings and news."""
 
 
-def new_engine(job: Job, source: Source, network: Network, order: Order, process: Process, talk: Talk) -> Engine:
-    """A fresh model with everything that trains it."""
+def new_engine(
+    job: Job, source: Source, network: Network, order: Order, process: Process, talk: Talk, teaches: bool = True
+) -> Engine:
+    """A fresh model with everything that trains it; without a teacher if nothing is to be learned."""
     model = build_model(network, source.facts, job.recipe, job.seed)
     if job.initial_checkpoint is not None:
         missing = load_initial(model, job.initial_checkpoint)
@@ -30,7 +32,7 @@ def new_engine(job: Job, source: Source, network: Network, order: Order, process
         process,
         job.seed,
         order.steps_per_epoch,
-        _teacher(job, source, process),
+        _teacher(job, source, process) if teaches else None,
         job.torchcompile,
         job.sync_bn,
     )
@@ -51,12 +53,17 @@ def _teacher(job: Job, source: Source, process: Process) -> nn.Module | None:
             raise UsageError(f"{job.kd_checkpoint}: not the weights of {name} for {classes} classes")
     else:
         try:
-            teacher = timm.create_model(name, pretrained=True, num_classes=classes)
+            teacher = timm.create_model(name, pretrained=True)
         except Exception as error:  # no network, no such weights: the hub's libraries raise many kinds
             raise UsageError(
                 f"no weights for the teacher {name}: {str(error).splitlines()[0][:200]}",
                 "give them with --kd-checkpoint FILE, or train without one: --set kd_model_name=null kd_soft=0 ...",
             ) from error
+        if teacher.num_classes != classes:
+            raise UsageError(
+                f"the teacher {name} knows {teacher.num_classes} classes, and the data have {classes}",
+                "give weights of a teacher for them with --kd-checkpoint FILE",
+            )
     return teacher.to(process.device).eval().requires_grad_(False)
 
 

@@ -110,11 +110,16 @@ def newest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
         UsageError: there are checkpoints, and all are broken.
     """
     found = _all(folder)
+    broken: list[Path] = []
     for path in found:
         try:
-            return open_checkpoint(path)
+            whole = open_checkpoint(path)
+            for other in broken:  # out of the way of the next ones, and still there for whoever wants to look
+                os.replace(other, other.with_name(f"broken-{other.name}"))
+            return whole
         except UsageError as error:
             warn(f"{error}; trying the checkpoint before")
+            broken.append(path)
     if found:
         raise UsageError(f"{folder / FOLDER}: no checkpoint is whole", "use --restart to train anew")
     return None

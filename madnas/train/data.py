@@ -85,9 +85,15 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
         _mend(step)
     plain = "bilinear" if recipe.interpolation == "random" else recipe.interpolation
     tested = create_transform(**common, crop_pct=recipe.crop_pct, interpolation=plain)
-    names = tuple(getattr(getattr(train, "reader", None), "class_to_idx", None) or ())
+    names, tested_names = (tuple(getattr(part.reader, "class_to_idx", None) or ()) for part in (train, test))
     if not names:
         raise DataError(f"{folder}: no classes found", "the layout is train/CLASS/IMAGE and val/CLASS/IMAGE")
+    if tested_names != names:  # each is numbered on its own, so that labels would not mean the same
+        different = sorted(set(names) ^ set(tested_names))
+        raise DataError(
+            f"{folder}: {recipe.train_split} and {recipe.val_split} have different classes: {', '.join(different[:5])}",
+            "both need a folder for every class",
+        )
     facts = Facts(len(train), len(test), len(names), (3, size, size), IMAGENET_MEAN, IMAGENET_STD, names)
     return FolderSource((train, augmented), (test, tested), facts, seed, workers)
 

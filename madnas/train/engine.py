@@ -22,6 +22,9 @@ from madnas.train.objective import Mixing, Objective, Student
 from madnas.train.optimise import build_average, build_optimizer, build_schedule, set_rate
 from madnas.train.recipe import TrainRecipe
 
+LEAST_SCALE = 1.0
+"""Of losses in float16: gradients that overflow below it are not finite for another reason."""
+
 AMP = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -76,7 +79,7 @@ class Engine:
         if recipe.kd_feature and teacher is not None:
             features = int(getattr(teacher, "head_hidden_size", None) or teacher.num_features)  # type: ignore[arg-type]
         self.student = Student(model, features).to(process.device)
-        self.optimizer = build_optimizer(self.student, recipe)
+        self.optimizer = build_optimizer(model, recipe, self.student.project)
         self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
         self.average = build_average(model, recipe)
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.amp_dtype == "float16")
@@ -99,8 +102,7 @@ class Engine:
         """Change the weights by one batch, unless loss or gradient are not finite."""
         epoch = step // self.steps_per_epoch
         seed = self._seed(step)
-        set_rate(self.schedule, step, self.steps_per_epoch)
-        rate = float(max(group["lr"] for group in self.optimizer.param_groups))
+        rate = self.rate_at(step)
         images, targets = self._prepare(batch, epoch, step, seed)
         self.student.train()
         loss = self._backward(images, targets)
@@ -112,6 +114,11 @@ class Engine:
                 self.average.update(self.model, step + 1)
         self.optimizer.zero_grad()
         return Update(loss, wrong, rate)
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of an update."""
+        set_rate(self.schedule, step, self.steps_per_epoch)
+        return float(max(group["lr"] for group in self.optimizer.param_groups))
 
     def _seed(self, step: int) -> int:
         """Seed everything that draws random numbers, for this step and process."""
@@ -164,8 +171,8 @@ class Engine:
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.recipe.clip_grad is not None:
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self.recipe.clip_grad, norm)
-        if self.scaler.is_enabled():  # which leaves updates out by itself while it looks for its scale
-            norm = torch.zeros_like(norm)
+        if self.scaler.is_enabled() and self.scaler.get_scale() >= LEAST_SCALE:
+            norm = torch.zeros_like(norm)  # the scaler leaves such updates out itself while it looks for its scale
         finite = torch.stack([loss.isfinite(), norm.isfinite()]).to("cpu")
         if bool(finite.all()):
             return ""

@@ -30,7 +30,7 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
         source = open_data(job.recipe, job.data, job.seed, own_size(job.target), job.workers, process.device)
         network = fitted(job.target, source.facts)
         order = Order(source.facts.train, min(job.recipe.batch_size, source.facts.train), job.seed)
-        engine = new_engine(job, source, network, order, process, lambda text: None)
+        engine = new_engine(job, source, network, order, process, lambda text: None, teaches=False)
         missing = load_initial(engine.result, file)
         if missing:
             raise UsageError(

@@ -46,10 +46,13 @@ class Lines:
         except OSError as error:
             raise UsageError(f"{self._path}: cannot be written: {error.strerror}", "free some space") from error
 
-    @property
-    def length(self) -> int:
-        """Bytes so far."""
-        return self._path.stat().st_size if self._path.exists() else 0
+    def sync(self) -> int:
+        """See all lines to the disk, before a checkpoint counts on them; bytes so far."""
+        if not self._path.exists():
+            return 0
+        with open(self._path, "rb") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_size
 
     def read(self) -> list[dict[str, Any]]:
         """All lines."""

@@ -31,15 +31,13 @@ class Mixing:
         """Mixed images, which may be changed in place; targets are labels (n,) or shares of classes (n, classes).
 
         Args:
-            images: normalised (n, channels, height, width).
+            images: normalised (n, channels, height, width); n is even where they are mixed.
             labels: (n,).
             epoch: from 0.
             seed: of this batch.
         """
         if self._mixup is None:
             return images, labels
-        if len(images) % 2:  # timm mixes the first image with the last, and so on
-            images, labels = images[:-1], labels[:-1]
         self._mixup.mixup_enabled = not self._off_epoch or epoch < self._off_epoch
         np.random.seed(seed % 2**32)
         mixed, targets = self._mixup(images, labels)

@@ -13,8 +13,13 @@ from madnas.errors import UsageError
 from madnas.train.recipe import TrainRecipe
 
 
-def build_optimizer(model: nn.Module, recipe: TrainRecipe) -> Optimizer:
+def build_optimizer(model: nn.Module, recipe: TrainRecipe, more: nn.Module | None = None) -> Optimizer:
     """The recipe's optimiser over the model's parameters; norms and biases do not decay, unless it says so.
+
+    Args:
+        model: the model itself, whose own rules timm asks for (what never decays, which layers lie how deep).
+        recipe: the settings.
+        more: a module that is trained beside it.
 
     Raises:
         UsageError: a name that timm does not know, or settings that the optimiser does not take.
@@ -24,7 +29,7 @@ def build_optimizer(model: nn.Module, recipe: TrainRecipe) -> Optimizer:
     if recipe.momentum is not None:
         options["momentum"] = recipe.momentum
     try:
-        return create_optimizer_v2(
+        optimizer = create_optimizer_v2(
             model,
             opt=recipe.opt,
             lr=recipe.lr,
@@ -33,6 +38,9 @@ def build_optimizer(model: nn.Module, recipe: TrainRecipe) -> Optimizer:
             layer_decay=recipe.layer_decay,
             **options,
         )
+        if more is not None:
+            optimizer.add_param_group({"params": list(more.parameters()), "weight_decay": recipe.weight_decay})
+        return optimizer
     except (ValueError, TypeError, AssertionError, KeyError) as error:
         raise UsageError(
             f"opt: {recipe.opt[:60]} cannot be made: {error}", "timm.optim.list_optimizers() names all"

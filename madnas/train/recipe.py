@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from madnas.data.names import RESIDENT, is_resident
+from madnas.data.names import RESIDENT, is_dataset, is_resident
 from madnas.errors import SpecError, UsageError
 from madnas.network.yamlfile import parse_yaml, validate
 from madnas.program.library import load, shipped
@@ -102,7 +102,7 @@ class TrainRecipe:
         weight_decay: of weights.
         decay_norm_bias: whether norms and biases decay too.
         layer_decay: factor of the learning rate from layer to layer, downwards.
-        sched: timm's name of the schedule: ``cosine``, ``step``, ``multistep``, ``poly``, or ``constant``.
+        sched: timm's name of the schedule: ``cosine``, ``multistep``, or ``constant``.
         warmup_epochs, warmup_lr: linear warm-up from this rate.
         warmup_prefix: whether the schedule begins after the warm-up, instead of under it.
         min_lr, cooldown_epochs: the lowest rate, and epochs at it in the end.
@@ -159,7 +159,7 @@ class TrainRecipe:
     weight_decay: float = 0.0
     decay_norm_bias: bool = False
     layer_decay: float | None = None
-    sched: Literal["cosine", "step", "multistep", "poly", "constant"] = "cosine"
+    sched: Literal["cosine", "multistep", "constant"] = "cosine"
     warmup_epochs: int = 0
     warmup_lr: float = 0.0
     warmup_prefix: bool = False
@@ -236,11 +236,11 @@ def problems(recipe: TrainRecipe) -> list[str]:
             f"dataset: expected {', '.join(RESIDENT)}, seg<N>, circle<N>, folder or {HUB}NAME, found "
             f"{recipe.dataset[:60]!r}"
         )
-    if recipe.warmup_epochs + recipe.cooldown_epochs >= recipe.epochs and recipe.warmup_epochs:
-        found.append(
-            f"warmup_epochs: {recipe.warmup_epochs} with {recipe.cooldown_epochs} of cool-down leave nothing of "
-            f"{recipe.epochs} epochs"
-        )
+    if recipe.warmup_epochs >= recipe.epochs and not recipe.warmup_prefix:
+        found.append(f"warmup_epochs: {recipe.warmup_epochs} leave nothing of {recipe.epochs} epochs")
+    if recipe.sched == "constant" and recipe.layer_decay is not None:
+        found.append("layer_decay: has no effect with sched constant")
+    found += _idle(recipe)
     found += [f"{name}: expected a range, found {list(pair)}" for name, pair in _ranges(recipe) if pair[0] > pair[1]]
     if recipe.batch_size % recipe.grad_accum_steps:
         found.append(f"grad_accum_steps: {recipe.batch_size} images do not fall into {recipe.grad_accum_steps} parts")
@@ -250,6 +250,26 @@ def problems(recipe: TrainRecipe) -> list[str]:
         found.append("sched: constant has no warm-up, no cool-down and no lower end")
     if recipe.cutout and recipe.reprob:
         found.append("cutout: with reprob, images would be blanked twice; give one of them")
+    return found
+
+
+IDLE_FOR_FEATURES = ("crop", "hflip", "aa", "lighting", "cutout", "reprob", "color_jitter", "image_size", "crop_pct")
+
+
+def _idle(recipe: TrainRecipe) -> list[str]:
+    """Settings that the rest of the recipe has no use for."""
+    defaults = {one.name: one.default for one in fields(TrainRecipe)}
+    changed = {name for name, value in defaults.items() if getattr(recipe, name) != value}
+    found = []
+    if is_dataset(recipe.dataset) and recipe.dataset not in RESIDENT:
+        found += [f"{name}: has no effect on the features of {recipe.dataset}" for name in IDLE_FOR_FEATURES
+                  if name in changed]  # fmt: skip
+    elif "samples" in changed:
+        found.append(f"samples: is for synthetic data, not for {recipe.dataset}")
+    if "color_jitter" in changed and recipe.aa is not None:
+        found.append("color_jitter: has no effect beside aa, whose matter colours are")
+    if changed & {"scale", "ratio"} and recipe.crop != "resized":
+        found.append("scale, ratio: are for crop resized")
     return found
 
 

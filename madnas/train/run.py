@@ -132,6 +132,13 @@ def check_shares(job: Job, process: Process) -> None:
     Raises:
         UsageError: it does not fall into equal parts.
     """
+    recipe = job.recipe
+    share = recipe.batch_size // process.world
+    if (recipe.mixup or recipe.cutmix) and share % 2:
+        raise UsageError(
+            f"mixup and cutmix take images in pairs, and the share of a process is {share}",
+            "--set batch_size=... to an even number for each",
+        )
     parts = process.world * job.recipe.grad_accum_steps
     if job.recipe.batch_size % parts:
         raise UsageError(
@@ -174,7 +181,7 @@ class Run:
         self._metrics = Lines(job.folder / METRICS)
         self._ledger = Lines(job.folder / LEDGER)
         self._timing = Lines(job.folder / TIMING)
-        self._board = _tensorboard(job.folder) if process.is_first else None
+        self._board: Any = None
         self._last: tuple[float | None, float | None] = (None, None)
         self._begin = self._saved = self._epoch_begin = time.monotonic()
 
@@ -182,11 +189,14 @@ class Run:
         """Train what is left, and write the results."""
         told("", self.process)  # the first process has claimed the folder
         finished = self.job.folder / RESULT
-        if finished.exists():
-            found: dict[str, Any] = json.loads(finished.read_text())
+        text = told(finished.read_text() if self.process.is_first and finished.exists() else "", self.process)
+        if text:
+            found: dict[str, Any] = json.loads(text)
             return found | {"was_finished": True}
         self._resume()
         self._start_files()
+        if self.process.is_first:
+            self._board = _tensorboard(self.job.folder, self.memory.step)
         self._begin = self._saved = self._epoch_begin = time.monotonic()
         begun = self.memory.step
         while self.memory.step < self.steps:
@@ -200,7 +210,7 @@ class Run:
             self._note_broken(batch, step)
             if step in self.memory.skipped:
                 self._add({"event": "skipped", "epoch": step // self.order.steps_per_epoch, "step": step})
-                rate, wrong = 0.0, ""
+                rate, wrong = self.engine.rate_at(step), ""
             else:
                 update = self.engine.update(batch, step)
                 rate, wrong = update.rate, update.wrong
@@ -270,14 +280,21 @@ class Run:
         memory.best = memory.kept[0]
         if not self.process.is_first or any(one["epoch"] == epoch for one in dropped):
             return
-        data = weights(self.engine.result)
         folder = self.job.folder / WEIGHTS
         folder.mkdir(exist_ok=True)
-        write_bytes_atomic(folder / f"epoch-{epoch:05d}.safetensors", data, overwrite=True)
-        if memory.best["epoch"] == epoch:
-            write_bytes_atomic(self.job.folder / BEST, data, overwrite=True)
-        for one in dropped:
-            (folder / f"epoch-{one['epoch']:05d}.safetensors").unlink(missing_ok=True)
+        write_bytes_atomic(folder / _weights_name(epoch), weights(self.engine.result), overwrite=True)
+
+    def _tidy_weights(self) -> None:
+        """After a checkpoint, which knows what is kept: the best gets its name, and what is not kept goes."""
+        folder = self.job.folder / WEIGHTS
+        kept = [_weights_name(one["epoch"]) for one in self.memory.kept]
+        for path in folder.glob("epoch-*"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+        if kept:
+            best = (folder / kept[0]).read_bytes()
+            if not (self.job.folder / BEST).exists() or (self.job.folder / BEST).read_bytes() != best:
+                write_bytes_atomic(self.job.folder / BEST, best, overwrite=True)
 
     def _time(self, epoch: int, seconds: float) -> None:
         if self.process.is_first:
@@ -312,17 +329,18 @@ class Run:
         return told("yes" if late else "", self.process) == "yes"
 
     def _save(self) -> None:
-        if not self.engine.is_sound():
+        if highest([not self.engine.is_sound()], self.process)[0]:
             raise DivergedError(
                 f"weights are not finite after update {self.memory.step}; no checkpoint was written",
                 "a smaller --set lr=... or --set clip_grad=1 may help",
             )
         training = self.engine.state() | {"losses": rows(self._losses, self.process)}
         if self.process.is_first:
-            self.memory.metrics_bytes, self.memory.ledger_bytes = self._metrics.length, self._ledger.length
+            self.memory.metrics_bytes, self.memory.ledger_bytes = self._metrics.sync(), self._ledger.sync()
             state = {name: getattr(self.memory, name) for name in Memory.__slots__}
             average = None if self.engine.average is None else self.engine.average.module
             save_checkpoint(self.job.folder, state, self.engine.model, average, training)
+            self._tidy_weights()
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
@@ -338,14 +356,15 @@ class Run:
 
     def _newest(self) -> Checkpoint | None:
         """The same checkpoint in all processes: the one that the first finds."""
-        path = ""
+        text = ""
         if self.process.is_first:
             found = newest(self.job.folder, self._talk)
-            path = "" if found is None else str(found.path)
-        path = told(path, self.process)
-        if not path:
+            text = "" if found is None else json.dumps([str(found.path), found.state])
+        text = told(text, self.process)
+        if not text:
             return None
-        return Checkpoint(Path(path), json.loads((Path(path) / "state.json").read_text()))
+        path, state = json.loads(text)
+        return Checkpoint(Path(path), state)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         self.memory = Memory(**checkpoint.state)
@@ -479,6 +498,10 @@ class Run:
         return {name: tests[-1][name] for name in ("epoch", "loss", "top1", "top5", "n")} if tests else None
 
 
+def _weights_name(epoch: int) -> str:
+    return f"epoch-{epoch:05d}.safetensors"
+
+
 def _gathered(items: list[dict[str, Any]], process: Process) -> list[dict[str, Any]]:
     if process.world == 1:
         return items
@@ -487,10 +510,10 @@ def _gathered(items: list[dict[str, Any]], process: Process) -> list[dict[str, A
     return [one for part in found for one in part]
 
 
-def _tensorboard(folder: Path) -> Any:
-    """A writer, where TensorBoard is installed."""
+def _tensorboard(folder: Path, step: int) -> Any:
+    """A writer, where TensorBoard is installed; what an interrupted run wrote after this step is hidden."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / "events"))
+    return SummaryWriter(str(folder / "events"), purge_step=step + 1)

@@ -11,13 +11,13 @@ TEMPLATE = """\
 #SBATCH --gpus-per-node=8
 #SBATCH --cpus-per-task=8
 #SBATCH --time=24:00:00
-#SBATCH --signal=USR1@120
+#SBATCH --signal=USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 
-# Two minutes before the end every task is sent SIGUSR1: madnas writes a checkpoint and ends with 75, and the job goes
-# back into the queue. The same command then goes on where it stopped.
+# Five minutes before the end every task is sent SIGUSR1: after the update, or test, at hand madnas writes a checkpoint
+# and ends with 75, and the job goes back into the queue. The same command then goes on where it stopped.
 export MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 

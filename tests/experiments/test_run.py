@@ -133,9 +133,9 @@ class TestFolder:
     def test_folder_of_somebody_else(self, tmp_path):
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "thesis.txt").write_text("mine")
-        with pytest.raises(UsageError, match="not empty, and not a run of this kind"):
-            result(tmp_path)
-        result(tmp_path, restart=True)
+        for restart in (False, True):
+            with pytest.raises(UsageError, match="not empty, and not a run of this kind"):
+                result(tmp_path, restart=restart)
         assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"
 
     def test_leftovers_of_a_killed_write_go_away(self, tmp_path):

@@ -105,7 +105,7 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
     assert run(sys.argv[1:]) == 0
     script = capsys.readouterr().out
     assert "srun madnas train 'net 1.yaml' --recipe cifar/deepmad\n" in script
-    assert "#SBATCH --signal=USR1@120" in script and "scontrol requeue" in script
+    assert "#SBATCH --signal=USR1@300" in script and "scontrol requeue" in script
     (tmp_path / "job.sh").write_text(script)
     assert subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=False).returncode == 0
 
@@ -128,6 +128,10 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
         (["resnet20", "--initial-checkpoint", "nowhere"], 2, "no such file"),
         (["resnet20", "--kd-checkpoint", "x"], 2, "no teacher"),
         (["resnet20", "--sync-bn"], 2, "GPUs only"),
+        (["resnet20", "--slurm", "--restart"], 2, "would lose its work"),
+        (["resnet20", "--set", "mixup=0.2", "--set", "batch_size=63"], 2, "take images in pairs"),
+        (["resnet20", "--recipe", "synthetic/seg20", "--set", "hflip=0.5"], 2, "hflip: has no effect on the features"),
+        (["resnet20", "--set", "samples=10"], 2, "samples: is for synthetic data"),
         (["resnet20", "--restart", "--resume", "never"], 2, "give one of them"),
         (["resnet20", "-o", "/nowhere/at/all"], 2, "no folder"),
         (["resnet20", "--set", "aa=nonsense"], 2, "timm knows no policy"),
@@ -158,3 +162,16 @@ def test_nothing_heavy_is_loaded_to_list():
     code += "; print({'torch', 'timm'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_restart_throws_away_nothing_of_a_stranger(command, tmp_path, capsys):
+    theirs = tmp_path / "theirs"
+    (theirs / "weights").mkdir(parents=True)
+    (theirs / "network.yaml").write_text("mine")
+    (theirs / "weights" / "precious.pt").write_text("mine")
+    assert run([*command, "-o", str(theirs), "--restart"]) == 2
+    assert "not empty, and not a run of this kind" in capsys.readouterr().err
+    (theirs / "run.json").write_text('{"schema": "another/1"}')
+    assert run([*command, "-o", str(theirs), "--restart"]) == 2
+    assert "not a description of a run of this kind" in capsys.readouterr().err
+    assert (theirs / "weights" / "precious.pt").read_text() == "mine"

@@ -1,9 +1,12 @@
 """Image folders and CIFAR's and MNIST's files, in their real formats, made here."""
 
 import json
+import os
 import pickle
 import shutil
+import signal
 import struct
+import subprocess
 
 import numpy as np
 import pytest
@@ -17,7 +20,17 @@ from madnas.scores.targets import find
 from madnas.train.job import Job
 from madnas.train.recipe import load_recipe
 from madnas.train.run import train
-from tests.train.shell import assert_equal_runs, crash_at, finish, job, metrics
+from tests.train.shell import (
+    MADNAS,
+    assert_equal_runs,
+    crash_at,
+    environment,
+    finish,
+    job,
+    metrics,
+    steps_logged,
+    when,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """timm leaves a file open when Pillow cannot read it, until the garbage is collected."""
@@ -131,6 +144,30 @@ def test_folders_that_are_none(tmp_path, images, layout, message):
         shutil.copytree(images / "train", data / "train")
     with pytest.raises(DataError, match=message):
         finish(folder_job(tmp_path, data))
+
+
+def test_splits_with_different_classes_are_refused(tmp_path, images):
+    """Each split is numbered on its own: label 1 would be another class."""
+    data = tmp_path / "images"
+    shutil.copytree(images, data)
+    shutil.rmtree(data / "val" / "blue")
+    with pytest.raises(DataError, match="train and validation have different classes: blue"):
+        finish(folder_job(tmp_path, data))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_signals_to_the_whole_group_leave_the_readers_to_the_parent(tmp_path, images, number):
+    command = [*MADNAS, "resnet20", "--recipe", "imagenet/deepmad", "--data", str(images), "-o", "run", "-j", "2",
+               "--log-interval", "1"]  # fmt: skip
+    for change in (*CHANGES, "epochs=500"):
+        command += ["--set", change]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+    when(lambda: steps_logged(tmp_path / "run") >= 3, process)
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else 75), err
+    assert "is saved in run" in err
 
 
 def test_a_batch_larger_than_the_data_set(tmp_path, images):

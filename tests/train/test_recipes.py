@@ -251,6 +251,18 @@ def test_mixed_precision_is_near_float32(dtype):
     assert losses[1] != losses[0]
 
 
+def test_a_networks_own_rules_reach_the_optimiser():
+    """timm asks the model which weights never decay, and how deep its layers lie."""
+    facts = Facts(8, 8, 4, (3, 160, 160), (0.5,) * 3, (0.5,) * 3)
+    engine = engine_of(load_recipe("digits/quick", ["batch_size=8", "layer_decay=0.5"]), facts, "timm/test_vit")
+    names = {id(weight): name for name, weight in engine.model.named_parameters()}
+    groups = {names[id(weight)]: group for group in engine.optimizer.param_groups for weight in group["params"]}
+    assert groups["pos_embed"]["weight_decay"] == 0
+    assert groups["head.weight"]["weight_decay"] == 5e-4
+    scales = {name: group["lr_scale"] for name, group in groups.items()}
+    assert scales["head.weight"] == 1 and scales["patch_embed.proj.weight"] < 0.1
+
+
 def test_settings_of_the_network():
     recipe = load_recipe("digits/quick", ["bn_momentum=0.01", "bn_eps=0.002", "channels_last=true", "drop_path=0.3"])
     model = build_model(fitted(find("resnet18"), FACTS), FACTS, recipe, 0)
@@ -279,7 +291,7 @@ def test_networks_that_do_not_fit():
         (["lr=-1"], "lr: expected 0 to 1000, found -1"),
         (["learning_rate=1"], "did you mean"),
         (["epochs=many"], "epochs"),
-        (["warmup_epochs=12"], "leave nothing of 12 epochs"),
+        (["warmup_epochs=12"], "12 leave nothing of 12 epochs"),
         (["grad_accum_steps=3"], "do not fall into 3 parts"),
         (["kd_soft=1"], "needs? a teacher"),
         (["scale=[1, 0.5]"], "scale: expected a range"),

@@ -194,18 +194,42 @@ def test_batches_that_are_not_finite_are_left_out_as_often_as_the_recipe_says(tm
         finish(job(tmp_path, "nonfinite_retries=1", name="other"))
 
 
-def test_weights_that_are_not_finite_are_never_saved(tmp_path):
-    """A learning rate beyond all bounds: exit code 6, and the last checkpoint is sound."""
-    command = [*MADNAS, network(tmp_path), "-o", "run", "--recovery-interval", "1"]
-    for change in (*SMALL, "lr=1000", "warmup_epochs=1", "momentum=0.99", "bn_eps=1e-12"):
-        command += ["--set", change]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), text=True, capture_output=True, timeout=300)
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
+    """Infinite weights behind an update that was finite: exit code 6, and the last checkpoint is sound."""
+    update = Engine.update
+
+    def overflow(self, batch, step):
+        found = update(self, batch, step)
+        if step == 5:
+            next(self.model.parameters()).data.fill_(float("inf"))
+        return found
+
+    monkeypatch.setattr(Engine, "update", overflow)
+    with pytest.raises(DivergedError, match="weights are not finite after update 6") as error:
+        finish(job(tmp_path, recovery_interval=1))
+    assert error.value.exit_code == 6
     last = newest(tmp_path / "run", lambda text: None)
-    assert last is not None
+    assert last.state["step"] == 5
     assert all(torch.isfinite(value).all() for value in load_file(last.path / "model.safetensors").values())
-    if done.returncode:
-        assert done.returncode == 6, done.stderr
-        assert "finite" in done.stderr
+
+
+def test_a_learning_rate_beyond_all_bounds_ends_with_6(tmp_path):
+    command = [*MADNAS, network(tmp_path), "-o", "run"]
+    for change in (
+        *SMALL,
+        "lr=1000",
+        "warmup_epochs=0",
+        "opt=momentum",
+        "momentum=1",
+        "clip_grad=null",
+        "weight_decay=10",
+    ):
+        command += ["--set", change]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), text=True, capture_output=True, timeout=300, check=False
+    )
+    assert done.returncode == 6, done.stderr
+    assert "not finite" in done.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGHUP, 75),

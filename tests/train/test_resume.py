@@ -144,7 +144,7 @@ def test_two_processes_killed_and_signalled(tmp_path):
 
 
 def test_one_process_then_two_then_one(tmp_path):
-    """The number of processes may change between stops; every update still sees the same samples."""
+    """The number of processes may change between stops; every update still sees the same samples (see below)."""
     first = job(tmp_path, recovery_interval=3)
     crash_at(first, 6)
     process = start(tmp_path, "-o", "run", launcher=TORCHRUN)
