@@ -210,7 +210,7 @@ def load_recipe(name_or_path: str, changes: Iterable[str] = ()) -> TrainRecipe:
     recipe = validate(tree, TrainRecipe, "--set" if changes else source)
     wrong = problems(recipe)
     if wrong:
-        raise SpecError(source, wrong)
+        raise SpecError(f"{source} with --set" if changes else source, wrong)
     return recipe
 
 
