@@ -13,7 +13,7 @@ from .console import print_json, stdout
 from .tables import new_table
 
 if TYPE_CHECKING:
-    from madnas.train.run import Progress
+    from madnas.train.memory import Progress
 
 INTERVAL = 10.0
 """Seconds between two lines where stderr is no terminal."""

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from madnas.train.environment import environment
 from madnas.train.evidence import save_evidence
 from madnas.train.job import Job
 from madnas.train.log import LEDGER, METRICS, SUMMARY, TIMING, Lines, write_summary
+from madnas.train.memory import Memory, Progress
 from madnas.train.model import Network, fitted, own_size
 from madnas.train.optimise import total_epochs
 from madnas.train.signals import INTERRUPT, NOTHING, Wish, wishes
@@ -44,58 +45,6 @@ BELONGINGS = (
 
 LONGEST = 600.0
 """Seconds after which there is a checkpoint in the middle of an epoch: what a crash costs at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        epoch: from 0.
-        epochs: of the run.
-        step: updates done.
-        steps: of the run.
-        loss: mean since the last line of the log, or None.
-        rate: learning rate.
-        images: per second, since this process began.
-        left: seconds, probably.
-        top1: accuracy at the last test, or None.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float | None
-    rate: float
-    images: float
-    left: float
-    top1: float | None
-
-
-@dataclass(slots=True)
-class Memory:
-    """What a run has to remember besides weights; goes into ``state.json``.
-
-    Attributes:
-        step: updates done.
-        best: the best test so far (``epoch``, ``top1``).
-        kept: tests whose weights are kept.
-        skipped: updates that are left out, because they were not finite.
-        broken: samples of this epoch that could not be read.
-        broken_total: of the whole run.
-        metrics_bytes: length of the log.
-        ledger_bytes: length of the ledger.
-    """
-
-    step: int = 0
-    best: dict[str, Any] | None = None
-    kept: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[int] = field(default_factory=list)
-    broken: int = 0
-    broken_total: int = 0
-    metrics_bytes: int = 0
-    ledger_bytes: int = 0
 
 
 def train(job: Job, show: Callable[[Progress], None], talk: Talk) -> dict[str, Any]:
@@ -277,7 +226,6 @@ class Run:
         memory = self.memory
         ranked = sorted([*memory.kept, {"epoch": epoch, "top1": top1}], key=lambda one: (-one["top1"], one["epoch"]))
         memory.kept, dropped = ranked[: self.job.checkpoint_hist], ranked[self.job.checkpoint_hist :]
-        memory.best = memory.kept[0]
         if not self.process.is_first or any(one["epoch"] == epoch for one in dropped):
             return
         folder = self.job.folder / WEIGHTS
@@ -337,7 +285,7 @@ class Run:
         training = self.engine.state() | {"losses": rows(self._losses, self.process)}
         if self.process.is_first:
             self.memory.metrics_bytes, self.memory.ledger_bytes = self._metrics.sync(), self._ledger.sync()
-            state = {name: getattr(self.memory, name) for name in Memory.__slots__}
+            state = asdict(self.memory)
             average = None if self.engine.average is None else self.engine.average.module
             save_checkpoint(self.job.folder, state, self.engine.model, average, training)
             self._tidy_weights()

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 
 from madnas.scores.targets import find
 from madnas.train.job import Job
+from madnas.train.memory import Progress
 from madnas.train.recipe import load_recipe
-from madnas.train.run import Progress, train
+from madnas.train.run import train
 
 TINY = """schema: madnas/network/1
 name: tiny

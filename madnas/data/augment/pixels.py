@@ -14,9 +14,6 @@ from torch import Tensor
 GREY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Weights of red, green and blue in Pillow's grey [ITU-R 601-2]."""
 
-FILL = 128.0
-"""What comes in from outside where nothing else is said."""
-
 ROUNDING = 2e-4
 """Added before fractions are cut off, because float32 falls short of whole numbers."""
 

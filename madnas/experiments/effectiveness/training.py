@@ -47,7 +47,8 @@ def train_network(task: Task, on_progress: Callable[[float], None]) -> dict[str,
     import torch
 
     from madnas.scores.targets import Target
-    from madnas.train.run import Progress, train
+    from madnas.train.memory import Progress
+    from madnas.train.run import train
 
     if task.single_thread:
         torch.set_num_threads(1)

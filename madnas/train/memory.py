@@ -1,0 +1,59 @@
+"""What a run remembers besides weights, and what it tells of its progress."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        epoch: from 0.
+        epochs: of the run.
+        step: updates done.
+        steps: of the run.
+        loss: mean since the last line of the log, or None.
+        rate: learning rate.
+        images: per second, since this process began.
+        left: seconds, probably.
+        top1: accuracy at the last test, or None.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float | None
+    rate: float
+    images: float
+    left: float
+    top1: float | None
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a run has to remember besides weights; goes into ``state.json``.
+
+    Attributes:
+        step: updates done.
+        kept: tests whose weights are kept (``epoch``, ``top1``), the best first.
+        skipped: updates that are left out, because they were not finite.
+        broken: samples of this epoch that could not be read.
+        broken_total: of the whole run.
+        metrics_bytes: length of the log.
+        ledger_bytes: length of the ledger.
+    """
+
+    step: int = 0
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)
+    broken: int = 0
+    broken_total: int = 0
+    metrics_bytes: int = 0
+    ledger_bytes: int = 0
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The best test so far."""
+        return self.kept[0] if self.kept else None
