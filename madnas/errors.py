@@ -57,6 +57,12 @@ class DivergedError(MadnasError):
     exit_code = 6
 
 
+class PeerError(MadnasError):
+    """Another process of the run has ended; its own message says why, and its exit code counts."""
+
+    exit_code = 1
+
+
 class RequeueError(MadnasError):
     """The process was told to end: its work is on disk, and the same command goes on with it."""
 

@@ -1,4 +1,4 @@
-"""Image files on disk, read by timm: every sample is augmented from a seed of its own, whoever reads it, and when.
+"""Image files on disk or in shards: every sample is augmented from a seed of its own, whoever reads it, and when.
 
 That is what makes a run go on in the middle of an epoch without having saved anything of the loader, and read the same
 samples on another number of processes.
@@ -25,7 +25,7 @@ TRIES = 100
 """Samples that are tried in the place of an unreadable one."""
 
 Samples = tuple[Any, Callable[[Any], Any]]
-"""A dataset of timm's and a transform."""
+"""A reader, timm's or one like it, and a transform."""
 
 Item = tuple[Any, int, int, list[dict[str, Any]]]
 """Image (uint8 array), label, index, and what was broken."""
@@ -35,13 +35,13 @@ class SeededSamples(Dataset[Item]):
     """Samples by (epoch, index), each with its own random numbers.
 
     Args:
-        dataset: timm's, without a transform.
+        reader: gives a file and a label for a number, and the name of a sample.
         transform: from an image to a uint8 array; what it raises is no broken sample but a bug.
         seed: the user's.
     """
 
-    def __init__(self, dataset: Any, transform: Callable[[Any], Any], seed: int) -> None:
-        self._dataset, self._transform, self._seed = dataset, transform, seed
+    def __init__(self, reader: Any, transform: Callable[[Any], Any], seed: int) -> None:
+        self._reader, self._transform, self._seed = reader, transform, seed
 
     def __getitem__(self, place: tuple[int, int]) -> Item:
         epoch, wanted = place
@@ -50,17 +50,17 @@ class SeededSamples(Dataset[Item]):
         for attempt in range(TRIES):
             self._seed_all(epoch, wanted, attempt)
             try:
-                image, label = _read(self._dataset.reader, index)
+                image, label = _read(self._reader, index)
             except Exception as error:  # decoders raise whatever they like
-                name = str(self._dataset.filename(index)) if hasattr(self._dataset, "filename") else str(index)
+                name = str(self._reader.filename(index))
                 broken.append({"index": index, "file": name, "error": _reason(error)})
-                index = self._key(epoch, wanted, attempt, "instead") % len(self._dataset)
+                index = self._key(epoch, wanted, attempt, "instead") % len(self._reader)
             else:
                 return np.ascontiguousarray(self._transform(image)), label, index, broken
         raise DataError(f"{TRIES} samples one after the other could not be read; the first: {broken[0]['error']}")
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self._reader)
 
     def _seed_all(self, *purpose: int) -> None:
         key = self._key(*purpose)
@@ -95,7 +95,7 @@ class FolderSource:
     """Images on disk.
 
     Args:
-        train, test: timm's datasets, each with its transform.
+        train, test: readers, each with its transform.
         facts: of them.
         seed: of the augmentation.
         workers: processes that read; 0 reads in this one.

@@ -7,6 +7,9 @@ REAL = ("mnist", "digits")
 CIFAR = {"cifar10": 10, "cifar100": 100}
 """Classes of each."""
 
+GREY = REAL
+"""Sets whose images have one channel."""
+
 RESIDENT = ("digits", "mnist", *CIFAR)
 """Sets of images that are kept on the device when networks are trained; so are the synthetic ones."""
 

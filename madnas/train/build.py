@@ -1,9 +1,9 @@
 """From a job to an engine: the model with fresh or given weights, its teacher, and everything that trains it."""
 
 from collections.abc import Callable
+from typing import Any
 
-from torch import nn
-
+from madnas.data.names import is_resident
 from madnas.data.order import Order
 from madnas.data.source import Process, Source
 from madnas.errors import UsageError
@@ -11,6 +11,7 @@ from madnas.train.checkpoint import load_initial
 from madnas.train.engine import Engine
 from madnas.train.job import Job
 from madnas.train.model import Network, build_model
+from madnas.train.objective import Teacher, has_features
 
 Talk = Callable[[str], None]
 """Takes warnings and news."""
@@ -25,6 +26,11 @@ def new_engine(
         missing = load_initial(model, job.initial_checkpoint)
         if missing:
             talk(f"{job.initial_checkpoint}: {len(missing)} of the network's tensors begin anew, such as {missing[0]}")
+    teacher = _teacher(job, source, process) if teaches else None
+    if teacher is not None and job.recipe.kd_feature and not has_features(model):
+        raise UsageError(
+            f"kd_feature: {job.target.word} does not give out features in timm's way", "--set kd_feature=0 does without"
+        )
     return Engine(
         model.to(process.device),
         job.recipe,
@@ -32,13 +38,13 @@ def new_engine(
         process,
         job.seed,
         order.steps_per_epoch,
-        _teacher(job, source, process) if teaches else None,
+        teacher,
         job.torchcompile,
         job.sync_bn,
     )
 
 
-def _teacher(job: Job, source: Source, process: Process) -> nn.Module | None:
+def _teacher(job: Job, source: Source, process: Process) -> Teacher | None:
     name = job.recipe.kd_model_name
     if name is None:
         return None
@@ -64,7 +70,14 @@ def _teacher(job: Job, source: Source, process: Process) -> nn.Module | None:
                 f"the teacher {name} knows {teacher.num_classes} classes, and the data have {classes}",
                 "give weights of a teacher for them with --kd-checkpoint FILE",
             )
-    return teacher.to(process.device).eval().requires_grad_(False)
+    mean, std = source.facts.mean, source.facts.std
+    if mean is None or std is None:
+        raise UsageError(f"kd_model_name: {name} takes images, and {job.recipe.dataset} has none")
+    theirs = mean, std
+    if not is_resident(job.recipe.dataset):  # teachers of small sets were trained on these, others as timm says
+        config: Any = teacher.pretrained_cfg
+        theirs = tuple(config["mean"]), tuple(config["std"])
+    return Teacher(teacher, theirs, (mean, std)).to(process.device)
 
 
 def test_batch(job: Job) -> int:

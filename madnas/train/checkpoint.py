@@ -55,19 +55,21 @@ class Checkpoint:
             if average is not None:
                 average.load_state_dict(load_file(self.path / AVERAGE))
         except Exception as error:  # safetensors and torch raise many kinds
-            raise self._unloadable(error) from error
+            raise unloadable(self.path, error) from error
 
     def training(self) -> dict[str, Any]:
         """State of the optimiser and what else training needs; tensors are on the CPU."""
         try:
             found: dict[str, Any] = torch.load(self.path / TRAINING, map_location="cpu", weights_only=True)
         except Exception as error:  # what a stranger's pickle asks for is refused by torch, in many ways
-            raise self._unloadable(error) from error
+            raise unloadable(self.path, error) from error
         return found
 
-    def _unloadable(self, error: Exception) -> UsageError:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        return UsageError(f"{self.path}: cannot be loaded: {reason}", "use --restart to train anew")
+
+def unloadable(path: Path, error: Exception) -> UsageError:
+    """What to tell of a checkpoint that is whole, and does not fit."""
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return UsageError(f"{path}: cannot be loaded: {reason}", "use --restart to train anew")
 
 
 def save_checkpoint(

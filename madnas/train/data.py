@@ -12,9 +12,10 @@ from madnas.data.augment.policy import BatchPolicy
 from madnas.data.images import load_images
 from madnas.data.names import is_resident
 from madnas.data.resident import ResidentSource, statistics
+from madnas.data.shards import ShardReader, open_shards
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Facts, Source
 from madnas.errors import DataError, UsageError
-from madnas.train.recipe import TrainRecipe
+from madnas.train.recipe import SHARDS, TrainRecipe
 
 
 def open_data(
@@ -43,8 +44,6 @@ def _resident(recipe: TrainRecipe, folder: Path, seed: int, size: int | None, de
     train, test, classes = load_images(recipe.dataset, folder, seed, recipe.samples)
     if train.images.dtype != torch.uint8:
         return ResidentSource(train, test, classes, None, seed, device)
-    if recipe.interpolation != "bilinear" and (recipe.crop == "resized" or recipe.aa):
-        raise UsageError(f"interpolation: {recipe.dataset} is augmented on the device, with bilinear interpolation")
     side = recipe.image_size or size or train.images.shape[2]
     train, test = train.resized(side), test.resized(side, recipe.crop_pct)
     policy = None
@@ -63,8 +62,8 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
 
     from madnas.data.folder import FolderSource
 
-    name = "" if recipe.dataset == "folder" else recipe.dataset
-    train, test = (_dataset(name, folder, split) for split in (recipe.train_split, recipe.val_split))
+    train, test = (_reader(recipe.dataset, folder, split) for split in (recipe.train_split, recipe.val_split))
+    names, classes = _classes(recipe, folder, train, test)
     common: dict[str, Any] = {"input_size": size, "use_prefetcher": True, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     augmented = create_transform(
         **common,
@@ -77,7 +76,7 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
         interpolation=recipe.interpolation,
     )
     if recipe.crop != "resized":  # timm always crops and resizes: that one step is replaced
-        first = [transforms.Resize((size, size))]
+        first = [transforms.Resize((size, size), transforms.InterpolationMode(recipe.interpolation))]
         if recipe.crop == "pad":
             first.append(transforms.RandomCrop(size, padding=recipe.pad))
         augmented.transforms[:1] = first
@@ -85,7 +84,20 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
         _mend(step)
     plain = "bilinear" if recipe.interpolation == "random" else recipe.interpolation
     tested = create_transform(**common, crop_pct=recipe.crop_pct, interpolation=plain)
-    names, tested_names = (tuple(getattr(part.reader, "class_to_idx", None) or ()) for part in (train, test))
+    facts = Facts(len(train), len(test), classes, (3, size, size), IMAGENET_MEAN, IMAGENET_STD, names)
+    return FolderSource((train, augmented), (test, tested), facts, seed, workers)
+
+
+def _classes(recipe: TrainRecipe, folder: Path, train: Any, test: Any) -> tuple[tuple[str, ...], int]:
+    """Names of the classes, if they have any, and how many there are."""
+    if isinstance(train, ShardReader):
+        if test.classes > train.classes:
+            raise DataError(
+                f"{folder}: labels of {recipe.val_split} go up to {test.classes - 1}, those of {recipe.train_split} "
+                f"to {train.classes - 1}"
+            )
+        return (), train.classes
+    names, tested_names = (tuple(getattr(part, "class_to_idx", None) or ()) for part in (train, test))
     if not names:
         raise DataError(f"{folder}: no classes found", "the layout is train/CLASS/IMAGE and val/CLASS/IMAGE")
     if tested_names != names:  # each is numbered on its own, so that labels would not mean the same
@@ -94,8 +106,7 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
             f"{folder}: {recipe.train_split} and {recipe.val_split} have different classes: {', '.join(different[:5])}",
             "both need a folder for every class",
         )
-    facts = Facts(len(train), len(test), len(names), (3, size, size), IMAGENET_MEAN, IMAGENET_STD, names)
-    return FolderSource((train, augmented), (test, tested), facts, seed, workers)
+    return names, len(names)
 
 
 SPLITS = {
@@ -128,14 +139,19 @@ def _posterize(image: Any, bits: int, **kwargs: Any) -> Any:
     return ImageOps.posterize(image, min(bits, 8)) if bits > 0 else image.point(lambda level: 0)
 
 
-def _dataset(name: str, folder: Path, split: str) -> Any:
-    from timm.data import create_dataset
+def _reader(name: str, folder: Path, split: str) -> Any:
+    """What reads a split: timm's reader of folders or of Hugging Face's data sets, or that of shards."""
+    from timm.data.readers import create_reader
 
-    if not name:
-        folder = _split_folder(folder, split)
+    if name.startswith(SHARDS):
+        return open_shards(folder / name.removeprefix(SHARDS), split)
+    if name == "folder":
+        name, folder = "", _split_folder(folder, split)
     try:
-        found = create_dataset(name, root=str(folder), split=split, search_split=False)
+        found = create_reader(name, root=str(folder), split=split)
     except Exception as error:  # timm's readers raise RuntimeError, AssertionError, ImportError ...
+        if isinstance(error, ImportError):
+            raise UsageError(f"{name}: {error}", "pip install 'madnas[hub]'") from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name or folder}: {split} cannot be read: {reason}") from error
     if not len(found):

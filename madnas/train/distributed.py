@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from madnas.data.source import Process
 from madnas.device import check_device
-from madnas.errors import UsageError
+from madnas.errors import PeerError, UsageError
 
 TIMEOUT = timedelta(minutes=30)
 """Longest wait for another process; reading a test set on one of them has to fit."""
@@ -42,6 +43,12 @@ def processes(device: str) -> Iterator[Process]:
                             timeout=TIMEOUT)  # fmt: skip
     try:
         yield Process(rank, world, torch.device(device))
+    except RuntimeError as error:
+        if "peer" not in str(error):
+            raise
+        raise PeerError(
+            f"process {rank} of {world} ends because another one did", "the first message of another says why"
+        ) from error
     finally:
         dist.destroy_process_group()
 
@@ -94,6 +101,15 @@ def rows(values: Tensor, process: Process) -> Tensor:
     found = [torch.empty_like(mine) for _ in range(process.world)]
     dist.all_gather(found, mine)
     return torch.stack(found)
+
+
+def gathered(items: list[dict[str, Any]], process: Process) -> list[dict[str, Any]]:
+    """The items of all processes, those of the first one first."""
+    if process.world == 1:
+        return items
+    found: list[Any] = [None] * process.world
+    dist.all_gather_object(found, items)
+    return [one for part in found for one in part]
 
 
 def told(value: str, process: Process) -> str:

@@ -1,7 +1,8 @@
 """The mathematics of a run: what an update does to weights, moving average and optimiser, and what a test says."""
 
+import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from madnas.data.augment.batch import cutout, erase, lighting
 from madnas.data.seeds import generator
 from madnas.data.source import Batch, Facts, Process, Source
 from madnas.train.distributed import rows, total
-from madnas.train.objective import Mixing, Objective, Student
+from madnas.train.objective import Mixing, Objective, Student, Teacher, feature_size
 from madnas.train.optimise import build_average, build_optimizer, build_schedule, set_rate
 from madnas.train.recipe import TrainRecipe
 
@@ -30,11 +31,11 @@ AMP = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an update found.
+    """What an update would be.
 
     Attributes:
         loss: mean over this process' samples; on the device.
-        wrong: ``loss`` or ``gradient`` where that is not finite, and then nothing was changed; else empty.
+        wrong: ``loss`` or ``gradient`` where that is not finite; else empty.
         rate: learning rate.
     """
 
@@ -66,7 +67,7 @@ class Engine:
         process: Process,
         seed: int,
         steps_per_epoch: int,
-        teacher: nn.Module | None = None,
+        teacher: Teacher | None = None,
         compiled: bool = False,
         sync_bn: bool = False,
     ) -> None:
@@ -75,9 +76,7 @@ class Engine:
         if sync_bn and process.world > 1:
             model = convert_sync_batchnorm(model)
         self.model = model
-        features = None
-        if recipe.kd_feature and teacher is not None:
-            features = int(getattr(teacher, "head_hidden_size", None) or teacher.num_features)  # type: ignore[arg-type]
+        features = None if teacher is None or not recipe.kd_feature else feature_size(teacher.model)
         self.student = Student(model, features).to(process.device)
         self.optimizer = build_optimizer(model, recipe, self.student.project)
         self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
@@ -91,6 +90,25 @@ class Engine:
             runner = DistributedDataParallel(runner, broadcast_buffers=False, gradient_as_bucket_view=True)
         self._runner: Any = torch.compile(runner) if compiled else runner
         self._normalise = _normaliser(facts, process.device)
+        if process.world > 1:
+            self._settle()
+
+    def _settle(self) -> None:
+        """One pass that changes nothing, because DDP sorts the gradients for its sums anew after the first one.
+
+        Sums over three and more processes depend on that order in their last bits: without this pass, a run that goes
+        on would add up its first update in another order than one that was not interrupted.
+        """
+        buffers = {name: one.clone() for name, one in self.student.named_buffers()}
+        share = self.recipe.batch_size // self.process.world
+        images = torch.zeros(share, *self.facts.shape, device=self.process.device)
+        if self.recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        self.student.train()
+        self._backward(images, torch.zeros(share, dtype=torch.long, device=self.process.device))
+        self.optimizer.zero_grad()
+        for name, one in self.student.named_buffers():
+            one.copy_(buffers[name])
 
     @property
     def result(self) -> nn.Module:
@@ -100,27 +118,41 @@ class Engine:
 
     def update(self, batch: Batch, step: int) -> Update:
         """Change the weights by one batch, unless loss or gradient are not finite."""
-        epoch = step // self.steps_per_epoch
-        seed = self._seed(step)
+        found = self.propose(batch, step)
+        if found.wrong:
+            self.refuse()
+        else:
+            self.accept(step)
+        return found
+
+    def propose(self, batch: Batch, step: int) -> Update:
+        """Loss and gradient of a batch; :meth:`accept` or :meth:`refuse` has to follow, in all processes the same."""
+        seed = self.seed_all(step)
         rate = self.rate_at(step)
-        images, targets = self._prepare(batch, epoch, step, seed)
+        images, targets = self._prepare(batch, step // self.steps_per_epoch, step, seed)
         self.student.train()
         loss = self._backward(images, targets)
-        wrong = self._wrong(loss)
-        if not wrong:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            if self.average is not None:
-                self.average.update(self.model, step + 1)
+        return Update(loss, self._wrong(loss), rate)
+
+    def accept(self, step: int) -> None:
+        """Change the weights as proposed."""
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.model, step + 1)
         self.optimizer.zero_grad()
-        return Update(loss, wrong, rate)
+
+    def refuse(self) -> None:
+        """Leave the weights as they are."""
+        self.scaler.update(self.scaler.get_scale())  # which also forgets what it has seen
+        self.optimizer.zero_grad()
 
     def rate_at(self, step: int) -> float:
         """The learning rate of an update."""
         set_rate(self.schedule, step, self.steps_per_epoch)
         return float(max(group["lr"] for group in self.optimizer.param_groups))
 
-    def _seed(self, step: int) -> int:
+    def seed_all(self, step: int) -> int:
         """Seed everything that draws random numbers, for this step and process."""
         seed = generator(self.seed, "update", step, self.process.rank).initial_seed()
         torch.manual_seed(seed)
@@ -165,7 +197,7 @@ class Engine:
         return nullcontext() if dtype is None else torch.autocast(self.process.device.type, AMP[dtype])
 
     def _wrong(self, loss: Tensor) -> str:
-        """What is not finite, on any process; gradients are clipped on the way."""
+        """What is not finite here; gradients are clipped on the way."""
         self.scaler.unscale_(self.optimizer)
         gradients = [one.grad for one in self._parameters if one.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -186,12 +218,25 @@ class Engine:
                 distribute_bn(self.average.module, self.process.world, reduce=True)
 
     @torch.inference_mode()
-    def test(self, source: Source, batch_size: int) -> dict[str, float | int]:
-        """Loss, top-1 and top-5 accuracy of :attr:`result` on the test set, and its size ``n``."""
+    def test(
+        self, source: Source, batch_size: int, before_batch: Callable[[], None] = lambda: None
+    ) -> dict[str, float | int]:
+        """Loss, top-1 and top-5 accuracy of :attr:`result` on the test set, and its size ``n``.
+
+        Args:
+            source: of the images.
+            batch_size: images at once.
+            before_batch: called before every batch, as often in all processes; ends the test by an exception.
+        """
         model = self.result
         model.eval()
         sums = torch.zeros(4, dtype=torch.float64, device=self.process.device)
-        for images, labels in source.test(batch_size, self.process):
+        batches = iter(source.test(batch_size, self.process))
+        for _ in range(math.ceil(source.facts.test / (batch_size * self.process.world))):
+            before_batch()
+            images, labels = next(batches, (None, None))
+            if images is None or labels is None:  # the last share of this process is empty
+                continue
             images = self._normalise(images)
             if self.recipe.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
@@ -202,8 +247,9 @@ class Engine:
         return {"loss": loss / n, "top1": top1 / n, "top5": top5 / n, "n": int(n)}
 
     def is_sound(self, statistics: bool = True) -> bool:
-        """Whether all weights are finite, and running statistics too."""
-        parts = [self.student.parameters(), self.student.buffers() if statistics else ()]
+        """Whether all weights are finite, and running statistics and moving average too."""
+        modules: list[nn.Module] = [self.student] if self.average is None else [self.student, self.average.module]
+        parts = [part for module in modules for part in (module.parameters(), module.buffers() if statistics else ())]
         tensors = [one.detach() for part in parts for one in part if one.is_floating_point()]
         return bool(torch.stack([one.sum(dtype=torch.float64).isfinite() for one in tensors]).all())
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from madnas.data.order import Order
 from madnas.errors import UsageError
+from madnas.train.best import BEST
 from madnas.train.build import new_engine, test_batch
 from madnas.train.checkpoint import load_initial
 from madnas.train.data import open_data
 from madnas.train.distributed import processes
 from madnas.train.job import Job
 from madnas.train.model import fitted, own_size
-from madnas.train.run import BEST
 
 
 def evaluate(job: Job, path: Path) -> dict[str, Any]:

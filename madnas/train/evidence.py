@@ -12,21 +12,35 @@ from madnas.data.source import Batch
 from madnas.files import write_bytes_atomic, write_text_atomic
 from madnas.train.checkpoint import weights
 
+NONFINITE = "nonfinite"
+"""The folder in a run's folder."""
 
-def save_evidence(folder: Path, batch: Batch, indices: Tensor, model: nn.Module, about: dict[str, Any]) -> None:
-    """Write ``batch.safetensors`` (images, labels, random state), ``model.safetensors`` and ``info.json``.
+
+def save_batch(folder: Path, batch: Batch, rank: int) -> None:
+    """Write ``batch-0.safetensors``: images and labels as they came from the data, indices, and the random state.
 
     Args:
         folder: where to; made if there is none.
-        batch: of the first process.
+        batch: of this process.
+        rank: of this process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {"images": batch.images.cpu(), "labels": batch.labels.cpu(), "indices": batch.indices,
+               "torch_rng": torch.get_rng_state()}  # fmt: skip
+    write_bytes_atomic(folder / f"batch-{rank}.safetensors", save(tensors), overwrite=True)
+
+
+def save_about(folder: Path, indices: Tensor, model: nn.Module, about: dict[str, Any]) -> None:
+    """Write ``model.safetensors`` and ``info.json``.
+
+    Args:
+        folder: where to.
         indices: of the samples of all processes (processes, share).
-        model: its weights are those before the update.
+        model: its weights are those before the update. The running statistics of its batch norms are those after the
+            forward pass, which does not read them in training.
         about: what was found where, with the seed that decides the update's random numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {"images": batch.images.cpu(), "labels": batch.labels.cpu(), "indices": indices,
-               "torch_rng": torch.get_rng_state()}  # fmt: skip
-    write_bytes_atomic(folder / "batch.safetensors", save(tensors), overwrite=True)
     write_bytes_atomic(folder / "model.safetensors", weights(model), overwrite=True)
     text = json.dumps(about | {"indices": indices.tolist()}, indent=2)
     write_text_atomic(folder / "info.json", text + "\n", overwrite=True)

@@ -1,10 +1,12 @@
 """What to train, how, and where: everything that a run is asked for."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from madnas.data.source import Facts
+from madnas.errors import UsageError
 from madnas.network.specfile import spec_to_tree
 from madnas.scores.targets import Target
 from madnas.train.recipe import TrainRecipe
@@ -65,10 +67,23 @@ class Job:
             "recipe": self.recipe.settings() | {"row": self.recipe_name},
             "seed": self.seed,
             "samples": facts.train,
+            "test_samples": facts.test,
             "classes": facts.classes,
+            "shape": list(facts.shape),
             "log_interval": self.log_interval,
             "eval_interval": self.eval_interval,
             "sync_bn": self.sync_bn,
-            "initial_checkpoint": None if self.initial_checkpoint is None else str(self.initial_checkpoint),
-            "kd_checkpoint": None if self.kd_checkpoint is None else str(self.kd_checkpoint),
+            "initial_checkpoint": _hash(self.initial_checkpoint),
+            "kd_checkpoint": _hash(self.kd_checkpoint),
         }
+
+
+def _hash(path: Path | None) -> str | None:
+    """SHA-256 of a file: weights count, not where they lie."""
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -9,6 +9,8 @@ import io
 import json
 import math
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from madnas.errors import UsageError
 from madnas.files import write_text_atomic
 
 METRICS, LEDGER, TIMING, SUMMARY = "metrics.jsonl", "ledger.jsonl", "timing.jsonl", "summary.csv"
+EVENTS = "events"
 
 
 class Lines:
@@ -59,6 +62,67 @@ class Lines:
         if not self._path.exists():
             return []
         return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+
+
+class Records:
+    """What a run writes down as it goes, in its first process; in others, nothing.
+
+    Args:
+        folder: of the run.
+        writes: whether this is the first process.
+    """
+
+    def __init__(self, folder: Path, writes: bool) -> None:
+        self._folder, self._writes = folder, writes
+        self._metrics, self._ledger, self._timing = (Lines(folder / name) for name in (METRICS, LEDGER, TIMING))
+        self._board: Any = None
+
+    def go_back(self, metrics_bytes: int, ledger_bytes: int) -> None:
+        """Cut off what was written after a checkpoint."""
+        if self._writes:
+            self._metrics = Lines(self._folder / METRICS, metrics_bytes)
+            self._ledger = Lines(self._folder / LEDGER, ledger_bytes)
+
+    def open_board(self, step: int) -> None:
+        """TensorBoard's events, where it is installed; what an interrupted run wrote after this step is hidden."""
+        if self._writes:
+            with suppress(ImportError):
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._board = SummaryWriter(str(self._folder / EVENTS), purge_step=step + 1)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """A line of the log."""
+        if self._writes:
+            self._metrics.add(line)
+            if self._board is not None:
+                for name in ("loss", "lr", "top1", "top5"):
+                    if isinstance(line.get(name), float):
+                        self._board.add_scalar(f"{line['event']}/{name}", line[name], line["step"])
+
+    def add_broken(self, line: dict[str, Any]) -> None:
+        """A sample that could not be read."""
+        if self._writes:
+            self._ledger.add(line)
+
+    def add_time(self, epoch: int, seconds: float) -> None:
+        """How long an epoch took to train."""
+        if self._writes:
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self._timing.add({"time": now, "epoch": epoch, "train_seconds": round(seconds, 3)})
+
+    def sync(self) -> tuple[int, int]:
+        """See all to the disk; bytes of log and ledger."""
+        return self._metrics.sync(), self._ledger.sync()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines of the log."""
+        return self._metrics.read()
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        if self._board is not None:
+            self._board.close()
 
 
 def write_summary(folder: Path, metrics: list[dict[str, Any]]) -> None:

@@ -43,6 +43,7 @@ class Memory:
         broken_total: of the whole run.
         metrics_bytes: length of the log.
         ledger_bytes: length of the ledger.
+        pending: the test that comes next, after an epoch's last update: ``epoch``, ``train_loss`` and ``lr``.
     """
 
     step: int = 0
@@ -52,6 +53,7 @@ class Memory:
     broken_total: int = 0
     metrics_bytes: int = 0
     ledger_bytes: int = 0
+    pending: dict[str, Any] | None = None
 
     @property
     def best(self) -> dict[str, Any] | None:

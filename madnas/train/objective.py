@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from madnas.train.recipe import TrainRecipe
 
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation by channel."""
+
 
 class Mixing:
     """Mixup and cutmix, by timm; without them, labels with smoothing."""
@@ -57,7 +60,7 @@ class Student(nn.Module):
         self.model = model
         self.project: nn.Module | None = None
         if features is not None:
-            self.project = nn.Linear(_features(model), features)
+            self.project = nn.Linear(feature_size(model), features)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Outputs (n, classes), and features in the teacher's space."""
@@ -67,15 +70,42 @@ class Student(nn.Module):
         return outputs, self.project(features)
 
 
+class Teacher(nn.Module):
+    """A trained timm model, in evaluation mode and without gradients, that is shown the student's images.
+
+    Args:
+        model: knows the data's classes.
+        theirs: mean and standard deviation of the normalisation that it was trained with.
+        given: those of the images that it is shown; the two pairs for a range of 0 to 1.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, model: Any, theirs: Normalisation, given: Normalisation) -> None:
+        super().__init__()
+        self.model = model
+        (mean, std), (its_mean, its_std) = (torch.tensor(pair).view(2, 1, -1, 1, 1) for pair in (given, theirs))
+        self.register_buffer("scale", std / its_std)
+        self.register_buffer("shift", (mean - its_mean) / its_std)
+        self.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, features: bool) -> tuple[Tensor, Tensor | None]:
+        """Outputs (n, classes), and features (n, features) if they are wanted."""
+        images = images * self.scale + self.shift
+        return with_features(self.model, images) if features else (self.model(images), None)
+
+
 class Objective:
     """The loss of a batch.
 
     Args:
         recipe: its weights.
-        teacher: in evaluation mode, or None.
+        teacher: or None.
     """
 
-    def __init__(self, recipe: TrainRecipe, teacher: nn.Module | None) -> None:
+    def __init__(self, recipe: TrainRecipe, teacher: Teacher | None) -> None:
         self._recipe, self._teacher = recipe, teacher
 
     def __call__(self, student: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
@@ -85,10 +115,7 @@ class Objective:
         if self._teacher is None:
             return hard
         recipe = self._recipe
-        with torch.no_grad():
-            theirs, their_features = with_features(self._teacher, images) if features is not None else (
-                self._teacher(images), None
-            )  # fmt: skip
+        theirs, their_features = self._teacher(images, features is not None)
         loss = recipe.kd_hard * hard
         if recipe.kd_soft:
             loss = loss + recipe.kd_soft * soft_cross_entropy(outputs, theirs, recipe.kd_temperature)
@@ -109,10 +136,15 @@ def soft_cross_entropy(outputs: Tensor, theirs: Tensor, temperature: float) -> T
 
 def with_features(model: Any, images: Tensor) -> tuple[Tensor, Tensor]:
     """A timm model's outputs, and the features that its classifier sees (n, features)."""
-    maps = model.forward_features(images)
-    features = model.forward_head(maps, pre_logits=True).flatten(1)
-    return model.forward_head(maps), features
+    features = model.forward_head(model.forward_features(images), pre_logits=True)
+    return model.get_classifier()(features), features.flatten(1)
 
 
-def _features(model: Any) -> int:
+def feature_size(model: Any) -> int:
+    """Features that the classifier of a timm model sees."""
     return int(getattr(model, "head_hidden_size", None) or model.num_features)
+
+
+def has_features(model: Any) -> bool:
+    """Whether a model can be taken apart as timm's can."""
+    return all(hasattr(model, name) for name in ("forward_features", "forward_head", "get_classifier"))

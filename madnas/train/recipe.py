@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from madnas.data.names import RESIDENT, is_dataset, is_resident
+from madnas.data.names import GREY, RESIDENT, is_dataset, is_resident
 from madnas.errors import SpecError, UsageError
 from madnas.network.yamlfile import parse_yaml, validate
 from madnas.program.library import load, shipped
@@ -18,6 +18,9 @@ FOLDERS = ("imagenet", "cifar", "mnist", "digits", "synthetic")
 
 HUB = "hfds/"
 """Before the name of a data set of Hugging Face, as timm has it."""
+
+SHARDS = "wds/"
+"""Before the folder of a webdataset's shards, below that of ``--data``; alone where they are in that."""
 
 Range = tuple[float, float]
 
@@ -76,7 +79,8 @@ class TrainRecipe:
     Attributes:
         row: what of a paper it reproduces.
         dataset: ``digits``, ``mnist``, ``cifar10``, ``cifar100``, ``seg<N>``, ``circle<N>``, ``folder`` (ImageNet and
-            everything else that is laid out as ``train/CLASS/IMAGE``), or timm's ``hfds/NAME``.
+            everything else that is laid out as ``train/CLASS/IMAGE``), timm's ``hfds/NAME`` (data
+            sets of Hugging Face), or ``wds/FOLDER`` (webdataset's shards).
         epochs: passes over the training data while the schedule goes down; a cool-down comes after them.
         batch_size: images of an update, over all processes and accumulation steps.
         lr: peak learning rate at this batch size.
@@ -86,7 +90,8 @@ class TrainRecipe:
         crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random) or ``none``.
         scale, ratio: share of the area, and aspect ratio, of resized crops.
         crop_pct: side of the centre crop over that of the resized image, when evaluating.
-        interpolation: of resizing: ``bilinear``, ``bicubic``, or ``random`` (either, in training).
+        interpolation: of resizing files: ``bilinear``, ``bicubic``, or ``random`` (either, in training with resized
+            crops). Sets that are kept on the device are always resized bilinearly.
         hflip: probability of a horizontal flip.
         color_jitter: brightness, contrast and saturation change by up to this share.
         aa: timm's string of an AutoAugment or RandAugment policy (``rand-m9-mstd0.5``, ``original``).
@@ -113,7 +118,8 @@ class TrainRecipe:
         model_ema_decay, model_ema_warmup: exponential moving average of the weights; evaluated and kept as the result.
         drop, drop_path: dropout before the classifier, stochastic depth of the last block.
         bn_momentum, bn_eps: of batch norms, in torch's sense; absent means the network's own.
-        zero_init_last: whether residual branches start at 0.
+        zero_init_last: whether residual branches of madnas' own networks start at 0; others start as their library has
+            them.
         amp_dtype: ``bfloat16`` or ``float16`` for mixed precision; absent: float32.
         channels_last: memory layout of maps.
         kd_model_name: timm's name of a teacher; ``kd_hard``, ``kd_soft`` and ``kd_feature`` weigh the cross-entropy
@@ -231,9 +237,9 @@ def problems(recipe: TrainRecipe) -> list[str]:
         value = getattr(recipe, name)
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)
         found += [f"{name}: expected {least:g} to {most:g}, found {n}" for n in numbers if not least <= n <= most]
-    if not is_resident(recipe.dataset) and recipe.dataset != "folder" and not recipe.dataset.startswith(HUB):
+    if not is_resident(recipe.dataset) and recipe.dataset != "folder" and not recipe.dataset.startswith((HUB, SHARDS)):
         found.append(
-            f"dataset: expected {', '.join(RESIDENT)}, seg<N>, circle<N>, folder or {HUB}NAME, found "
+            f"dataset: expected {', '.join(RESIDENT)}, seg<N>, circle<N>, folder, {HUB}NAME or {SHARDS}FOLDER, found "
             f"{recipe.dataset[:60]!r}"
         )
     if recipe.warmup_epochs >= recipe.epochs and not recipe.warmup_prefix:
@@ -268,6 +274,15 @@ def _idle(recipe: TrainRecipe) -> list[str]:
         found.append(f"samples: is for synthetic data, not for {recipe.dataset}")
     if "color_jitter" in changed and recipe.aa is not None:
         found.append("color_jitter: has no effect beside aa, whose matter colours are")
+    if is_resident(recipe.dataset):
+        found += [f"{name}: has no effect on {recipe.dataset}" for name in ("train_split", "val_split")
+                  if name in changed]  # fmt: skip
+        if recipe.interpolation != "bilinear":
+            found.append(f"interpolation: {recipe.dataset} is kept on the device, and resized bilinearly")
+    elif recipe.interpolation == "random" and recipe.crop != "resized":
+        found.append("interpolation: random is for crop resized")
+    if recipe.lighting and recipe.dataset in GREY:
+        found.append(f"lighting: has no effect on {recipe.dataset}, which has no colours")
     if changed & {"scale", "ratio"} and recipe.crop != "resized":
         found.append("scale, ratio: are for crop resized")
     return found

@@ -13,35 +13,23 @@ import torch
 from madnas.data.order import Order
 from madnas.data.source import Batch, Process, Source
 from madnas.errors import DataError, DivergedError, RequeueError, UsageError
-from madnas.files import write_bytes_atomic, write_text_atomic
+from madnas.files import write_text_atomic
 from madnas.network.specfile import dump_spec
 from madnas.runfolder import claimed_folder
+from madnas.train.best import ranked, tidy_weights, write_weights
 from madnas.train.build import Talk, new_engine, test_batch
-from madnas.train.checkpoint import Checkpoint, newest, save_checkpoint, weights
+from madnas.train.checkpoint import Checkpoint, newest, save_checkpoint, unloadable, weights
 from madnas.train.data import open_data
-from madnas.train.distributed import highest, processes, rows, told, total
+from madnas.train.distributed import gathered, highest, processes, rows, told, total
 from madnas.train.environment import environment
-from madnas.train.evidence import save_evidence
+from madnas.train.evidence import NONFINITE, save_about, save_batch
 from madnas.train.job import Job
-from madnas.train.log import LEDGER, METRICS, SUMMARY, TIMING, Lines, write_summary
+from madnas.train.log import LEDGER, Records
 from madnas.train.memory import Memory, Progress
 from madnas.train.model import Network, fitted, own_size
 from madnas.train.optimise import total_epochs
+from madnas.train.results import BELONGINGS, ENVIRONMENT, NETWORK, finished, result_of, write_results
 from madnas.train.signals import INTERRUPT, NOTHING, Wish, wishes
-
-BEST, FINAL, RESULT, NETWORK, ENVIRONMENT = (
-    "best.safetensors",
-    "last.safetensors",
-    "result.json",
-    "network.yaml",
-    "environment.json",
-)
-WEIGHTS, NONFINITE = "weights", "nonfinite"
-REPORT, CURVES = "report.md", "curves.png"
-BELONGINGS = (
-    *(METRICS, LEDGER, TIMING, SUMMARY, BEST, FINAL, RESULT, NETWORK, ENVIRONMENT, REPORT, CURVES),
-    *("checkpoints", WEIGHTS, NONFINITE, "events"),
-)
 
 LONGEST = 600.0
 """Seconds after which there is a checkpoint in the middle of an epoch: what a crash costs at most."""
@@ -72,7 +60,8 @@ def train(job: Job, show: Callable[[Progress], None], talk: Talk) -> dict[str, A
         order = Order(source.facts.train, job.recipe.batch_size, job.seed)
         check_shares(job, process)
         with _folder(job, source, process), wishes() as wish:
-            return Run(job, source, network, order, process, show, talk if process.is_first else _silent).go(wish)
+            talk = talk if process.is_first else _silent
+            return Run(job, source, network, order, process, show, talk, wish).go()
 
 
 def check_shares(job: Job, process: Process) -> None:
@@ -119,55 +108,56 @@ class Run:
         process: Process,
         show: Callable[[Progress], None],
         talk: Talk,
+        wish: Wish,
     ) -> None:
         self.job, self.source, self.network, self.order, self.process = job, source, network, order, process
-        self._show, self._talk = show, talk
+        self._show, self._talk, self._wish = show, talk, wish
         self.engine = new_engine(job, source, network, order, process, talk)
         self.epochs = total_epochs(job.recipe)
         self.steps = self.epochs * order.steps_per_epoch
         self.memory = Memory()
         self._losses = torch.zeros(4, dtype=torch.float64, device=process.device)
-        self._metrics = Lines(job.folder / METRICS)
-        self._ledger = Lines(job.folder / LEDGER)
-        self._timing = Lines(job.folder / TIMING)
-        self._board: Any = None
+        self._records = Records(job.folder, process.is_first)
         self._last: tuple[float | None, float | None] = (None, None)
         self._begin = self._saved = self._epoch_begin = time.monotonic()
 
-    def go(self, wish: Wish) -> dict[str, Any]:
+    def go(self) -> dict[str, Any]:
         """Train what is left, and write the results."""
-        told("", self.process)  # the first process has claimed the folder
-        finished = self.job.folder / RESULT
-        text = told(finished.read_text() if self.process.is_first and finished.exists() else "", self.process)
+        text = told(finished(self.job.folder) if self.process.is_first else "", self.process)
         if text:
             found: dict[str, Any] = json.loads(text)
             return found | {"was_finished": True}
         self._resume()
-        self._start_files()
-        if self.process.is_first:
-            self._board = _tensorboard(self.job.folder, self.memory.step)
+        self._describe()
+        self._records.open_board(self.memory.step)
         self._begin = self._saved = self._epoch_begin = time.monotonic()
         begun = self.memory.step
+        if self.memory.pending is not None:
+            self._test()
+            self._save()
         while self.memory.step < self.steps:
-            self._train(begun, wish)
+            self._train(begun)
         return self._finish(time.monotonic() - self._begin, self.memory.step - begun)
 
-    def _train(self, begun: int, wish: Wish) -> None:
+    def _train(self, begun: int) -> None:
         """Updates until the end, or until one has to be taken back."""
         for batch in self.source.train(self.order, self.memory.step, self.steps, self.process):
             step = self.memory.step
             self._note_broken(batch, step)
-            if step in self.memory.skipped:
-                self._add({"event": "skipped", "epoch": step // self.order.steps_per_epoch, "step": step})
-                rate, wrong = self.engine.rate_at(step), ""
-            else:
-                update = self.engine.update(batch, step)
-                rate, wrong = update.rate, update.wrong
-                self._losses += torch.stack([update.loss.double(), update.loss.new_ones((), dtype=torch.float64)] * 2)
-            wanted, failed, late = highest([wish.value, bool(wrong), self._is_late()], self.process)
+            skipped = step in self.memory.skipped
+            update = None if skipped else self.engine.propose(batch, step)
+            wrong = "" if update is None else update.wrong
+            wanted, failed, late = highest([self._wish.value, bool(wrong), self._is_late()], self.process)
             if failed:
                 self._take_back(batch, step, wrong)
                 return
+            if update is None:
+                self._records.add({"event": "skipped", "epoch": step // self.order.steps_per_epoch, "step": step})
+                rate = self.engine.rate_at(step)
+            else:
+                self.engine.accept(step)
+                rate = update.rate
+                self._losses += torch.stack([update.loss.double(), update.loss.new_ones((), dtype=torch.float64)] * 2)
             self.memory.step += 1
             self._after(rate, begun, bool(late))
             if wanted != NOTHING:
@@ -195,7 +185,7 @@ class Run:
         if not count:
             return None
         loss = float(total_loss / count)
-        self._add({"event": "train", "epoch": epoch, "step": step, "loss": loss, "lr": rate})
+        self._records.add({"event": "train", "epoch": epoch, "step": step, "loss": loss, "lr": rate})
         return loss
 
     def _end_epoch(self, epoch: int, rate: float) -> None:
@@ -203,51 +193,26 @@ class Run:
         train_loss, count = total(self._losses[2:], self.process).tolist()
         self._losses[2:] = 0
         self.memory.broken = 0
+        self._records.add_time(epoch, time.monotonic() - self._epoch_begin)
         if (epoch + 1) % self.job.eval_interval == 0 or self.memory.step == self.steps:
-            trained = time.monotonic() - self._epoch_begin
-            found = self.engine.test(self.source, test_batch(self.job))
-            self._add(
-                {
-                    "event": "eval",
-                    "epoch": epoch,
-                    "step": self.memory.step,
-                    **found,
-                    "train_loss": train_loss / count if count else None,
-                    "lr": rate,
-                }
-            )
-            self._last = (self._last[0], float(found["top1"]))
-            self._keep_best(epoch, float(found["top1"]))
-            self._time(epoch, trained)
+            self.memory.pending = {"epoch": epoch, "train_loss": train_loss / count if count else None, "lr": rate}
+            self._test()
         self._epoch_begin = time.monotonic()
 
-    def _keep_best(self, epoch: int, top1: float) -> None:
-        """Keep the weights of the best tests; the earlier of two that are alike."""
-        memory = self.memory
-        ranked = sorted([*memory.kept, {"epoch": epoch, "top1": top1}], key=lambda one: (-one["top1"], one["epoch"]))
-        memory.kept, dropped = ranked[: self.job.checkpoint_hist], ranked[self.job.checkpoint_hist :]
-        if not self.process.is_first or any(one["epoch"] == epoch for one in dropped):
-            return
-        folder = self.job.folder / WEIGHTS
-        folder.mkdir(exist_ok=True)
-        write_bytes_atomic(folder / _weights_name(epoch), weights(self.engine.result), overwrite=True)
-
-    def _tidy_weights(self) -> None:
-        """After a checkpoint, which knows what is kept: the best gets its name, and what is not kept goes."""
-        folder = self.job.folder / WEIGHTS
-        kept = [_weights_name(one["epoch"]) for one in self.memory.kept]
-        for path in folder.glob("epoch-*"):
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
-        if kept:
-            best = (folder / kept[0]).read_bytes()
-            if not (self.job.folder / BEST).exists() or (self.job.folder / BEST).read_bytes() != best:
-                write_bytes_atomic(self.job.folder / BEST, best, overwrite=True)
-
-    def _time(self, epoch: int, seconds: float) -> None:
-        if self.process.is_first:
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            self._timing.add({"time": now, "epoch": epoch, "train_seconds": round(seconds, 3)})
+    def _test(self) -> None:
+        """The pending test. A signal puts it off: the same command begins with it."""
+        assert self.memory.pending is not None
+        self._check_sound()
+        found = self.engine.test(self.source, test_batch(self.job), self._look)
+        epoch, train_loss, rate = (self.memory.pending[name] for name in ("epoch", "train_loss", "lr"))
+        self._records.add({"event": "eval", "epoch": epoch, "step": self.memory.step, **found,
+                           "train_loss": train_loss, "lr": rate})  # fmt: skip
+        top1 = float(found["top1"])
+        self._last = (self._last[0], top1)
+        self.memory.kept = ranked(self.memory.kept, epoch, top1, self.job.checkpoint_hist)
+        self.memory.pending = None
+        if self.process.is_first and any(one["epoch"] == epoch for one in self.memory.kept):
+            write_weights(self.job.folder, epoch, weights(self.engine.result))
 
     def _tell(self, epoch: int, rate: float, loss: float | None, begun: int) -> None:
         self._last = (self._last[0] if loss is None else loss, self._last[1])
@@ -276,27 +241,35 @@ class Run:
         late = time.monotonic() - self._saved >= self.job.checkpoint_seconds or self.memory.step == self.steps
         return told("yes" if late else "", self.process) == "yes"
 
-    def _save(self) -> None:
+    def _look(self) -> None:
+        """End the run if any process was told to."""
+        wanted = highest([self._wish.value], self.process)[0]
+        if wanted != NOTHING:
+            self._stop(wanted)
+
+    def _check_sound(self) -> None:
         if highest([not self.engine.is_sound()], self.process)[0]:
             raise DivergedError(
                 f"weights are not finite after update {self.memory.step}; no checkpoint was written",
                 "a smaller --set lr=... or --set clip_grad=1 may help",
             )
+
+    def _save(self) -> None:
+        self._check_sound()
         training = self.engine.state() | {"losses": rows(self._losses, self.process)}
         if self.process.is_first:
-            self.memory.metrics_bytes, self.memory.ledger_bytes = self._metrics.sync(), self._ledger.sync()
+            self.memory.metrics_bytes, self.memory.ledger_bytes = self._records.sync()
             state = asdict(self.memory)
             average = None if self.engine.average is None else self.engine.average.module
             save_checkpoint(self.job.folder, state, self.engine.model, average, training)
-            self._tidy_weights()
+            tidy_weights(self.job.folder, self.memory.kept)
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
         """Go on from the newest checkpoint that is whole; a new run begins with one."""
         found = self._newest()
         if found is None:
-            if self.process.is_first:
-                Lines(self.job.folder / METRICS, 0), Lines(self.job.folder / LEDGER, 0)
+            self._records.go_back(0, 0)
             self._save()
             return
         self._load(found)
@@ -315,16 +288,17 @@ class Run:
         return Checkpoint(Path(path), state)
 
     def _load(self, checkpoint: Checkpoint) -> None:
-        self.memory = Memory(**checkpoint.state)
         average = None if self.engine.average is None else self.engine.average.module
         checkpoint.load_weights(self.engine.model, average)
         training = checkpoint.training()
-        self.engine.load_state(training)
-        losses = training["losses"]
-        self._losses.copy_(losses[self.process.rank] if len(losses) == self.process.world else losses.mean(0))
-        if self.process.is_first:
-            self._metrics = Lines(self.job.folder / METRICS, self.memory.metrics_bytes)
-            self._ledger = Lines(self.job.folder / LEDGER, self.memory.ledger_bytes)
+        try:
+            self.memory = Memory(**checkpoint.state)
+            self.engine.load_state(training)
+            losses = training["losses"]
+            self._losses.copy_(losses[self.process.rank] if len(losses) == self.process.world else losses.mean(0))
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError) as error:
+            raise unloadable(checkpoint.path, error) from error  # whole, and not of this run
+        self._records.go_back(self.memory.metrics_bytes, self.memory.ledger_bytes)
 
     def _stop(self, wanted: int) -> None:
         self._save()
@@ -343,8 +317,11 @@ class Run:
             what = "weight"
         indices = rows(batch.indices, self.process)
         place = self.job.folder / NONFINITE / f"step-{step:09d}"
+        self.engine.seed_all(step)  # random numbers as the update began with them
+        save_batch(place, batch, self.process.rank)
         if self.process.is_first:
-            save_evidence(place, batch, indices, self.engine.model, self._about(step, what))
+            save_about(place, indices, self.engine.model, self._about(step, what))
+        self.engine.refuse()
         text = f"the {what} is not finite in update {step} (epoch {step // self.order.steps_per_epoch})"
         if len(self.memory.skipped) >= self.job.recipe.nonfinite_retries:
             raise DivergedError(
@@ -375,12 +352,11 @@ class Run:
         counts[self.process.rank] = len(batch.broken)
         if not sum(highest(counts.tolist(), self.process)):
             return
-        found = _gathered(batch.broken, self.process)
+        found = gathered(batch.broken, self.process)
         epoch = step // self.order.steps_per_epoch
         for one in found:
             self._talk(f"{one['file']}: cannot be read ({one['error']}); sample {one['replaced_by']} instead")
-            if self.process.is_first:
-                self._ledger.add({"epoch": epoch, "step": step, **one})
+            self._records.add_broken({"epoch": epoch, "step": step, **one})
         self.memory.broken += len(found)
         self.memory.broken_total += len(found)
         most = self.job.recipe.bad_data_rate * self.order.samples
@@ -393,15 +369,7 @@ class Run:
 
     # Files
 
-    def _add(self, line: dict[str, Any]) -> None:
-        if self.process.is_first:
-            self._metrics.add(line)
-            if self._board is not None:
-                for name in ("loss", "lr", "top1", "top5"):
-                    if isinstance(line.get(name), float):
-                        self._board.add_scalar(f"{line['event']}/{name}", line[name], line["step"])
-
-    def _start_files(self) -> None:
+    def _describe(self) -> None:
         if self.process.is_first:
             if self.network.spec is not None:
                 write_text_atomic(self.job.folder / NETWORK, dump_spec(self.network.spec), overwrite=True)
@@ -409,59 +377,11 @@ class Run:
             write_text_atomic(self.job.folder / ENVIRONMENT, text, overwrite=True)
 
     def _finish(self, seconds: float, steps: int) -> dict[str, Any]:
-        """Weights, tables, pictures; ``result.json`` comes last, and says that all is there."""
-        memory, folder = self.memory, self.job.folder
-        result = {
-            "schema": "madnas/train/1",
-            "network": self.job.target.word,
-            "recipe": self.job.recipe_name,
-            "seed": self.job.seed,
-            "epochs": self.epochs,
-            "updates": self.steps,
-            "best": memory.best,
-            "last": self._last_test(),
-            "skipped_updates": memory.skipped,
-            "unreadable_samples": memory.broken_total,
-            "params": sum(one.numel() for one in self.engine.model.parameters()),
-            "folder": str(folder),
-        }
+        metrics = self._records.metrics() if self.process.is_first else []
+        result = result_of(self.job, self.memory, self.engine.model, self.epochs, metrics)
         if self.process.is_first:
-            from madnas.report.training import write_report
-
-            write_bytes_atomic(folder / FINAL, weights(self.engine.result), overwrite=True)
-            metrics = self._metrics.read()
-            write_summary(folder, metrics)
-            write_report(folder, result, metrics, self.job.recipe.settings(), environment(self.process))
-            write_text_atomic(folder / RESULT, json.dumps(result, indent=2) + "\n", overwrite=True)
-            if self._board is not None:
-                self._board.close()
+            write_results(self.job, result, self.engine.result, metrics, environment(self.process))
+        self._records.close()
         told("", self.process)  # nobody leaves before all is written
         speed = round(steps * self.order.batch_size / seconds, 1) if steps else None
         return result | {"seconds": round(seconds, 1), "images_per_second": speed, "was_finished": False}
-
-    def _last_test(self) -> dict[str, Any] | None:
-        if not self.process.is_first:
-            return None
-        tests = [line for line in self._metrics.read() if line["event"] == "eval"]
-        return {name: tests[-1][name] for name in ("epoch", "loss", "top1", "top5", "n")} if tests else None
-
-
-def _weights_name(epoch: int) -> str:
-    return f"epoch-{epoch:05d}.safetensors"
-
-
-def _gathered(items: list[dict[str, Any]], process: Process) -> list[dict[str, Any]]:
-    if process.world == 1:
-        return items
-    found: list[Any] = [None] * process.world
-    torch.distributed.all_gather_object(found, items)
-    return [one for part in found for one in part]
-
-
-def _tensorboard(folder: Path, step: int) -> Any:
-    """A writer, where TensorBoard is installed; what an interrupted run wrote after this step is hidden."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder / "events"), purge_step=step + 1)

@@ -16,12 +16,12 @@ TEMPLATE = """\
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 
-# Five minutes before the end every task is sent SIGUSR1: after the update, or test, at hand madnas writes a checkpoint
-# and ends with 75, and the job goes back into the queue. The same command then goes on where it stopped.
+# Five minutes before the end every task is sent SIGUSR1: after the update at hand (a test is put off) madnas writes a
+# checkpoint and ends with 75, and the job goes back into the queue. The same command then goes on where it stopped.
 export MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 
-srun {command}
+srun --kill-on-bad-exit=1 {command}
 code=$?
 if [ $code -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $code

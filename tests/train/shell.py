@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
+from madnas.data.source import Batch
 from madnas.scores.targets import find
+from madnas.train.engine import Engine, Update
 from madnas.train.job import Job
 from madnas.train.memory import Progress
 from madnas.train.recipe import load_recipe
@@ -71,6 +73,24 @@ def crash_at(one: Job, step: int) -> None:
     except Crash:
         return
     raise AssertionError(f"the run ended before update {step}")
+
+
+@contextmanager
+def recorded(folder: Path) -> Iterator[None]:
+    """Write ``seen.jsonl``: update, rank, number of processes and indices of every batch."""
+    propose = Engine.propose
+
+    def keep(self: Engine, batch: Batch, step: int) -> Update:
+        line = json.dumps([step, self.process.rank, self.process.world, batch.indices.tolist()])
+        with open(folder / "seen.jsonl", "a") as file:  # one write to the end of a file is not mixed with others
+            file.write(line + "\n")
+        return propose(self, batch, step)
+
+    Engine.propose = keep
+    try:
+        yield
+    finally:
+        Engine.propose = propose
 
 
 def assert_equal_runs(one: Path, other: Path) -> None:

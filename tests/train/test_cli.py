@@ -104,7 +104,7 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["madnas", "train", "net 1.yaml", "--recipe", "cifar/deepmad", "--slurm"])
     assert run(sys.argv[1:]) == 0
     script = capsys.readouterr().out
-    assert "srun madnas train 'net 1.yaml' --recipe cifar/deepmad\n" in script
+    assert "srun --kill-on-bad-exit=1 madnas train 'net 1.yaml' --recipe cifar/deepmad\n" in script
     assert "#SBATCH --signal=USR1@300" in script and "scontrol requeue" in script
     (tmp_path / "job.sh").write_text(script)
     assert subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=False).returncode == 0
@@ -122,7 +122,7 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
         (["resnet20", "--device", "tpu"], 2, "unknown device"),
         (["resnet20", "--set", "dataset=cifar10", "--data", "nowhere"], 5, "no such file"),
         (["resnet20", "--recipe", "imagenet/deepmad", "--data", "nowhere"], 5, "no such folder"),
-        (["resnet20", "--set", "dataset=imagenot"], 2, "folder or hfds/NAME, found 'imagenot'"),
+        (["resnet20", "--set", "dataset=imagenot"], 2, "folder, hfds/NAME or wds/FOLDER, found 'imagenot'"),
         (["resnet20", "--set", "batch_size=2000"], 2, "larger than the training set of 1348"),
         (["resnet20", "--eval", "nowhere.safetensors"], 2, "no weights can be read"),
         (["resnet20", "--initial-checkpoint", "nowhere"], 2, "no such file"),

@@ -1,5 +1,6 @@
 """Image folders and CIFAR's and MNIST's files, in their real formats, made here."""
 
+import io
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import tarfile
 
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from PIL import Image
 
 from madnas.data.cifar import read_cifar
 from madnas.data.images import load_images
+from madnas.data.order import Order
+from madnas.data.source import Process
 from madnas.errors import DataError, UsageError
 from madnas.scores.targets import find
+from madnas.train.data import open_data
 from madnas.train.job import Job
 from madnas.train.recipe import load_recipe
 from madnas.train.run import train
@@ -168,6 +173,69 @@ def test_signals_to_the_whole_group_leave_the_readers_to_the_parent(tmp_path, im
     _, err = process.communicate(timeout=60)
     assert process.returncode == (130 if number == signal.SIGINT else 75), err
     assert "is saved in run" in err
+
+
+def as_shards(images, folder, per_shard=5):
+    """The same images as a webdataset, in the order that timm's folders have."""
+    folder.mkdir()
+    classes = sorted(path.name for path in (images / "train").iterdir())
+    for split in ("train", "val"):
+        files = [path for name in classes for path in natsorted((images / split / name).iterdir())]
+        for start in range(0, len(files), per_shard):
+            with tarfile.open(folder / f"{split}-{start:04d}.tar", "w") as tar:
+                for number, path in enumerate(files[start : start + per_shard], start):
+                    label = str(classes.index(path.parent.name)).encode()
+                    info = tarfile.TarInfo(f"{number:06d}.cls")
+                    info.size = len(label)
+                    tar.addfile(info, io.BytesIO(label))
+                    tar.add(path, f"{number:06d}{path.suffix}")
+    return folder
+
+
+def natsorted(paths):
+    return sorted(paths, key=lambda path: int(path.stem))
+
+
+def test_shards_are_a_folder(tmp_path, images, monkeypatch):
+    """A webdataset goes on in the middle of an epoch too, to the very same weights as the images in a folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    finish(folder_job(tmp_path, images, name="folder"))
+    one = folder_job(tmp_path, as_shards(images, tmp_path / "shards").parent, "dataset=wds/shards", workers=2)
+    crash_at(one, 3)
+    finish(one)
+    assert_equal_runs(tmp_path / "run", tmp_path / "folder")
+
+
+def test_unreadable_images_of_shards_are_named(tmp_path, images, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = as_shards(broken_copy(images, tmp_path, "red/2.jpg"), tmp_path / "shards")
+    result = finish(folder_job(tmp_path, data, "dataset=wds/"))
+    line = json.loads((tmp_path / "run" / "ledger.jsonl").read_text().splitlines()[0])
+    assert result["unreadable_samples"] == 2
+    assert line["file"].endswith("train-0015.tar:000018")  # red is the last class
+
+
+def test_a_dataset_of_hugging_face(tmp_path, images, monkeypatch):
+    """Through timm: here a folder in the hub's layout, which needs no network."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    one = folder_job(tmp_path, tmp_path / "cache", f"dataset=hfds/{images}")
+    crash_at(one, 2)
+    result = finish(one)
+    assert (result["updates"], result["last"]["n"]) == (6, 12)
+    finish(folder_job(tmp_path, tmp_path / "cache", f"dataset=hfds/{images}", name="whole"))
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("crop", ["none", "pad"])
+def test_crops_are_resized_as_the_recipe_says(tmp_path, images, crop):
+    """Bicubic resizing gives other pixels than bilinear, and the same as Pillow's."""
+    changes = [f"crop={crop}", "pad=0", "scale=[0.08, 1]", "hflip=0", "aa=null", "interpolation=bicubic"]
+    source = open_data(folder_job(tmp_path, images, *changes).recipe, images, 0, 32, 0, torch.device("cpu"))
+    batch = next(source.train(Order(24, 8, 0), 0, 1, Process()))
+    reader = source._train._reader
+    with Image.open(reader[int(batch.indices[0])][0]) as image:
+        expected = np.array(image.convert("RGB").resize((32, 32), Image.BICUBIC))
+    assert np.array_equal(batch.images[0].permute(1, 2, 0).numpy(), expected)
 
 
 def test_a_batch_larger_than_the_data_set(tmp_path, images):

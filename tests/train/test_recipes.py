@@ -4,6 +4,7 @@ import copy
 import math
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -20,12 +21,14 @@ from madnas.scores.targets import Target, find
 from madnas.train.checkpoint import weights
 from madnas.train.engine import Engine
 from madnas.train.model import build_model, fitted
+from madnas.train.objective import Teacher, with_features
 from madnas.train.optimise import build_schedule, set_rate, total_epochs
 from madnas.train.recipe import TrainRecipe, load_recipe, recipe_files
 from tests.train.shell import TINY
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "train"
 FACTS = Facts(8, 8, 4, (3, 16, 16), (0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
+FEATURES = Facts(8, 8, 2, (2, 1, 1), None, None)
 
 
 def test_all_files_are_recipes():
@@ -109,7 +112,19 @@ class Data:
         return Batch(self.images.clone(), self.labels, torch.arange(8))
 
 
-def engine_of(recipe: TrainRecipe, facts: Facts, target: str, teacher: nn.Module | None = None) -> Engine:
+def teacher_of(name: str, theirs: Any = None) -> Teacher:
+    """A teacher with fresh weights; it was trained with the student's normalisation, or with another."""
+    given = FACTS.mean, FACTS.std
+    return Teacher(timm.create_model(name, num_classes=4), theirs or given, given)
+
+
+def mlp(folder: Path) -> str:
+    path = folder / "mlp.yaml"
+    path.write_text(dump_spec(SkipMLPSpec(2, 2, 5, 3).network("mlp")))
+    return str(path)
+
+
+def engine_of(recipe: TrainRecipe, facts: Facts, target: str, teacher: Teacher | None = None) -> Engine:
     model = build_model(fitted(find(target), facts), facts, recipe, seed=0)
     return Engine(model, recipe, facts, Process(), 0, steps_per_epoch=10, teacher=teacher)
 
@@ -118,15 +133,10 @@ def engine_of(recipe: TrainRecipe, facts: Facts, target: str, teacher: nn.Module
 def test_every_recipe_runs_for_two_updates(name, tmp_path):
     recipe = toy(name)
     if name.startswith(("mnist", "synthetic")):
-        facts = Facts(8, 8, 2, (2, 1, 1), None, None)
-        path = tmp_path / "mlp.yaml"
-        path.write_text(dump_spec(SkipMLPSpec(2, 2, 5, 3).network("mlp")))
-        target = str(path)
+        facts, target = FEATURES, mlp(tmp_path)
     else:
         facts, target = FACTS, "resnet20"
-    teacher = None
-    if recipe.kd_model_name:
-        teacher = timm.create_model(recipe.kd_model_name, num_classes=4).eval().requires_grad_(False)
+    teacher = teacher_of(recipe.kd_model_name) if recipe.kd_model_name else None
     engine = engine_of(recipe, facts, target, teacher)
     before = copy.deepcopy(engine.model.state_dict())
     data = Data(facts)
@@ -148,6 +158,10 @@ def plain_step(
         soft = F.one_hot(targets, classes) * (1 - recipe.smoothing) + recipe.smoothing / classes
     loss = -(soft * outputs.log_softmax(1)).sum(1).mean()
     loss.backward()
+    if recipe.clip_grad is not None:
+        norm = float(torch.cat([weight.grad.flatten() for weight in model.parameters()]).norm())
+        for weight in model.parameters():
+            weight.grad *= min(1.0, recipe.clip_grad / norm)
     found = {}
     for key, weight in model.named_parameters():
         decays = weight.ndim > 1 or recipe.decay_norm_bias
@@ -169,17 +183,22 @@ def plain_step(
     return loss.detach(), found
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_files() if not name.startswith(("mnist", "synthetic"))])
-def test_one_step_is_that_of_a_plain_implementation(name):
+@pytest.mark.parametrize("clip", [None, 0.01])
+@pytest.mark.parametrize("name", recipe_files())
+def test_one_step_is_that_of_a_plain_implementation(name, clip, tmp_path):
     """Same loss, same new weights; images are taken as they come out of augmentation and mixing."""
-    recipe = toy(name)
+    changes = ["batch_size=8", "amp_dtype=null"]
+    recipe = load_recipe(name)
     if recipe.kd_model_name:
-        recipe = load_recipe(
-            name, ["batch_size=8", "amp_dtype=null", "kd_model_name=null", "kd_soft=0", "kd_feature=0"]
-        )
+        changes += ["kd_model_name=null", "kd_soft=0", "kd_feature=0"]
     if recipe.drop_path:
-        recipe = load_recipe(name, ["batch_size=8", "amp_dtype=null", "drop_path=0"])
-    engine = engine_of(recipe, FACTS, "resnet20")
+        changes.append("drop_path=0")
+    if clip:
+        changes.append(f"clip_grad={clip}")
+    recipe = load_recipe(name, changes)
+    features = name.startswith(("mnist", "synthetic"))
+    facts = FEATURES if features else FACTS
+    engine = engine_of(recipe, facts, mlp(tmp_path) if features else "resnet20")
     seen = {}
     prepare = engine._prepare
 
@@ -189,29 +208,68 @@ def test_one_step_is_that_of_a_plain_implementation(name):
 
     engine._prepare = keep
     before = copy.deepcopy(engine)
-    found = engine.update(Data(FACTS).batch(), 250)
+    found = engine.update(Data(facts).batch(), 250)
     loss, expected = plain_step(name, before, seen["images"], seen["targets"], found.rate)
     assert float(found.loss) == pytest.approx(float(loss), rel=1e-5)
     for key, weight in engine.model.named_parameters():
         assert torch.allclose(weight.detach(), expected[key], rtol=1e-4, atol=1e-6), key
 
 
+def test_images_are_normalised_lit_erased_and_mixed():
+    """What :func:`test_one_step_is_that_of_a_plain_implementation` takes as given, one part after the other."""
+    data = Data(FACTS)
+    mean, std = (torch.tensor(one).view(1, 3, 1, 1) for one in (FACTS.mean, FACTS.std))
+    plain = (data.images / 255 - mean) / std
+
+    def prepared(*changes: str) -> tuple[Tensor, Tensor]:
+        off = ["batch_size=8", "lighting=0", "reprob=0", "mixup=0"]
+        return engine_of(load_recipe("cifar/deepmad", [*off, *changes]), FACTS, "resnet20")._prepare(
+            data.batch(), 0, 3, 7
+        )
+
+    images, targets = prepared()
+    assert torch.allclose(images, plain, atol=1e-6) and torch.equal(targets, data.labels)
+    lit, _ = prepared("lighting=0.1")
+    shift = lit - images
+    assert torch.allclose(shift, shift[:, :, :1, :1].expand_as(shift), atol=1e-6)
+    assert (shift[:, :, 0, 0].abs().amax(1) > 0).all()
+    erased, _ = prepared("reprob=1")
+    assert (((erased == 0) | (erased == images)).all()) and not torch.equal(erased, images)
+    mixed, shares = prepared("mixup=0.2")
+    lam = float(((mixed - images.flip(0)) / (images - images.flip(0))).nanmedian())
+    assert 0 < lam < 1
+    assert torch.allclose(mixed, lam * images + (1 - lam) * images.flip(0), atol=1e-5)
+    smooth = 0.1 / 4 + 0.9 * F.one_hot(data.labels, 4)
+    assert torch.allclose(shares, lam * smooth + (1 - lam) * smooth.flip(0), atol=1e-5)
+
+
 def test_distillation_adds_its_three_losses():
     recipe = load_recipe("imagenet/zennet", ["batch_size=8", "amp_dtype=null", "kd_model_name=test_efficientnet",
                                              "mixup=0", "reprob=0", "lighting=0", "smoothing=0", "kd_soft=0.7",
                                              "kd_feature=0.3", "kd_hard=0.5", "kd_temperature=2"])  # fmt: skip
-    teacher = timm.create_model("test_efficientnet", num_classes=4).eval().requires_grad_(False)
+    teacher = teacher_of("test_efficientnet", ((0.1, 0.2, 0.3), (0.6, 0.5, 0.4)))
     engine = engine_of(recipe, FACTS, "resnet20", teacher)
     data = Data(FACTS)
     images, targets = engine._prepare(data.batch(), 0, 0, 0)
     student = copy.deepcopy(engine.student).train()
     outputs, features = student(images)
-    theirs = teacher(images)
+    mean, std, its_mean, its_std = (
+        torch.tensor(one).view(1, 3, 1, 1) for one in (FACTS.mean, FACTS.std, (0.1, 0.2, 0.3), (0.6, 0.5, 0.4))
+    )
+    model, shown = teacher.model, (images * std + mean - its_mean) / its_std
+    assert not model.training
+    theirs = model(shown)
     soft = -((theirs / 2).softmax(1) * (outputs / 2).log_softmax(1)).sum(1).mean() * 4
-    their_features = teacher.forward_head(teacher.forward_features(images), pre_logits=True)
+    their_features = model.forward_head(model.forward_features(shown), pre_logits=True)
     expected = (0.5 * F.cross_entropy(outputs, targets) + 0.7 * soft
                 + 0.3 * F.smooth_l1_loss(features, their_features))  # fmt: skip
     assert float(engine.update(data.batch(), 0).loss) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_features_and_outputs_of_a_pass_share_their_dropout():
+    model = timm.create_model("test_efficientnet", num_classes=4, drop_rate=0.5).train()
+    outputs, features = with_features(model, torch.rand(4, 3, 32, 32))
+    assert torch.equal(outputs, model.classifier(features))
 
 
 def test_accumulation_is_the_mean_of_the_parts():
@@ -240,6 +298,32 @@ def test_the_moving_average_is_one():
     assert torch.allclose(engine.result.stem.conv.weight, expected)
 
 
+def test_the_moving_average_warms_up():
+    """The decay of update t is that of timm: 1 - 1 / t^(2/3), and never more than the recipe's."""
+    recipe = load_recipe("digits/quick", ["batch_size=8", "model_ema_decay=0.75", "model_ema_warmup=true"])
+    engine = engine_of(recipe, FACTS, "resnet20")
+    data, expected = Data(FACTS), engine.model.stem.conv.weight.detach().clone()
+    for step in range(12):
+        engine.update(data.batch(), step)
+        decay = min(0.75, max(0.0, 1 - (1 + max(0, step)) ** (-2 / 3)))
+        expected = decay * expected + (1 - decay) * engine.model.stem.conv.weight.detach()
+    assert torch.allclose(engine.result.stem.conv.weight, expected, atol=1e-6)
+
+
+def test_gradients_that_overflow_in_float16_lower_the_scale_and_change_nothing():
+    """The scaler's own search is no failure: only what stays not finite at the lowest scale is."""
+    engine = engine_of(load_recipe("digits/quick", ["batch_size=8", "amp_dtype=float16"]), FACTS, "resnet20")
+    engine.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)
+    data, before = Data(FACTS), [weight.detach().clone() for weight in engine.model.parameters()]
+    found = engine.update(data.batch(), 40)
+    assert found.wrong == "" and engine.scaler.get_scale() == 2.0**99
+    assert all(torch.equal(one, other) for one, other in zip(engine.model.parameters(), before, strict=True))
+    engine.scaler.update(2.0**-1)
+    next(engine.model.parameters()).data.fill_(float("nan"))
+    for _ in range(2):  # refused, and ready for the next
+        assert engine.update(data.batch(), 40).wrong == "loss"
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_mixed_precision_is_near_float32(dtype):
     losses = []
@@ -249,6 +333,37 @@ def test_mixed_precision_is_near_float32(dtype):
         losses.append([float(engine.update(data.batch(), step).loss) for step in range(40, 43)])
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
     assert losses[1] != losses[0]
+
+
+def test_a_compiled_network_learns_the_same(monkeypatch):
+    """With the tracing of ``torch.compile``, and without a compiler, which not every machine has."""
+    compiled = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module: compiled(module, backend="aot_eager"))
+    recipe = load_recipe("digits/quick", ["batch_size=8", "model_ema_decay=0.9"])
+    engines = []
+    for compile_it in (False, True):
+        model = build_model(fitted(find("resnet20"), FACTS), FACTS, recipe, seed=0)
+        engines.append(Engine(model, recipe, FACTS, Process(), 0, steps_per_epoch=10, compiled=compile_it))
+    data = Data(FACTS)
+    for step in range(3):
+        plain, fast = (float(engine.update(data.batch(), step).loss) for engine in engines)
+        assert fast == pytest.approx(plain, rel=1e-5)
+    weights_of = [engine.model.state_dict() for engine in engines]
+    assert weights_of[0].keys() == weights_of[1].keys()
+    for key, weight in weights_of[0].items():
+        assert torch.allclose(weight, weights_of[1][key], rtol=1e-4, atol=1e-6), key
+
+
+def test_norms_are_synchronised_over_processes(monkeypatch):
+    """torch computes these on GPUs only; that the model has them can be seen anywhere."""
+    monkeypatch.setattr("madnas.train.engine.DistributedDataParallel", lambda module, **settings: module)
+    monkeypatch.setattr(Engine, "_settle", lambda self: None)
+    recipe = load_recipe("digits/quick", ["batch_size=8"])
+    for world, kind in ((1, nn.BatchNorm2d), (2, nn.SyncBatchNorm)):
+        model = build_model(fitted(find("resnet20"), FACTS), FACTS, recipe, seed=0)
+        engine = Engine(model, recipe, FACTS, Process(0, world), 0, steps_per_epoch=10, sync_bn=True)
+        norms = [one for one in engine.model.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+        assert norms and all(type(one) is kind or (world == 1 and isinstance(one, kind)) for one in norms)
 
 
 def test_a_networks_own_rules_reach_the_optimiser():
@@ -298,6 +413,10 @@ def test_networks_that_do_not_fit():
         (["sched=constant"], "constant has no warm-up"),
         (["cutout=4", "reprob=0.1"], "blanked twice"),
         (["opt_betas=[0.9, 2]"], "opt_betas"),
+        (["val_split=test"], "val_split: has no effect on digits"),
+        (["interpolation=bicubic"], "interpolation: digits is kept on the device"),
+        (["dataset=folder", "interpolation=random"], "interpolation: random is for crop resized"),
+        (["lighting=0.1"], "lighting: has no effect on digits"),
     ],
 )
 def test_wrong_settings(changes, message):

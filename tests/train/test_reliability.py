@@ -1,17 +1,23 @@
 """What can go wrong: broken checkpoints, full disks, strangers' files, numbers that are not finite, signals."""
 
+import hashlib
 import json
+import os
 import pickle
 import resource
 import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from madnas.errors import DivergedError, UsageError
+from madnas.data.resident import ResidentSource
+from madnas.data.seeds import generator
+from madnas.errors import DivergedError, RequeueError, UsageError
 from madnas.train.checkpoint import load_initial, newest, open_checkpoint
 from madnas.train.engine import Engine
 from madnas.train.run import train
@@ -172,9 +178,11 @@ def test_what_is_not_finite_stops_before_the_update(tmp_path, poisoned, what):
             assert torch.equal(value, sound[name]), name
     info = json.loads((evidence / "info.json").read_text())
     assert (info["what"], info["step"]) == (what, 7)
-    batch = load_file(evidence / "batch.safetensors")
-    assert batch["indices"].tolist() == info["indices"]
+    batch = load_file(evidence / "batch-0.safetensors")
+    assert [batch["indices"].tolist()] == info["indices"]
     assert batch["images"].shape == (128, 1, 8, 8)
+    torch.manual_seed(generator(0, "update", 7, 0).initial_seed())  # the random state is that of the update's begin
+    assert torch.equal(batch["torch_rng"], torch.get_rng_state())
 
 
 def test_batches_that_are_not_finite_are_left_out_as_often_as_the_recipe_says(tmp_path, poisoned):
@@ -196,21 +204,161 @@ def test_batches_that_are_not_finite_are_left_out_as_often_as_the_recipe_says(tm
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     """Infinite weights behind an update that was finite: exit code 6, and the last checkpoint is sound."""
-    update = Engine.update
+    accept = Engine.accept
 
-    def overflow(self, batch, step):
-        found = update(self, batch, step)
+    def overflow(self, step):
+        accept(self, step)
         if step == 5:
             next(self.model.parameters()).data.fill_(float("inf"))
-        return found
 
-    monkeypatch.setattr(Engine, "update", overflow)
+    monkeypatch.setattr(Engine, "accept", overflow)
     with pytest.raises(DivergedError, match="weights are not finite after update 6") as error:
         finish(job(tmp_path, recovery_interval=1))
     assert error.value.exit_code == 6
     last = newest(tmp_path / "run", lambda text: None)
     assert last.state["step"] == 5
     assert all(torch.isfinite(value).all() for value in load_file(last.path / "model.safetensors").values())
+
+
+def test_weights_that_are_not_finite_are_no_best(tmp_path, monkeypatch):
+    """Looked at before the test, so that they never get the name of the best."""
+    end = Engine.end_epoch
+
+    def overflow(self):
+        end(self)
+        next(self.result.parameters()).data.fill_(float("nan"))
+
+    monkeypatch.setattr(Engine, "end_epoch", overflow)
+    with pytest.raises(DivergedError, match="weights are not finite after update 10"):
+        finish(job(tmp_path, "model_ema_decay=0.9"))
+    assert not (tmp_path / "run" / "best.safetensors").exists() and not (tmp_path / "run" / "weights").exists()
+
+
+def test_a_checkpoint_that_is_whole_and_of_another_network_is_an_error(tmp_path):
+    """Hashes that are right say that nothing was damaged, and not that it fits."""
+    one = job(tmp_path, recovery_interval=3)
+    crash_at(one, 4)
+    folder = folders(tmp_path / "run")[-1]
+    training = torch.load(folder / "training.pt", weights_only=True)
+    for change, value in (("optimizer", {"state": {}, "param_groups": []}), ("own", torch.zeros(1, 1)), ("losses", 3)):
+        torch.save(training | {change: value}, folder / "training.pt")
+        rehash(folder)
+        with pytest.raises(UsageError, match="cannot be loaded"):
+            finish(one)
+    torch.save(training, folder / "training.pt")
+    (folder / "state.json").write_text('{"step": 3, "speed": 1}')
+    rehash(folder)
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        finish(one)
+
+
+def rehash(folder):
+    manifest = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
+                if path.name != "manifest.json"}  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("place", ["write", "replace", "last", "delete"])
+def test_a_crash_in_the_middle_of_a_checkpoint_changes_nothing(tmp_path, monkeypatch, place):
+    """Dead while files are written, before and after the folder gets its name, and while old ones are deleted."""
+    finish(job(tmp_path, recovery_interval=3, name="whole"))
+    one = job(tmp_path, recovery_interval=3)
+    crash_at(one, 4)
+    calls = {"write": "write_bytes_atomic", "replace": "os.replace", "last": "write_text_atomic", "delete": "_all"}
+
+    def dead(*arguments, **settings):
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"madnas.train.checkpoint.{calls[place]}", dead if place != "delete" else dead_after(folders))
+        with pytest.raises(Crash):
+            finish(one)
+    finish(one)
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
+def dead_after(folders):
+    """The newest checkpoint is looked for first; the call after it is that which deletes."""
+    calls = []
+
+    def look(folder):
+        calls.append(folder)
+        if len(calls) > 1:
+            raise Crash
+        return folders(folder)[::-1]
+
+    return look
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_a_test_puts_the_test_off(tmp_path, monkeypatch, number):
+    finish(job(tmp_path, name="whole"))
+    one = job(tmp_path)
+    test = ResidentSource.test
+    calls = []
+
+    def told_to_end(self, batch_size, process):
+        for count, batch in enumerate(test(self, 100, process)):
+            calls.append(count)
+            if count == 1 and len(calls) == 2:
+                os.kill(os.getpid(), number)
+            yield batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResidentSource, "test", told_to_end)
+        patch.setattr("madnas.train.run.test_batch", lambda job: 100)
+        with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else RequeueError):
+            finish(one)
+    assert calls == [0, 1]
+    found = newest(tmp_path / "run", lambda text: None)
+    assert found.state["step"] == 10 and found.state["pending"]["epoch"] == 0
+    assert not [line for line in metrics(tmp_path / "run") if line["event"] == "eval"]
+    finish(one)
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
+def test_an_error_in_one_process_ends_the_others(tmp_path):
+    """Without a launcher that ends them; the one that knows says why."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = tmp_path / "one_fails.py"
+    script.write_text(ONE_FAILS)
+    command = [sys.executable, str(script), network(tmp_path), str(tmp_path / "run")]
+    tasks = []
+    for number in range(2):
+        variables = {"WORLD_SIZE": "2", "RANK": str(number), "LOCAL_RANK": str(number), "MASTER_ADDR": "127.0.0.1",
+                     "MASTER_PORT": port, "PYTHONPATH": str(ROOT)}  # fmt: skip
+        tasks.append(subprocess.Popen(command, env=environment(**variables), text=True, stderr=subprocess.PIPE))
+    errors = [task.communicate(timeout=120)[1] for task in tasks]
+    assert [task.returncode for task in tasks] == [1, 5], errors
+    assert "process 0 of 2 ends because another one did" in errors[0]
+    assert "sample 17 is broken" in errors[1]
+
+
+ROOT = Path(__file__).parents[2]
+ONE_FAILS = """
+import sys
+from pathlib import Path
+from madnas.data.resident import ResidentSource
+from madnas.errors import DataError, MadnasError
+from tests.train.shell import finish, job
+
+train = ResidentSource.train
+
+def broken(self, order, start, stop, process):
+    for step, batch in enumerate(train(self, order, start, stop, process)):
+        if step == 4 and process.rank == 1:
+            raise DataError("sample 17 is broken")
+        yield batch
+
+ResidentSource.train = broken
+try:
+    finish(job(Path(sys.argv[1]).parent))
+except MadnasError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
 
 
 def test_a_learning_rate_beyond_all_bounds_ends_with_6(tmp_path):

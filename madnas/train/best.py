@@ -1,0 +1,46 @@
+"""The weights of the best tests: under the name of their epoch when they are tested, and tidied at checkpoints.
+
+A killed process leaves a file too many, and never one too few: what is kept is decided by the checkpoint, which knows
+the tests, and is what the next process begins with.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from madnas.files import write_bytes_atomic
+
+BEST, FOLDER = "best.safetensors", "weights"
+
+
+def ranked(kept: list[dict[str, Any]], epoch: int, top1: float, most: int) -> list[dict[str, Any]]:
+    """Tests whose weights are kept, the best first; the earlier of two that are alike.
+
+    Args:
+        kept: so far (``epoch``, ``top1``).
+        epoch: of the new test.
+        top1: its accuracy.
+        most: that are kept.
+    """
+    return sorted([*kept, {"epoch": epoch, "top1": top1}], key=lambda one: (-one["top1"], one["epoch"]))[:most]
+
+
+def write_weights(run: Path, epoch: int, data: bytes) -> None:
+    """Write the weights of a test; those of other tests stay as they are."""
+    (run / FOLDER).mkdir(exist_ok=True)
+    write_bytes_atomic(run / FOLDER / _name(epoch), data, overwrite=True)
+
+
+def tidy_weights(run: Path, kept: list[dict[str, Any]]) -> None:
+    """Delete what is not kept any more, and give the best its name."""
+    names = [_name(one["epoch"]) for one in kept]
+    for path in (run / FOLDER).glob("epoch-*"):
+        if path.name not in names:
+            path.unlink(missing_ok=True)
+    if names:
+        best = (run / FOLDER / names[0]).read_bytes()
+        if not (run / BEST).exists() or (run / BEST).read_bytes() != best:
+            write_bytes_atomic(run / BEST, best, overwrite=True)
+
+
+def _name(epoch: int) -> str:
+    return f"epoch-{epoch:05d}.safetensors"

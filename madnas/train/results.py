@@ -1,0 +1,73 @@
+"""What a run leaves behind when it is done: weights, tables, pictures, and last ``result.json``, which says so."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from madnas.files import write_bytes_atomic, write_text_atomic
+from madnas.train.best import BEST
+from madnas.train.best import FOLDER as WEIGHTS
+from madnas.train.checkpoint import FOLDER as CHECKPOINTS
+from madnas.train.checkpoint import weights
+from madnas.train.evidence import NONFINITE
+from madnas.train.job import Job
+from madnas.train.log import EVENTS, LEDGER, METRICS, SUMMARY, TIMING, write_summary
+from madnas.train.memory import Memory
+
+FINAL, RESULT, NETWORK, ENVIRONMENT = "last.safetensors", "result.json", "network.yaml", "environment.json"
+REPORT, CURVES = "report.md", "curves.png"
+BELONGINGS = (
+    *(METRICS, LEDGER, TIMING, SUMMARY, BEST, FINAL, RESULT, NETWORK, ENVIRONMENT, REPORT, CURVES),
+    *(CHECKPOINTS, WEIGHTS, NONFINITE, EVENTS),
+)
+"""All that a run writes into its folder."""
+
+
+def finished(run: Path) -> str:
+    """The text of ``result.json``; empty while a run is not done."""
+    return (run / RESULT).read_text(encoding="utf-8") if (run / RESULT).exists() else ""
+
+
+def result_of(job: Job, memory: Memory, model: nn.Module, epochs: int, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    """What ``result.json`` says."""
+    tests = [line for line in metrics if line["event"] == "eval"]
+    return {
+        "schema": "madnas/train/1",
+        "network": job.target.word,
+        "recipe": job.recipe_name,
+        "seed": job.seed,
+        "epochs": epochs,
+        "updates": memory.step,
+        "best": memory.best,
+        "last": {name: tests[-1][name] for name in ("epoch", "loss", "top1", "top5", "n")} if tests else None,
+        "skipped_updates": memory.skipped,
+        "unreadable_samples": memory.broken_total,
+        "params": sum(one.numel() for one in model.parameters()),
+        "folder": str(job.folder),
+    }
+
+
+def write_results(
+    job: Job,
+    result: dict[str, Any],
+    model: nn.Module,
+    metrics: list[dict[str, Any]],
+    environment: dict[str, Any],
+) -> None:
+    """Write everything.
+
+    Args:
+        job: what was trained.
+        result: see :func:`result_of`.
+        model: whose weights the run is about.
+        metrics: lines of the log.
+        environment: versions and hardware.
+    """
+    from madnas.report.training import write_report
+
+    write_bytes_atomic(job.folder / FINAL, weights(model), overwrite=True)
+    write_summary(job.folder, metrics)
+    write_report(job.folder, result, metrics, job.recipe.settings(), environment)
+    write_text_atomic(job.folder / RESULT, json.dumps(result, indent=2) + "\n", overwrite=True)
