@@ -98,7 +98,7 @@ def loop_cost(device: torch.device, folder: Path) -> None:
         return steps * recipe.batch_size / (marks[-2][1] - marks[0][1])
 
     def bare() -> float:
-        source = open_data(recipe, Path("data"), 0, 32, 0, device)
+        source = open_data(recipe, Path("data"), 0, target, 0, device)
         model = build_model(fitted(target, source.facts), source.facts, recipe, 0).to(device)
         optimizer = build_optimizer(model, recipe)
         average = ModelEmaV3(model, decay=0.99)
@@ -262,7 +262,7 @@ def large_images(device: torch.device, folder: Path, images: int, batch: int, wo
                 image.save(folder / split / label / f"{number}.jpg", quality=90)
     changes = [f"batch_size={batch}", "mixup=0", "cutmix=0", "amp_dtype=null"]
     recipe = load_recipe("imagenet/deepmad", changes)
-    source = open_data(recipe, folder, 0, 224, workers, device)
+    source = open_data(recipe, folder, 0, find("resnet18"), workers, device)
     loader = create_loader(
         ImageDataset(str(folder / "train")), (3, 224, 224), batch, is_training=True, re_prob=recipe.reprob,
         re_mode=recipe.remode, hflip=recipe.hflip, color_jitter=0.0, auto_augment=recipe.aa, interpolation="random",

@@ -2,18 +2,21 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from madnas.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from madnas.train.job import Job
 
 RECIPE, RUN, OUTPUT, INSTEAD = "Recipe", "Run", "Output", "Instead of training"
 
 DEFAULT_RECIPE = "digits/quick"
+MAX_SEED = 2**63 - 1
 
 
 def train(
@@ -27,8 +30,12 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="A recipe (see --list), or a recipe file (.yaml).", rich_help_panel=RECIPE)
-    ] = DEFAULT_RECIPE,
+        str | None,
+        typer.Option(
+            help=f"A recipe (see --list), or a recipe file (.yaml). Default: {DEFAULT_RECIPE}; with --eval, the run's.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the recipe; may be repeated.",
@@ -38,7 +45,7 @@ def train(
         Path, typer.Option("--data", "--data-dir", help="Folder of the data sets.", rich_help_panel=RECIPE)
     ] = Path("data"),
     seed: Annotated[
-        int, typer.Option(min=0, help="Of weights, order and augmentation.", rich_help_panel=RECIPE)
+        int, typer.Option(min=0, max=MAX_SEED, help="Of weights, order and augmentation.", rich_help_panel=RECIPE)
     ] = 0,
     initial_checkpoint: Annotated[
         Path | None, typer.Option(help="Start from these weights.", rich_help_panel=RECIPE)
@@ -92,8 +99,8 @@ def train(
     ] = False,
     eval_: Annotated[
         Path | None,
-        typer.Option("--eval", metavar="WEIGHTS", help="Test weights: a file, or the folder of a run.",
-                     rich_help_panel=INSTEAD),
+        typer.Option("--eval", metavar="WEIGHTS", help="Test weights: a file, or the folder of a run, which knows its "
+                     "network, recipe and seed.", rich_help_panel=INSTEAD),
     ] = None,
     slurm: Annotated[
         bool, typer.Option("--slurm", help="Print a batch script that runs this command.", rich_help_panel=INSTEAD)
@@ -109,34 +116,42 @@ def train(
     - madnas train net.yaml --recipe cifar/deepmad --data /data --device cuda --slurm
     - madnas train resnet20 --set epochs=20 --set lr=0.1 -o run
     - madnas train net.yaml --dry-run
+    - madnas train --eval runs/resnet20-digits-quick-0
     - madnas train --list
     """
     from . import train_report as report
 
+    _one_of({"--list": list_, "--show": show is not None, "--dry-run": dry_run, "--eval": eval_ is not None,
+             "--slurm": slurm})  # fmt: skip
     if list_:
         report.print_recipes(json)
         return
     if show is not None:
-        report.print_recipe(show)
+        report.print_recipe(show, json)
         return
-    if target is None:
-        raise UsageError("which network?", "madnas train resnet20, say; madnas train --help")
-    if slurm:
-        if restart or resume == "never":
-            raise UsageError("--slurm with --restart or --resume never: the job would lose its work when requeued",
-                             "leave them out")  # fmt: skip
-        from madnas.train.slurm import slurm_script
-
-        print(slurm_script(_without(sys.argv[1:], "--slurm")), end="")
-        return
-    from madnas.scores.targets import find
-    from madnas.train.job import Job
     from madnas.train.recipe import load_recipe
 
-    changes = set_ or []
-    loaded = load_recipe(recipe, changes)
+    network = None
+    if eval_ is not None and eval_.is_dir():
+        from madnas.train.evaluate import past
+
+        run = past(eval_)
+        network, recipe, seed = run.target, recipe or str(run.recipe), run.seed
+    recipe = recipe or DEFAULT_RECIPE
+    loaded = load_recipe(recipe, set_ or [])
+    if target is not None:
+        from madnas.scores.targets import find
+
+        network = find(target)
+    if network is None:
+        raise UsageError("which network?", "madnas train resnet20, say; madnas train --help")
+    if slurm:
+        _print_slurm(device, workers, restart or resume == "never")
+        return
+    from madnas.train.job import Job
+
     job = Job(
-        find(target), recipe, loaded, seed, output or _folder(target, recipe, seed), data, device, workers,
+        network, recipe, loaded, seed, output or _folder(target or network.word, recipe, seed), data, device, workers,
         log_interval, eval_interval, recovery_interval, checkpoint_hist=checkpoint_hist, torchcompile=torchcompile,
         sync_bn=sync_bn, initial_checkpoint=initial_checkpoint, kd_checkpoint=kd_checkpoint, restart=restart,
     )  # fmt: skip
@@ -170,9 +185,36 @@ def _check(job: "Job", resume: str) -> None:
             raise UsageError(f"{flag}: {path}: no such file")
 
 
-def _train(job: "Job", resume: str, json: bool) -> None:
-    from madnas.train.run import train as run
+def _one_of(modes: dict[str, bool]) -> None:
+    """Refuse several things to do instead of training."""
+    given = [name for name, wanted in modes.items() if wanted]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)}: each is done instead of training", "give one of them")
 
+
+def _print_slurm(device: str, workers: int, starts_anew: bool) -> None:
+    if starts_anew:
+        raise UsageError("--slurm with --restart or --resume never: the job would lose its work when requeued",
+                         "leave them out")  # fmt: skip
+    from madnas.train.slurm import slurm_script
+
+    from .train_report import talk
+
+    if device == "cpu":
+        talk("the script asks for GPUs, and the command trains on the CPU: add --device cuda")
+    print(slurm_script(_without(sys.argv[1:], "--slurm"), workers), end="")
+
+
+def _train(job: "Job", resume: str, json: bool) -> None:
+    from madnas.train.signals import wishes
+
+    with wishes() as wish:  # before what takes long to import
+        from madnas.train.run import train as run
+
+        _run(job, resume, json, lambda show, talk: run(job, show, talk, wish))
+
+
+def _run(job: "Job", resume: str, json: bool, run: "Callable[..., dict[str, Any]]") -> None:
     from . import train_report as report
 
     if resume == "never" and (job.folder / "run.json").exists():
@@ -180,7 +222,7 @@ def _train(job: "Job", resume: str, json: bool) -> None:
     if job.folder.parts[:1] == ("runs",) and len(job.folder.parts) == 2:
         Path("runs").mkdir(exist_ok=True)
     with report.progress(quiet=json) as show:
-        result = run(job, show, report.talk)
+        result = run(show, report.talk)
     if not report.is_first_process():
         return
     if json:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from madnas.units import short_quantity
@@ -14,6 +15,9 @@ from .tables import new_table
 
 if TYPE_CHECKING:
     from madnas.train.memory import Progress
+
+SHOWN = ("best.safetensors", "last.safetensors", "report.md", "curves.png", "metrics.jsonl")
+"""Files of a run that a user looks for first."""
 
 INTERVAL = 10.0
 """Seconds between two lines where stderr is no terminal."""
@@ -75,7 +79,15 @@ def print_recipes(json: bool) -> None:
     recipes = {name: load_recipe(name) for name in recipe_files()}
     if json:
         rows = [
-            {"name": name, "row": one.row, "dataset": one.dataset, "epochs": one.epochs, "batch_size": one.batch_size}
+            {
+                "name": name,
+                "row": one.row,
+                "dataset": one.dataset,
+                "epochs": one.epochs,
+                "batch_size": one.batch_size,
+                "lr": one.lr,
+                "opt": one.opt,
+            }
             for name, one in recipes.items()
         ]
         print_json({"schema": "madnas/train-list/1", "recipes": rows})
@@ -86,12 +98,15 @@ def print_recipes(json: bool) -> None:
     stdout().print(table)
 
 
-def print_recipe(name: str) -> None:
-    """A recipe's file."""
+def print_recipe(name: str, json: bool) -> None:
+    """A recipe's file, or its settings."""
     from madnas.files import read_text
     from madnas.train.recipe import load_recipe, recipe_files
 
-    load_recipe(name)
+    settings = load_recipe(name).settings()
+    if json:
+        print_json({"schema": "madnas/train-show/1", "recipe": settings})
+        return
     print(read_text(recipe_files().get(name, name)), end="")
 
 
@@ -126,7 +141,7 @@ def print_test(found: dict[str, Any], json: bool) -> None:
         return
     stdout().print(
         f"{found['network']}: top-1 {100 * found['top1']:.2f} %, top-5 {100 * found['top5']:.2f} %, loss "
-        f"{found['loss']:.4f} on {found['n']:,} test samples"
+        f"{found['loss']:.4f} on {found['n']:,} test samples of {found['dataset']}"
     )
 
 
@@ -147,7 +162,8 @@ def print_result(result: dict[str, Any]) -> None:
         stdout().print(
             f"{len(result['skipped_updates'])} updates left out, {result['unreadable_samples']} samples unreadable"
         )
-    stdout().print(f"{result['folder']}: best.safetensors, last.safetensors, report.md, curves.png, metrics.jsonl")
+    there = [name for name in SHOWN if (Path(result["folder"]) / name).exists()]
+    stdout().print(f"{result['folder']}: {', '.join(there)}")
 
 
 def _duration(seconds: float) -> str:

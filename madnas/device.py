@@ -1,4 +1,7 @@
-"""Where modules are computed."""
+"""Where modules are computed, and what cannot be computed there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -20,3 +23,28 @@ def check_device(device: str) -> None:
         raise UsageError("no CUDA device is available", "leave --device out to use the CPU")
     if number and int(number) >= torch.cuda.device_count():
         raise UsageError(f"no CUDA device {number}; there are {torch.cuda.device_count()}")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn errors of torch that a user's settings cause into those that say what to do.
+
+    Raises:
+        UsageError: memory does not suffice; a batch norm over a single value.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError, ValueError) as error:
+        text = str(error)
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
+            raise UsageError(
+                "the memory does not suffice",
+                "--set grad_accum_steps=2 (or more) computes a batch in parts; a smaller batch_size or image_size, or "
+                "--set amp_dtype=bfloat16, takes less",
+            ) from error
+        if "Expected more than 1 value per channel" in text:
+            raise UsageError(
+                f"a batch norm sees a single value per channel, which has no variance: {text.splitlines()[0]}",
+                "a larger --set batch_size=... or image_size=..., or fewer grad_accum_steps",
+            ) from error
+        raise

@@ -31,6 +31,10 @@ class ImageSet:
         """Channels of an image."""
         return self.images.shape[1]
 
+    def coloured(self) -> "ImageSet":
+        """The same with three channels; grey is repeated."""
+        return replace(self, images=self.images.expand(-1, 3, -1, -1)) if self.channels == 1 else self
+
     def resized(self, size: int, crop_pct: float = 1.0) -> "ImageSet":
         """The centres of the images, ``crop_pct`` of their side, at ``size`` pixels; bilinear, as Pillow's resizing."""
         side = int(size / crop_pct)  # as timm rounds

@@ -1,5 +1,6 @@
 """Sets that are kept on the device as a whole and augmented there in whole batches: no loader, no waiting."""
 
+import hashlib
 from collections.abc import Iterator
 
 import torch
@@ -35,7 +36,9 @@ class ResidentSource:
         self._augmentation, self._seed = augmentation, seed
         mean, std = (None, None) if augmentation is None else statistics(train.images)
         side = (1, 1) if augmentation is None else (augmentation.size, augmentation.size)
-        self.facts = Facts(len(train), len(test), classes, (train.channels, *side), mean, std)
+        self.facts = Facts(
+            len(train), len(test), classes, (train.channels, *side), mean, std, digest=_digest(train, test)
+        )
         self._images, self._labels = train.images.to(device), train.labels.to(device)
         self._test_images, self._test_labels = test.images.to(device), test.labels.to(device)
 
@@ -54,6 +57,14 @@ class ResidentSource:
         for start in range(process.rank * batch_size, len(self._test_labels), batch_size * process.world):
             rows = slice(start, start + batch_size)
             yield self._test_images[rows].float(), self._test_labels[rows]
+
+
+def _digest(*sets: ImageSet) -> str:
+    found = hashlib.sha256()
+    for one in sets:
+        for part in (one.images, one.labels):
+            found.update(part.contiguous().numpy().data)
+    return found.hexdigest()[:32]
 
 
 def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

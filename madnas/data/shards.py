@@ -89,6 +89,13 @@ class ShardReader:
     def __len__(self) -> int:
         return len(self._index.label)
 
+    def digest(self) -> str:
+        """Of names, sizes and labels."""
+        found = hashlib.sha256()
+        for part in (self._index.key, self._index.size, self._index.label):
+            found.update(part.tobytes())
+        return found.hexdigest()
+
 
 def open_shards(folder: Path, split: str) -> ShardReader:
     """A split of a webdataset.

@@ -54,6 +54,7 @@ class Facts:
         shape: channels, height and width of an image.
         mean, std: of training images, for a range of 0 to 1, by channel; None for features.
         class_names: labels in words, if there are any.
+        digest: changes when the samples do: of their pixels or, of files, their names and labels.
     """
 
     train: int
@@ -63,6 +64,7 @@ class Facts:
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
     class_names: tuple[str, ...] = ()
+    digest: str = ""
 
 
 class Source(Protocol):

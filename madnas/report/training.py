@@ -33,6 +33,7 @@ def write_report(
 def draw_curves(metrics: list[dict[str, Any]], title: str) -> "Figure":
     """Loss, accuracy and learning rate over the epochs."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     tests = [line for line in metrics if line["event"] == "eval"]
     lines = [line for line in metrics if line["event"] == "train"]
@@ -43,16 +44,18 @@ def draw_curves(metrics: list[dict[str, Any]], title: str) -> "Figure":
     losses.plot(epochs, [line["loss"] for line in lines], color=BLUE, linewidth=1, label="training")
     ends = [line["epoch"] + 1 for line in tests]
     losses.plot(ends, [line["loss"] for line in tests], color=ORANGE, marker=".", label="test")
-    losses.set(ylabel="loss", yscale="log")
+    shown = [line["loss"] for line in (*lines, *tests) if line["loss"] is not None]
+    losses.set(ylabel="loss", yscale="log" if shown and min(shown) > 0 and max(shown) > 5 * min(shown) else "linear")
     losses.legend(frameon=False)
     accuracies.plot(ends, [100 * line["top1"] for line in tests], color=ORANGE, marker=".")
     accuracies.set_ylabel("test accuracy (%)")
     if tests:
         best = max(tests, key=lambda line: line["top1"])
         accuracies.axhline(100 * best["top1"], color=GREEN, linewidth=0.8, linestyle="--")
-        accuracies.set_title(f"best {100 * best['top1']:.2f} %, after {best['epoch'] + 1} epochs", fontsize=10)
+        accuracies.set_title(f"best {100 * best['top1']:.2f} %, after epoch {best['epoch'] + 1}", fontsize=10)
     rates.plot(epochs, [line["lr"] for line in lines], color=BLUE, linewidth=1)
     rates.set(xlabel="epoch", ylabel="learning rate")
+    rates.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in (losses, accuracies, rates):
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title)

@@ -4,6 +4,7 @@ A killed process leaves a file too many, and never one too few: what is kept is 
 the tests, and is what the next process begins with.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ def write_weights(run: Path, epoch: int, data: bytes) -> None:
     """Write the weights of a test; those of other tests stay as they are."""
     (run / FOLDER).mkdir(exist_ok=True)
     write_bytes_atomic(run / FOLDER / _name(epoch), data, overwrite=True)
+
+
+def existing(run: Path, kept: list[dict[str, Any]], warn: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Those of the kept whose files are there."""
+    found = [one for one in kept if (run / FOLDER / _name(one["epoch"])).exists()]
+    if len(found) < len(kept):
+        warn(f"{run / FOLDER}: weights of {len(kept) - len(found)} tests are missing, and count as none")
+    return found
 
 
 def tidy_weights(run: Path, kept: list[dict[str, Any]]) -> None:

@@ -9,7 +9,9 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,18 +161,38 @@ def load_initial(model: nn.Module, path: Path) -> list[str]:
         names of the model's weights that the file has not, or of another shape.
 
     Raises:
-        UsageError: it cannot be read, or fits nothing of the model.
+        UsageError: it cannot be read, has values that are not finite, or is not of this network: less than half fits.
     """
-    try:
-        found = load_file(path) if path.suffix == ".safetensors" else _torch_weights(path)
-    except Exception as error:  # torch, pickle and safetensors raise many kinds
-        raise UsageError(f"{path}: no weights can be read: {str(error).splitlines()[0][:200]}") from error
+    found = _read_weights(path)
+    wrong = [name for name, value in found.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if wrong:
+        raise UsageError(f"{path}: weights are not finite, such as {wrong[0]}")
     own = model.state_dict()
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
-    if not fitting:
-        raise UsageError(f"{path}: none of its {len(found)} tensors fits the network")
+    if 2 * len(fitting) < len(own):
+        raise UsageError(
+            f"{path}: weights of another network: {len(fitting)} of its {len(found)} tensors fit, and this one has "
+            f"{len(own)}"
+        )
     model.load_state_dict(own | fitting)
     return [name for name in own if name not in fitting]
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is refused anyway
+            return load_file(path) if path.suffix == ".safetensors" else _torch_weights(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no weights can be read: no such file") from error
+    except pickle.UnpicklingError as error:
+        raise UsageError(
+            f"{path}: no weights can be read: it holds more than tensors, and what it holds could run code"
+        ) from error
+    except Exception as error:  # torch, zip files and safetensors raise many kinds
+        raise UsageError(
+            f"{path}: no weights can be read: neither safetensors nor a file of torch ({type(error).__name__})"
+        ) from error
 
 
 def _torch_weights(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From a recipe to its data."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from madnas.data.resident import ResidentSource, statistics
 from madnas.data.shards import ShardReader, open_shards
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Facts, Source
 from madnas.errors import DataError, UsageError
+from madnas.scores.targets import Target
+from madnas.train.model import own_size
 from madnas.train.recipe import SHARDS, TrainRecipe
 
 
 def open_data(
-    recipe: TrainRecipe, folder: Path, seed: int, size: int | None, workers: int, device: torch.device
+    recipe: TrainRecipe, folder: Path, seed: int, target: Target, workers: int, device: torch.device
 ) -> Source:
     """The recipe's data.
 
@@ -27,7 +30,7 @@ def open_data(
         recipe: says which, and how it is augmented.
         folder: where it is; nothing is read from it for data that comes with a package.
         seed: of augmentation and synthetic samples.
-        size: side of the network's own input, for recipes that say none.
+        target: the network, whose own input counts where the recipe says none.
         workers: processes that read files.
         device: where small sets are kept.
 
@@ -36,15 +39,17 @@ def open_data(
         UsageError: an unknown dataset, or settings that it has no use for.
     """
     if is_resident(recipe.dataset):
-        return _resident(recipe, folder, seed, size, device)
-    return _files(recipe, folder, seed, recipe.image_size or size or 224, workers)
+        return _resident(recipe, folder, seed, target, device)
+    return _files(recipe, folder, seed, recipe.image_size or own_size(target) or 224, workers)
 
 
-def _resident(recipe: TrainRecipe, folder: Path, seed: int, size: int | None, device: torch.device) -> ResidentSource:
+def _resident(recipe: TrainRecipe, folder: Path, seed: int, target: Target, device: torch.device) -> ResidentSource:
     train, test, classes = load_images(recipe.dataset, folder, seed, recipe.samples)
     if train.images.dtype != torch.uint8:
         return ResidentSource(train, test, classes, None, seed, device)
-    side = recipe.image_size or size or train.images.shape[2]
+    if target.library == "torchvision":  # whose models take colours only; others adapt to the data
+        train, test = train.coloured(), test.coloured()
+    side = recipe.image_size or own_size(target) or train.images.shape[2]
     train, test = train.resized(side), test.resized(side, recipe.crop_pct)
     policy = None
     if recipe.aa is not None:
@@ -84,8 +89,19 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
         _mend(step)
     plain = "bilinear" if recipe.interpolation == "random" else recipe.interpolation
     tested = create_transform(**common, crop_pct=recipe.crop_pct, interpolation=plain)
-    facts = Facts(len(train), len(test), classes, (3, size, size), IMAGENET_MEAN, IMAGENET_STD, names)
+    digest = hashlib.sha256("".join(map(_digest, (train, test))).encode()).hexdigest()[:32]
+    facts = Facts(len(train), len(test), classes, (3, size, size), IMAGENET_MEAN, IMAGENET_STD, names, digest)
     return FolderSource((train, augmented), (test, tested), facts, seed, workers)
+
+
+def _digest(reader: Any) -> str:
+    """What a reader reads, without opening its images."""
+    if isinstance(reader, ShardReader):
+        return reader.digest()
+    if hasattr(reader, "samples"):  # of a folder: files and labels
+        lines = (f"{Path(path).relative_to(reader.root)} {label}\n" for path, label in reader.samples)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return f"{len(reader)} {sorted(reader.class_to_idx.items())}"
 
 
 def _classes(recipe: TrainRecipe, folder: Path, train: Any, test: Any) -> tuple[tuple[str, ...], int]:
@@ -98,16 +114,22 @@ def _classes(recipe: TrainRecipe, folder: Path, train: Any, test: Any) -> tuple[
             )
         return (), train.classes
     names, tested_names = (tuple(getattr(part, "class_to_idx", None) or ()) for part in (train, test))
-    if not names:
-        raise DataError(f"{folder}: no classes found", "the layout is train/CLASS/IMAGE and val/CLASS/IMAGE")
+    if len(names) < 2:
+        raise DataError(
+            f"{folder}: {'a single class' if names else 'no classes'} in {recipe.train_split}",
+            "the layout is train/CLASS/IMAGE and val/CLASS/IMAGE",
+        )
     if tested_names != names:  # each is numbered on its own, so that labels would not mean the same
         different = sorted(set(names) ^ set(tested_names))
         raise DataError(
             f"{folder}: {recipe.train_split} and {recipe.val_split} have different classes: {', '.join(different[:5])}",
-            "both need a folder for every class",
+            "both need a folder with images for every class",
         )
     return names, len(names)
 
+
+EXTENSIONS = (".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
+"""Ends of image files besides timm's."""
 
 SPLITS = {
     "train": ("train", "training"),
@@ -141,12 +163,13 @@ def _posterize(image: Any, bits: int, **kwargs: Any) -> Any:
 
 def _reader(name: str, folder: Path, split: str) -> Any:
     """What reads a split: timm's reader of folders or of Hugging Face's data sets, or that of shards."""
-    from timm.data.readers import create_reader
+    from timm.data.readers import add_img_extensions, create_reader
 
     if name.startswith(SHARDS):
         return open_shards(folder / name.removeprefix(SHARDS), split)
     if name == "folder":
         name, folder = "", _split_folder(folder, split)
+        add_img_extensions(EXTENSIONS)  # timm's own are .png, .jpg and .jpeg; others it would leave out in silence
     try:
         found = create_reader(name, root=str(folder), split=split)
     except Exception as error:  # timm's readers raise RuntimeError, AssertionError, ImportError ...

@@ -58,15 +58,16 @@ def _place() -> tuple[int, int, int]:
     environment = os.environ
     if "RANK" in environment:
         names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
-    elif int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
+    elif environment.get("SLURM_NTASKS", "1") != "1" and "SLURM_PROCID" in environment:
         names = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
-        if "MASTER_ADDR" not in environment:
-            raise UsageError(
-                "SLURM starts several tasks, and MASTER_ADDR is not set",
-                "madnas train --slurm prints a script that sets it",
-            )
     else:
         return 0, 0, 1
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        if name not in environment and environment.get(names[2]) != "1":
+            raise UsageError(
+                f"several processes are started, and {name} is not set",
+                "torchrun sets it; madnas train --slurm prints a script that does",
+            )
     try:
         rank, local, world = (int(environment[name]) for name in names)
     except (KeyError, ValueError) as error:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,9 @@ class Engine:
         self._parameters = [one for one in self.student.parameters() if one.requires_grad]
         runner: nn.Module = self.student
         if process.world > 1:
-            runner = DistributedDataParallel(runner, broadcast_buffers=False, gradient_as_bucket_view=True)
+            parameters = signature(DistributedDataParallel).parameters
+            name = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
+            runner = DistributedDataParallel(runner, gradient_as_bucket_view=True, **{name: False})  # type: ignore[arg-type]
         self._runner: Any = torch.compile(runner) if compiled else runner
         self._normalise = _normaliser(facts, process.device)
         if process.world > 1:

@@ -1,17 +1,56 @@
 """Testing weights: a run's, a checkpoint's, or any file that fits the network."""
 
+import json
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from madnas.data.order import Order
+from madnas.device import explained
 from madnas.errors import UsageError
+from madnas.files import read_text
+from madnas.runfolder import RUN
+from madnas.scores.targets import Target, find
 from madnas.train.best import BEST
 from madnas.train.build import new_engine, test_batch
 from madnas.train.checkpoint import load_initial
 from madnas.train.data import open_data
 from madnas.train.distributed import processes
-from madnas.train.job import Job
-from madnas.train.model import fitted, own_size
+from madnas.train.job import SCHEMA, Job
+from madnas.train.model import fitted
+from madnas.train.results import NETWORK, RECIPE
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a run's folder says of it.
+
+    Attributes:
+        target: the network.
+        recipe: the file of its recipe.
+        seed: of the run.
+    """
+
+    target: Target
+    recipe: Path
+    seed: int
+
+
+def past(folder: Path) -> Past:
+    """The run of a folder.
+
+    Raises:
+        UsageError: not a folder of a run, or files of it are missing.
+    """
+    found = None
+    with suppress(UsageError, ValueError, RecursionError):
+        found = json.loads(read_text(folder / RUN))
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise UsageError(f"{folder}: not the folder of a run of madnas train", "--eval takes such a folder, or a file")
+    word = str(found["network"])
+    target = find(word) if found["spec"] is None else replace(find(str(folder / NETWORK)), word=word)
+    return Past(target, folder / RECIPE, int(found["seed"]))
 
 
 def evaluate(job: Job, path: Path) -> dict[str, Any]:
@@ -22,20 +61,32 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
         path: a file of weights, or the folder of a run, whose best are taken.
 
     Raises:
-        UsageError: no weights there, or not those of this network.
+        UsageError: no weights there, not those of this network, or some that are not finite.
         DataError: data that is missing or broken.
     """
     file = path / BEST if path.is_dir() else path
-    with processes(job.device) as process:
-        source = open_data(job.recipe, job.data, job.seed, own_size(job.target), job.workers, process.device)
+    if path.is_dir() and not file.exists():
+        raise UsageError(f"{file}: no such file; the run has no test yet", "--eval FILE tests any other weights")
+    with explained(), processes(job.device) as process:
+        source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
         network = fitted(job.target, source.facts)
         order = Order(source.facts.train, min(job.recipe.batch_size, source.facts.train), job.seed)
-        engine = new_engine(job, source, network, order, process, lambda text: None, teaches=False)
+        engine = new_engine(
+            replace(job, initial_checkpoint=None), source, network, order, process, lambda text: None, teaches=False
+        )
         missing = load_initial(engine.result, file)
         if missing:
             raise UsageError(
                 f"{file}: not the weights of {job.target.word} for {source.facts.classes} classes: "
-                f"{len(missing)} tensors are missing or of another shape, such as {missing[0]}"
+                f"{len(missing)} tensors are missing or of another shape, such as {missing[0]}",
+                "--recipe (and --set) name the data they were trained on",
             )
         found = engine.test(source, test_batch(job))
-        return {"schema": "madnas/train-eval/1", "network": job.target.word, "weights": str(file), **found}
+        return {
+            "schema": "madnas/train-eval/1",
+            "network": job.target.word,
+            "weights": str(file),
+            "recipe": job.recipe_name,
+            "dataset": job.recipe.dataset,
+            **found,
+        }

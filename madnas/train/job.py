@@ -12,6 +12,8 @@ from madnas.scores.targets import Target
 from madnas.train.recipe import TrainRecipe
 
 SCHEMA = "madnas/train-run/1"
+TOLERANCES = ("row", "nonfinite_retries", "bad_data_rate")
+"""Settings that do not decide the results of a run that ends well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,19 @@ class Job:
     restart: bool = False
 
     def identity(self, facts: Facts) -> dict[str, Any]:
-        """What decides the results; a folder holds one such run."""
+        """What decides the results; a folder holds one such run.
+
+        What a run only tolerates, and what things are called, may change while it goes on.
+        """
+        spec = self.target.spec
+        settings = self.recipe.settings()
         return {
             "schema": SCHEMA,
-            "network": self.target.word,
-            "spec": None if self.target.spec is None else spec_to_tree(self.target.spec),
-            "recipe": self.recipe.settings() | {"row": self.recipe_name},
+            "network": self.target.word if spec is None else spec.name,
+            "spec": None if spec is None else spec_to_tree(spec),
+            "recipe": {name: value for name, value in settings.items() if name not in TOLERANCES},
             "seed": self.seed,
+            "data": facts.digest,
             "samples": facts.train,
             "test_samples": facts.test,
             "classes": facts.classes,

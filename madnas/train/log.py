@@ -10,6 +10,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,19 @@ class Lines:
 
     Args:
         path: the file; created when the first line comes.
-        length: bytes that are kept of it, what follows is cut off; None keeps all.
     """
 
-    def __init__(self, path: Path, length: int | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        if length is not None and path.exists():
-            if path.stat().st_size < length:
-                raise UsageError(f"{path}: shorter than the checkpoint says", "use --restart to train anew")
-            os.truncate(path, length)
+
+    def cut(self, length: int, warn: Callable[[str], None]) -> None:
+        """Keep so many bytes; of a file that was made shorter, whole lines: training is worth more than its log."""
+        data = self._path.read_bytes() if self._path.exists() else b""
+        if len(data) < length:
+            warn(f"{self._path}: lines are missing that were there at the checkpoint; it goes on without them")
+            length = data.rfind(b"\n") + 1
+        if data:
+            os.truncate(self._path, length)
 
     def add(self, line: dict[str, Any]) -> None:
         """Append a line; numbers that are not finite become null.
@@ -77,11 +82,11 @@ class Records:
         self._metrics, self._ledger, self._timing = (Lines(folder / name) for name in (METRICS, LEDGER, TIMING))
         self._board: Any = None
 
-    def go_back(self, metrics_bytes: int, ledger_bytes: int) -> None:
+    def go_back(self, metrics_bytes: int, ledger_bytes: int, warn: Callable[[str], None]) -> None:
         """Cut off what was written after a checkpoint."""
         if self._writes:
-            self._metrics = Lines(self._folder / METRICS, metrics_bytes)
-            self._ledger = Lines(self._folder / LEDGER, ledger_bytes)
+            for lines, length in ((self._metrics, metrics_bytes), (self._ledger, ledger_bytes)):
+                lines.cut(length, warn)
 
     def open_board(self, step: int) -> None:
         """TensorBoard's events, where it is installed; what an interrupted run wrote after this step is hidden."""

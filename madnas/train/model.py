@@ -65,7 +65,7 @@ def build_model(network: Network, facts: Facts, recipe: TrainRecipe, seed: int) 
     """
     torch.manual_seed(seed)
     model = _create(network, facts, recipe)
-    _check_runs(network.target.word, model, facts)
+    _check_runs(network.target, model, facts)
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.momentum = module.momentum if recipe.bn_momentum is None else recipe.bn_momentum
@@ -73,7 +73,7 @@ def build_model(network: Network, facts: Facts, recipe: TrainRecipe, seed: int) 
     return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
 
 
-def _check_runs(word: str, model: nn.Module, facts: Facts) -> None:
+def _check_runs(target: Target, model: nn.Module, facts: Facts) -> None:
     """Refuse a module that cannot take such images, before anything is begun."""
     model.eval()
     try:
@@ -82,9 +82,11 @@ def _check_runs(word: str, model: nn.Module, facts: Facts) -> None:
         shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
     except Exception as error:  # of somebody else's code
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise UsageError(f"{word} does not run on images of {facts.shape}: {reason}", "--set image_size=...") from error
+        shape = " x ".join(map(str, facts.shape))
+        hint = f"--set image_size={own_size(target) or '...'}"
+        raise UsageError(f"{target.word} does not run on images of {shape}: {reason}", hint) from error
     if shape != (1, facts.classes):
-        raise UsageError(f"{word} gives out {shape}, not one number for each of {facts.classes} classes")
+        raise UsageError(f"{target.word} gives out {shape}, not one number for each of {facts.classes} classes")
 
 
 def _create(network: Network, facts: Facts, recipe: TrainRecipe) -> nn.Module:
@@ -101,8 +103,10 @@ def _create(network: Network, facts: Facts, recipe: TrainRecipe) -> nn.Module:
     if target.library == "torchvision":
         import torchvision
 
-        if recipe.drop or recipe.drop_path or facts.shape[0] != 3:
-            raise UsageError(f"{target.word}: torchvision's models take no drop, drop_path or other channels than 3")
+        if recipe.drop or recipe.drop_path:
+            raise UsageError(
+                f"{target.word}: torchvision's models take no drop and no drop_path", "--set drop=0 --set drop_path=0"
+            )
         plain = without_training_heads(target.model)
         model: nn.Module = torchvision.models.get_model(target.model, weights=None, num_classes=facts.classes, **plain)
         return model

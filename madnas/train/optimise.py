@@ -38,13 +38,19 @@ def build_optimizer(model: nn.Module, recipe: TrainRecipe, more: nn.Module | Non
             layer_decay=recipe.layer_decay,
             **options,
         )
-        if more is not None:
-            optimizer.add_param_group({"params": list(more.parameters()), "weight_decay": recipe.weight_decay})
-        return optimizer
     except (ValueError, TypeError, AssertionError, KeyError) as error:
         raise UsageError(
             f"opt: {recipe.opt[:60]} cannot be made: {error}", "timm.optim.list_optimizers() names all"
         ) from error
+    idle = [name for name in options if name not in optimizer.defaults]
+    if idle:
+        raise UsageError(
+            f"opt: {recipe.opt[:60]} has no {' and no '.join(idle)}",
+            " ".join(f"--set {name if name == 'momentum' else f'opt_{name}'}=null" for name in idle),
+        )
+    if more is not None:
+        optimizer.add_param_group({"params": list(more.parameters()), "weight_decay": recipe.weight_decay})
+    return optimizer
 
 
 def total_epochs(recipe: TrainRecipe) -> int:

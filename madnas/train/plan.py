@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from madnas.data.order import Order
+from madnas.device import explained
 from madnas.train.build import new_engine, test_batch
 from madnas.train.checkpoint import KEPT, weights
 from madnas.train.data import open_data
 from madnas.train.distributed import processes
 from madnas.train.job import Job
-from madnas.train.model import fitted, own_size
+from madnas.train.model import fitted
 from madnas.train.optimise import set_rate, total_epochs
 from madnas.train.run import check_shares
 
@@ -28,8 +29,8 @@ def plan_of(job: Job) -> dict[str, Any]:
     Raises:
         MadnasError: whatever the run itself would raise at its start.
     """
-    with processes(job.device) as process:
-        source = open_data(job.recipe, job.data, job.seed, own_size(job.target), job.workers, process.device)
+    with explained(), processes(job.device) as process:
+        source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
         facts = source.facts
         network = fitted(job.target, facts)
         order = Order(facts.train, job.recipe.batch_size, job.seed)

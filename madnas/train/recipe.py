@@ -27,7 +27,7 @@ Range = tuple[float, float]
 LIMITS: dict[str, Range] = {
     "epochs": (1, 1_000_000),
     "batch_size": (1, 1_000_000),
-    "lr": (0, 1000),
+    "lr": (1e-12, 1000),
     "image_size": (1, 16384),
     "pad": (0, 1024),
     "scale": (0, 1),
@@ -56,7 +56,7 @@ LIMITS: dict[str, Range] = {
     "min_lr": (0, 1000),
     "clip_grad": (1e-9, 1e9),
     "grad_accum_steps": (1, 100_000),
-    "model_ema_decay": (0, 1),
+    "model_ema_decay": (0, 0.9999999),
     "drop": (0, 0.999),
     "drop_path": (0, 0.999),
     "bn_momentum": (1e-6, 1),
@@ -212,9 +212,11 @@ def load_recipe(name_or_path: str, changes: Iterable[str] = ()) -> TrainRecipe:
         SpecError: wrong keys, types or values; every problem with its key.
     """
     recipe, source = load(name_or_path, "training recipe", recipe_files(), {SCHEMA: TrainRecipe})
-    tree = recipe.settings() | dict(_change(text) for text in changes)
-    recipe = validate(tree, TrainRecipe, "--set" if changes else source)
-    wrong = problems(recipe)
+    changed = dict(_change(text) for text in changes)
+    recipe = validate(recipe.settings() | changed, TrainRecipe, "--set" if changed else source)
+    # What a change made idle may stay as it is; what is given to no effect is a mistake.
+    idle = {name: why for name, why in idle_settings(recipe).items() if not changed or name in changed}
+    wrong = problems(recipe) + [f"{name}: {why}" for name, why in idle.items()]
     if wrong:
         raise SpecError(f"{source} with --set" if changes else source, wrong)
     return recipe
@@ -225,9 +227,20 @@ def _change(text: str) -> tuple[str, Any]:
     if not sign or not key.strip():
         raise UsageError(f"--set: expected KEY=VALUE, got {text[:60]!r}", "for example --set lr=0.1")
     try:
-        return key.strip(), parse_yaml(f"value: {value}", "--set")["value"]
+        found = parse_yaml(f"value: {value}", "--set")
     except SpecError as error:
         raise UsageError(f"--set {text[:60]}: the value is not YAML") from error
+    if list(found) != ["value"]:
+        raise UsageError(f"--set {text[:60]!r}: more than one setting", "give --set once for each")
+    return key.strip(), found["value"]
+
+
+def dump_recipe(recipe: TrainRecipe) -> str:
+    """A recipe file with every setting that is not absent; it reads back exactly."""
+    import yaml
+
+    settings = {name: value for name, value in recipe.settings().items() if value is not None}
+    return yaml.safe_dump({"schema": SCHEMA, **settings}, sort_keys=False, allow_unicode=True, width=float("inf"))
 
 
 def problems(recipe: TrainRecipe) -> list[str]:
@@ -243,49 +256,56 @@ def problems(recipe: TrainRecipe) -> list[str]:
             f"{recipe.dataset[:60]!r}"
         )
     if recipe.warmup_epochs >= recipe.epochs and not recipe.warmup_prefix:
-        found.append(f"warmup_epochs: {recipe.warmup_epochs} leave nothing of {recipe.epochs} epochs")
-    if recipe.sched == "constant" and recipe.layer_decay is not None:
-        found.append("layer_decay: has no effect with sched constant")
-    found += _idle(recipe)
+        found.append(
+            f"warmup_epochs: {recipe.warmup_epochs} leave nothing of {recipe.epochs} epochs (--set warmup_epochs=0)"
+        )
+    if recipe.interpolation == "random" and recipe.crop != "resized" and not is_resident(recipe.dataset):
+        found.append("interpolation: random is for crop resized")
     found += [f"{name}: expected a range, found {list(pair)}" for name, pair in _ranges(recipe) if pair[0] > pair[1]]
     if recipe.batch_size % recipe.grad_accum_steps:
         found.append(f"grad_accum_steps: {recipe.batch_size} images do not fall into {recipe.grad_accum_steps} parts")
     if recipe.kd_model_name is None and (recipe.kd_soft or recipe.kd_feature):
         found.append("kd_model_name: missing; kd_soft and kd_feature need a teacher")
-    if recipe.sched == "constant" and (recipe.warmup_epochs or recipe.cooldown_epochs or recipe.min_lr):
-        found.append("sched: constant has no warm-up, no cool-down and no lower end")
     if recipe.cutout and recipe.reprob:
         found.append("cutout: with reprob, images would be blanked twice; give one of them")
     return found
 
 
-IDLE_FOR_FEATURES = ("crop", "hflip", "aa", "lighting", "cutout", "reprob", "color_jitter", "image_size", "crop_pct")
+FOR_IMAGES = ("crop", "pad", "hflip", "aa", "lighting", "cutout", "reprob", "color_jitter", "image_size", "crop_pct",
+              "interpolation")  # fmt: skip
+"""Settings without effect on features."""
 
 
-def _idle(recipe: TrainRecipe) -> list[str]:
-    """Settings that the rest of the recipe has no use for."""
-    defaults = {one.name: one.default for one in fields(TrainRecipe)}
-    changed = {name for name, value in defaults.items() if getattr(recipe, name) != value}
-    found = []
-    if is_dataset(recipe.dataset) and recipe.dataset not in RESIDENT:
-        found += [f"{name}: has no effect on the features of {recipe.dataset}" for name in IDLE_FOR_FEATURES
-                  if name in changed]  # fmt: skip
-    elif "samples" in changed:
-        found.append(f"samples: is for synthetic data, not for {recipe.dataset}")
-    if "color_jitter" in changed and recipe.aa is not None:
-        found.append("color_jitter: has no effect beside aa, whose matter colours are")
-    if is_resident(recipe.dataset):
-        found += [f"{name}: has no effect on {recipe.dataset}" for name in ("train_split", "val_split")
-                  if name in changed]  # fmt: skip
-        if recipe.interpolation != "bilinear":
-            found.append(f"interpolation: {recipe.dataset} is kept on the device, and resized bilinearly")
-    elif recipe.interpolation == "random" and recipe.crop != "resized":
-        found.append("interpolation: random is for crop resized")
-    if recipe.lighting and recipe.dataset in GREY:
-        found.append(f"lighting: has no effect on {recipe.dataset}, which has no colours")
-    if changed & {"scale", "ratio"} and recipe.crop != "resized":
-        found.append("scale, ratio: are for crop resized")
-    return found
+def idle_settings(recipe: TrainRecipe) -> dict[str, str]:
+    """Settings that differ from their default and that the rest of the recipe has no use for, with the reason."""
+    features = is_dataset(recipe.dataset) and recipe.dataset not in RESIDENT
+    mixes = bool(recipe.mixup or recipe.cutmix)
+    adapts = recipe.sched != "constant"
+    rules: list[tuple[bool, tuple[str, ...], str]] = [
+        (features, FOR_IMAGES, f"has no effect on the features of {recipe.dataset}"),
+        (not features, ("samples",), f"is for synthetic data, not for {recipe.dataset}"),
+        (is_resident(recipe.dataset), ("train_split", "val_split"), f"has no effect on {recipe.dataset}"),
+        (is_resident(recipe.dataset), ("interpolation",),
+         f"{recipe.dataset} is kept on the device, and resized bilinearly"),
+        (recipe.dataset in GREY, ("lighting",), f"has no effect on {recipe.dataset}, which has no colours"),
+        (recipe.aa is not None, ("color_jitter",), "has no effect beside aa, whose matter colours are"),
+        (recipe.crop != "resized", ("scale", "ratio"), "is for crop resized"),
+        (recipe.crop != "pad", ("pad",), "is for crop pad"),
+        (not recipe.reprob, ("remode",), "has no effect without reprob"),
+        (not mixes, ("mixup_prob", "mixup_off_epoch"), "has no effect without mixup or cutmix"),
+        (not (recipe.mixup and recipe.cutmix), ("mixup_switch_prob",), "is for mixup and cutmix together"),
+        (recipe.sched != "multistep", ("decay_milestones", "decay_rate"), "is for sched multistep"),
+        (recipe.sched != "cosine", ("min_lr",), "is for sched cosine"),
+        (not adapts, ("warmup_epochs", "cooldown_epochs", "layer_decay", "sched_on_updates"),
+         "has no effect with sched constant"),
+        (not recipe.warmup_epochs, ("warmup_lr", "warmup_prefix"), "has no effect without warmup_epochs"),
+        (recipe.model_ema_decay is None, ("model_ema_warmup",), "has no effect without model_ema_decay"),
+        (recipe.kd_model_name is None, ("kd_hard", "kd_temperature"), "has no effect without a teacher"),
+        (not (recipe.kd_soft or recipe.kd_feature), ("kd_model_name",), "has no effect without kd_soft or kd_feature"),
+        (not recipe.kd_soft, ("kd_temperature",), "has no effect without kd_soft"),
+    ]  # fmt: skip
+    changed = {one.name for one in fields(TrainRecipe) if getattr(recipe, one.name) != one.default}
+    return {name: why for applies, names, why in rules if applies for name in names if name in changed}
 
 
 def _ranges(recipe: TrainRecipe) -> list[tuple[str, tuple[float, float]]]:

@@ -1,6 +1,7 @@
 """What a run leaves behind when it is done: weights, tables, pictures, and last ``result.json``, which says so."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,21 @@ from madnas.train.log import EVENTS, LEDGER, METRICS, SUMMARY, TIMING, write_sum
 from madnas.train.memory import Memory
 
 FINAL, RESULT, NETWORK, ENVIRONMENT = "last.safetensors", "result.json", "network.yaml", "environment.json"
+RECIPE = "recipe.yaml"
 REPORT, CURVES = "report.md", "curves.png"
 BELONGINGS = (
-    *(METRICS, LEDGER, TIMING, SUMMARY, BEST, FINAL, RESULT, NETWORK, ENVIRONMENT, REPORT, CURVES),
+    *(METRICS, LEDGER, TIMING, SUMMARY, BEST, FINAL, RESULT, NETWORK, RECIPE, ENVIRONMENT, REPORT, CURVES),
     *(CHECKPOINTS, WEIGHTS, NONFINITE, EVENTS),
 )
 """All that a run writes into its folder."""
 
 
-def finished(run: Path) -> str:
-    """The text of ``result.json``; empty while a run is not done."""
-    return (run / RESULT).read_text(encoding="utf-8") if (run / RESULT).exists() else ""
+def finished(run: Path) -> dict[str, Any] | None:
+    """What ``result.json`` says; None while a run is not done, and where the file is broken."""
+    with suppress(OSError, ValueError):
+        found = json.loads((run / RESULT).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) and "best" in found else None
+    return None
 
 
 def result_of(job: Job, memory: Memory, model: nn.Module, epochs: int, metrics: list[dict[str, Any]]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import torch
 
 from madnas.data.order import Order
 from madnas.data.source import Batch, Process, Source
+from madnas.device import explained
 from madnas.errors import DataError, DivergedError, RequeueError, UsageError
 from madnas.files import write_text_atomic
 from madnas.network.specfile import dump_spec
 from madnas.runfolder import claimed_folder
-from madnas.train.best import ranked, tidy_weights, write_weights
+from madnas.train.best import existing, ranked, tidy_weights, write_weights
 from madnas.train.build import Talk, new_engine, test_batch
 from madnas.train.checkpoint import Checkpoint, newest, save_checkpoint, unloadable, weights
 from madnas.train.data import open_data
@@ -26,22 +27,24 @@ from madnas.train.evidence import NONFINITE, save_about, save_batch
 from madnas.train.job import Job
 from madnas.train.log import LEDGER, Records
 from madnas.train.memory import Memory, Progress
-from madnas.train.model import Network, fitted, own_size
+from madnas.train.model import Network, fitted
 from madnas.train.optimise import total_epochs
-from madnas.train.results import BELONGINGS, ENVIRONMENT, NETWORK, finished, result_of, write_results
+from madnas.train.recipe import dump_recipe
+from madnas.train.results import BELONGINGS, ENVIRONMENT, NETWORK, RECIPE, finished, result_of, write_results
 from madnas.train.signals import INTERRUPT, NOTHING, Wish, wishes
 
 LONGEST = 600.0
 """Seconds after which there is a checkpoint in the middle of an epoch: what a crash costs at most."""
 
 
-def train(job: Job, show: Callable[[Progress], None], talk: Talk) -> dict[str, Any]:
+def train(job: Job, show: Callable[[Progress], None], talk: Talk, wish: Wish | None = None) -> dict[str, Any]:
     """Train, or go on where the folder's run stopped.
 
     Args:
         job: what.
         show: takes the progress, after every update, in the first process.
         talk: takes warnings and news, in the first process.
+        wish: what signals ask for, where somebody listens to them already.
 
     Returns:
         what ``result.json`` says.
@@ -53,15 +56,16 @@ def train(job: Job, show: Callable[[Progress], None], talk: Talk) -> dict[str, A
         RequeueError: told to end by a signal; a checkpoint is written.
         KeyboardInterrupt: Ctrl-C; a checkpoint is written.
     """
-    with processes(job.device) as process:
+    with nullcontext(wish) if wish else wishes() as wish, explained(), processes(job.device) as process:
         device = process.device
-        source = open_data(job.recipe, job.data, job.seed, own_size(job.target), job.workers, device)
+        source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, device)
         network = fitted(job.target, source.facts)
         order = Order(source.facts.train, job.recipe.batch_size, job.seed)
         check_shares(job, process)
-        with _folder(job, source, process), wishes() as wish:
-            talk = talk if process.is_first else _silent
-            return Run(job, source, network, order, process, show, talk, wish).go()
+        talk = talk if process.is_first else _silent
+        run = Run(job, source, network, order, process, show, talk, wish)  # what cannot be built claims no folder
+        with _folder(job, source, process):
+            return run.go()
 
 
 def check_shares(job: Job, process: Process) -> None:
@@ -123,11 +127,12 @@ class Run:
 
     def go(self) -> dict[str, Any]:
         """Train what is left, and write the results."""
-        text = told(finished(self.job.folder) if self.process.is_first else "", self.process)
-        if text:
-            found: dict[str, Any] = json.loads(text)
-            return found | {"was_finished": True}
+        text = told(json.dumps(finished(self.job.folder)) if self.process.is_first else "", self.process)
+        found: dict[str, Any] | None = json.loads(text)
+        if found is not None:
+            return found | {"folder": str(self.job.folder), "was_finished": True}
         self._resume()
+        self._wish.waits = True
         self._describe()
         self._records.open_board(self.memory.step)
         self._begin = self._saved = self._epoch_begin = time.monotonic()
@@ -269,7 +274,7 @@ class Run:
         """Go on from the newest checkpoint that is whole; a new run begins with one."""
         found = self._newest()
         if found is None:
-            self._records.go_back(0, 0)
+            self._records.go_back(0, 0, self._talk)
             self._save()
             return
         self._load(found)
@@ -298,7 +303,9 @@ class Run:
             self._losses.copy_(losses[self.process.rank] if len(losses) == self.process.world else losses.mean(0))
         except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError) as error:
             raise unloadable(checkpoint.path, error) from error  # whole, and not of this run
-        self._records.go_back(self.memory.metrics_bytes, self.memory.ledger_bytes)
+        if self.process.is_first:
+            self._records.go_back(self.memory.metrics_bytes, self.memory.ledger_bytes, self._talk)
+            self.memory.kept = existing(self.job.folder, self.memory.kept, self._talk)
 
     def _stop(self, wanted: int) -> None:
         self._save()
@@ -324,10 +331,12 @@ class Run:
         self.engine.refuse()
         text = f"the {what} is not finite in update {step} (epoch {step // self.order.steps_per_epoch})"
         if len(self.memory.skipped) >= self.job.recipe.nonfinite_retries:
+            left_out = len(self.memory.skipped)
+            before = f", after {left_out} batches that were left out" if left_out else ""
             raise DivergedError(
-                f"{text}, after {len(self.memory.skipped)} batches that were left out; {place} has what is needed to "
-                "see it again",
-                "--set nonfinite_retries=3 leaves such batches out; a smaller --set lr=... may be the better answer",
+                f"{text}{before}; {place} has what is needed to see it again",
+                f"--set nonfinite_retries={left_out + 3} leaves such batches out; a smaller --set lr=... may be the "
+                "better answer",
             )
         found = self._newest()
         assert found is not None  # a run begins with one
@@ -373,6 +382,7 @@ class Run:
         if self.process.is_first:
             if self.network.spec is not None:
                 write_text_atomic(self.job.folder / NETWORK, dump_spec(self.network.spec), overwrite=True)
+            write_text_atomic(self.job.folder / RECIPE, dump_recipe(self.job.recipe), overwrite=True)
             text = json.dumps(environment(self.process), indent=2) + "\n"
             write_text_atomic(self.job.folder / ENVIRONMENT, text, overwrite=True)
 

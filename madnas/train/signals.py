@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from madnas.errors import RequeueError
+
 ENDING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 """What schedulers send before they take a machine away."""
 
@@ -14,19 +16,26 @@ NOTHING, REQUEUE, INTERRUPT = 0, 1, 2
 
 
 class Wish:
-    """What a signal has asked for so far."""
+    """What a signal has asked for so far.
+
+    Attributes:
+        value: one of the above.
+        waits: whether somebody looks at it after every step. Before that there is nothing to save, and a signal ends
+            the process at once.
+    """
 
     def __init__(self) -> None:
         self.value = NOTHING
+        self.waits = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Take a signal. A second Ctrl-C does not wait for the step."""
-        if number == signal.SIGINT:
-            if self.value == INTERRUPT:
-                raise KeyboardInterrupt
-            self.value = INTERRUPT
-        elif self.value == NOTHING:
-            self.value = REQUEUE
+        interrupts = number == signal.SIGINT
+        if interrupts and (not self.waits or self.value == INTERRUPT):
+            raise KeyboardInterrupt
+        if not self.waits:
+            raise RequeueError("told to end before the first update", "the same command begins anew, or goes on")
+        self.value = INTERRUPT if interrupts else max(self.value, REQUEUE)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ TEMPLATE = """\
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=8
 #SBATCH --gpus-per-node=8
-#SBATCH --cpus-per-task=8
+#SBATCH --cpus-per-task={cpus}
 #SBATCH --time=24:00:00
 #SBATCH --signal=USR1@300
 #SBATCH --requeue
@@ -28,6 +28,11 @@ exit $code
 """
 
 
-def slurm_script(arguments: Sequence[str]) -> str:
-    """A script that runs ``madnas train`` with these arguments on 8 GPUs; its head is there to be changed."""
-    return TEMPLATE.format(command=shlex.join(["madnas", "train", *arguments]))
+def slurm_script(arguments: Sequence[str], workers: int) -> str:
+    """A script that runs ``madnas train`` with these arguments on 8 GPUs; its head is there to be changed.
+
+    Args:
+        arguments: of the command.
+        workers: processes that read files for each GPU; each gets a core.
+    """
+    return TEMPLATE.format(command=shlex.join(["madnas", "train", *arguments]), cpus=workers + 1)

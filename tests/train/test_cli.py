@@ -7,15 +7,15 @@ import sys
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from madnas.cli.main import run
 from madnas.train.recipe import recipe_files
-from tests.train.shell import SMALL, TORCHRUN, environment, network
+from tests.train.shell import SMALL, TINY, TORCHRUN, environment, network
 
 FILES = {
     "run.json", "environment.json", "network.yaml", "metrics.jsonl", "timing.jsonl", "summary.csv", "checkpoints",
-    "weights", "best.safetensors", "last.safetensors", "result.json", "report.md", "curves.png", ".lock",
+    "weights", "recipe.yaml", "best.safetensors", "last.safetensors", "result.json", "report.md", "curves.png", ".lock",
 }  # fmt: skip
 
 
@@ -53,14 +53,58 @@ def test_weights_are_tested_again(command, tmp_path, capsys):
     for weights in ("run", "run/best.safetensors", f"run/weights/epoch-{best['epoch']:05d}.safetensors"):
         assert run([*command, "--eval", weights, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["top1"] == pytest.approx(best["top1"])
+    assert run(["train", "--eval", "run", "--json"]) == 0  # the run knows its network, recipe and seed
+    found = json.loads(capsys.readouterr().out)
+    assert (found["top1"], found["dataset"], found["n"]) == (pytest.approx(best["top1"]), "digits", 449)
+    assert run(["train", "--eval", "run"]) == 0
+    assert "449 test samples of digits" in capsys.readouterr().out
     assert run(["train", "resnet20", "--eval", "run", "--set", "image_size=8"]) == 2
-    assert "not the weights of resnet20 for 10 classes" in capsys.readouterr().err
+    assert "weights of another network" in capsys.readouterr().err
+    (tmp_path / "run" / "best.safetensors").unlink()
+    assert run(["train", "--eval", "run"]) == 2
+    assert "the run has no test yet" in capsys.readouterr().err
+    assert run(["train", "--eval", str(tmp_path)]) == 2
+    assert "not the folder of a run of madnas train" in capsys.readouterr().err
+
+
+def test_the_recipe_of_a_run_repeats_it(command, capsys):
+    assert run([*command, "-o", "run", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert run(["train", command[1], "--recipe", "run/recipe.yaml", "-o", "again", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["best"] == first["best"] and again["last"] == first["last"]
+
+
+def test_weights_that_cannot_be_used(command, tmp_path, capsys):
+    assert run([*command, "-o", "run"]) == 0
+    weights = load_file(tmp_path / "run" / "best.safetensors")
+    save_file(weights | {"head.fc.bias": torch.full((10,), float("nan"))}, tmp_path / "nan.safetensors")
+    save_file({"head.fc.bias": weights["head.fc.bias"]}, tmp_path / "few.safetensors")
+    (tmp_path / "text.pth").write_text("no weights")
+    messages = {"nan.safetensors": "weights are not finite, such as head.fc.bias",
+                "few.safetensors": "weights of another network: 1 of its 1 tensors fit",
+                "text.pth": "no weights can be read", "tiny.yaml": "no weights can be read"}  # fmt: skip
+    capsys.readouterr()
+    for name, message in messages.items():
+        for arguments in (["--eval", name], ["--initial-checkpoint", name, "-o", "other"]):
+            assert run([*command, *arguments]) == 2
+            assert message in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()  # what cannot begin claims no folder
 
 
 def test_weights_to_start_from(command, tmp_path, capsys):
     assert run([*command, "-o", "run"]) == 0
     capsys.readouterr()
-    start = ["--initial-checkpoint", "run/best.safetensors", "-o", "more", "--set", "lr=0", "--set", "weight_decay=0"]
+    start = [
+        "--initial-checkpoint",
+        "run/best.safetensors",
+        "-o",
+        "more",
+        "--set",
+        "lr=1e-12",
+        "--set",
+        "weight_decay=0",
+    ]
     assert run([*command, *start]) == 0
     one, other = (load_file(tmp_path / folder / "last.safetensors") for folder in ("run", "more"))
     best = load_file(tmp_path / "run" / "best.safetensors")
@@ -87,6 +131,8 @@ def test_list_and_show(capsys):
     assert all(name in out for name in recipe_files())
     assert run(["train", "--show", "cifar/deepmad"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["epochs"] == 1440
+    assert run(["train", "--show", "cifar/deepmad", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"]["epochs"] == 1440
 
 
 def test_dry_run_writes_nothing(command, tmp_path, capsys):
@@ -101,9 +147,12 @@ def test_dry_run_writes_nothing(command, tmp_path, capsys):
 
 
 def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
+    (tmp_path / "net 1.yaml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["madnas", "train", "net 1.yaml", "--recipe", "cifar/deepmad", "--slurm"])
     assert run(sys.argv[1:]) == 0
-    script = capsys.readouterr().out
+    script, err = capsys.readouterr()
+    assert "add --device cuda" in err
     assert "srun --kill-on-bad-exit=1 madnas train 'net 1.yaml' --recipe cifar/deepmad\n" in script
     assert "#SBATCH --signal=USR1@300" in script and "scontrol requeue" in script
     (tmp_path / "job.sh").write_text(script)
@@ -137,9 +186,17 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
         (["resnet20", "--set", "aa=nonsense"], 2, "timm knows no policy"),
         (["resnet20", "--set", "opt=nonsense"], 2, "cannot be made"),
         (["resnet20", "--recipe", "synthetic/seg20"], 2, "takes images, and the data are 2 features"),
-        (["timm/vit_tiny_patch16_224", "--set", "image_size=8"], 2, "does not run"),
+        (["timm/vit_tiny_patch16_224", "--set", "image_size=8"], 2, "--set image_size=224"),
+        (["resnet20", "--dry-run", "--eval", "x"], 2, "--dry-run and --eval: each is done instead of training"),
+        (["nonsense", "--slurm"], 2, "unknown network"),
+        (["resnet20", "--set", "opt=adam"], 2, "opt: adam has no momentum"),
+        (["resnet20", "--set", "opt_betas=[0.9, 0.99]"], 2, "opt: sgd has no betas"),
+        (["resnet20", "--set", "lr=0.1\nepochs: 3"], 2, "more than one setting"),
+        (["resnet20", "--seed", "99999999999999999999"], 2, "--seed"),
+        (["resnet20", "--set", "batch_size=2", "--set", "grad_accum_steps=2", "--set", "image_size=4", "--dry-run"], 2,
+         "a batch norm sees a single value per channel"),
     ],
-)
+)  # fmt: skip
 def test_mistakes(arguments, code, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(["train", *arguments]) == code

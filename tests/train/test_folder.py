@@ -151,6 +151,40 @@ def test_folders_that_are_none(tmp_path, images, layout, message):
         finish(folder_job(tmp_path, data))
 
 
+def test_a_single_class_is_none(tmp_path, images):
+    """Neither one folder of images nor images without folders: everything would be right in a network's eyes."""
+    one, flat = tmp_path / "one", tmp_path / "flat"
+    for split in ("train", "val"):
+        shutil.copytree(images / split / "red", one / split / "red")
+        shutil.copytree(images / split / "red", flat / split)
+    for data in (one, flat):
+        with pytest.raises(DataError, match="a single class in train"):
+            finish(folder_job(tmp_path, data))
+
+
+def test_other_data_is_another_run(tmp_path, images):
+    """The same number of images and classes is not the same data."""
+    crash_at(folder_job(tmp_path, images), 3)
+    data = tmp_path / "images"
+    shutil.copytree(images, data)
+    finish(folder_job(tmp_path, data, name="copy"))
+    for one, other in (("red", "x"), ("blue", "red"), ("x", "blue")):
+        (data / "train" / one).rename(data / "train" / other)
+    (data / "train" / "red" / "0.jpg").rename(data / "train" / "red" / "new.jpg")
+    with pytest.raises(UsageError, match="holds results of another run: data"):
+        finish(folder_job(tmp_path, data))
+    finish(folder_job(tmp_path, images))
+
+
+def test_images_of_other_kinds_are_read(tmp_path, images):
+    data = tmp_path / "images"
+    shutil.copytree(images, data)
+    for number, ending in enumerate(("webp", "bmp", "tif", "gif", "ppm")):
+        Image.new("RGB", (40, 40), (number, 0, 0)).save(data / "train" / "red" / f"more{number}.{ending}")
+    result = finish(folder_job(tmp_path, data, "batch_size=29", "mixup=0", "cutmix=0", "epochs=1"))
+    assert (result["updates"], result["unreadable_samples"]) == (1, 0)
+
+
 def test_splits_with_different_classes_are_refused(tmp_path, images):
     """Each split is numbered on its own: label 1 would be another class."""
     data = tmp_path / "images"
@@ -229,8 +263,10 @@ def test_a_dataset_of_hugging_face(tmp_path, images, monkeypatch):
 @pytest.mark.parametrize("crop", ["none", "pad"])
 def test_crops_are_resized_as_the_recipe_says(tmp_path, images, crop):
     """Bicubic resizing gives other pixels than bilinear, and the same as Pillow's."""
-    changes = [f"crop={crop}", "pad=0", "scale=[0.08, 1]", "hflip=0", "aa=null", "interpolation=bicubic"]
-    source = open_data(folder_job(tmp_path, images, *changes).recipe, images, 0, 32, 0, torch.device("cpu"))
+    changes = [f"crop={crop}", "scale=[0.08, 1]", "hflip=0", "aa=null", "interpolation=bicubic"]
+    changes = [*changes, "pad=0"] if crop == "pad" else changes
+    one = folder_job(tmp_path, images, *changes)
+    source = open_data(one.recipe, images, 0, one.target, 0, torch.device("cpu"))
     batch = next(source.train(Order(24, 8, 0), 0, 1, Process()))
     reader = source._train._reader
     with Image.open(reader[int(batch.indices[0])][0]) as image:

@@ -395,6 +395,23 @@ def test_signals_end_with_a_checkpoint(tmp_path, number, code):
     assert found.state["step"] == logged[-1]
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_signals_before_the_first_update_end_at_once(tmp_path, number, code):
+    """While data is listed and modules are built: there is nothing to save, and the scheduler is to ask again."""
+    process = start(tmp_path, "-o", "run", "--set", "epochs=200")
+    when(lambda: caught(process.pid, signal.SIGUSR1), process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, ""), err
+    assert "Traceback" not in err
+
+
+def caught(pid, number):
+    """Whether a process has a handler for a signal."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return int(line.split()[1], 16) >> (number - 1) & 1
+
+
 def test_a_run_that_is_worked_on_is_not_touched(tmp_path):
     first = start(tmp_path, "-o", "run", "--set", "epochs=200")
     when(lambda: steps_logged(tmp_path / "run") >= 2, first)

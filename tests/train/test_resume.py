@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from madnas.data.order import Order
 from madnas.errors import UsageError
 from madnas.scores.targets import find
 from madnas.train.checkpoint import newest
+from madnas.train.run import train
 from tests.train.shell import (
     LAUNCHER,
     MADNAS,
@@ -99,6 +101,39 @@ def test_a_finished_run_is_told_and_not_repeated(tmp_path):
     again = finish(one)
     assert again["was_finished"] and again["best"] == result["best"]
     assert (tmp_path / "run" / "best.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_finished_run_may_be_moved(tmp_path):
+    finish(job(tmp_path))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert finish(job(tmp_path, name="moved"))["folder"] == str(tmp_path / "moved")
+
+
+def test_what_a_run_tolerates_may_change(tmp_path):
+    """Else the hints of the errors could not be followed."""
+    crash_at(job(tmp_path, recovery_interval=3), 7)
+    finish(job(tmp_path, "nonfinite_retries=3", "bad_data_rate=0.5", recovery_interval=3))
+    finish(job(tmp_path, recovery_interval=3, name="whole"))
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["metrics", "shorter", "weights", "result"])
+def test_a_folder_that_was_tidied_up_costs_no_training(tmp_path, damage):
+    one = job(tmp_path, recovery_interval=3)
+    crash_at(one, 13)
+    folder, told = tmp_path / "run", []
+    if damage == "metrics":
+        (folder / "metrics.jsonl").unlink()
+    elif damage == "shorter":
+        data = (folder / "metrics.jsonl").read_bytes()
+        (folder / "metrics.jsonl").write_bytes(data[: len(data) // 2])
+    elif damage == "weights":
+        shutil.rmtree(folder / "weights")
+    else:
+        (folder / "result.json").write_text("{")
+    assert train(one, lambda progress: None, told.append)["updates"] == 20
+    assert any("missing" in text for text in told) == (damage != "result")
+    assert all(isinstance(line, dict) for line in metrics(folder))
 
 
 def test_another_run_does_not_go_on_there(tmp_path):
@@ -246,3 +281,4 @@ def test_slurm_without_an_address(tmp_path):
                           text=True, capture_output=True, timeout=120, check=False)  # fmt: skip
     assert done.returncode == 2
     assert "MASTER_ADDR is not set" in done.stderr
+    assert "Traceback" not in done.stderr
