@@ -9,7 +9,7 @@ from madnas.network.blocks import CATALOGUE
 from madnas.network.cells import MIN_CELL, dense_out
 from madnas.network.expand import at_resolution, vanishes
 from madnas.network.spec import LINEAR_BLOCKS, Group, Head, NetworkSpec, Stem
-from madnas.network.specfile import STEMLESS
+from madnas.network.specfile import PAIRS, SAME_SHAPE, STEMLESS
 
 CHANNELS = st.sampled_from([4, 6, 8, 16, 24])
 KERNELS = st.sampled_from([1, 3, 5, 7])
@@ -23,7 +23,7 @@ def groups(draw: st.DrawFn, block: str, in_chs: int) -> Group:
     kind = CATALOGUE[block]
     keys = kind.needs | kind.takes
     shortcut = draw(st.sampled_from([None, *kind.shortcuts]))
-    out = draw(CHANNELS if shortcut != "pad" else st.integers(in_chs, 24))
+    out = in_chs if block in SAME_SHAPE else draw(CHANNELS if shortcut != "pad" else st.integers(in_chs, 24))
     may_lack_hidden = "hidden" not in kind.needs and "expand" not in keys
     hidden = draw(st.integers(4, 40)) if "hidden" in keys and not (may_lack_hidden and draw(st.booleans())) else None
     expand = None
@@ -41,7 +41,7 @@ def groups(draw: st.DrawFn, block: str, in_chs: int) -> Group:
         expand=expand,
         kernel=draw(KERNELS) if "kernel" in keys else None,
         stride=draw(st.integers(1, 2)) if "stride" in keys else 1,
-        act=draw(ACTS),
+        act=draw(ACTS) if "act" in keys else "relu",
         se=draw(st.sampled_from(squeezes)),
         shortcut=shortcut,
     )
@@ -99,7 +99,7 @@ def networks(draw: st.DrawFn, kinds: tuple[str, ...] = CONVOLUTIONAL) -> Network
     stem = draw(st.none() | stems()) if blocks[0] in STEMLESS else draw(stems())
     chs, body = stem.out if stem else size[0], []
     for block in blocks:
-        group = draw(groups(block, chs))
+        group = draw(groups("conv" if block in PAIRS and chs % 2 else block, chs))
         body.append(group)
         chs = group.out
     spec = NetworkSpec("random", size, tuple(body), draw(heads()), stem)

@@ -8,7 +8,6 @@ there is no link, so that whoever wants a network without links (Zen-Score does)
 
 from collections import OrderedDict
 
-import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
@@ -24,9 +23,20 @@ from madnas.models.layers import (
     conv2d,
     join,
     linear,
+    zero_scale,
 )
-from madnas.network.blocks import block_stride, projects, shortcut_of
+from madnas.models.restructurable import (
+    ActConvBlock,
+    ActConvPairBlock,
+    AFRBlock,
+    AFRBPairBlock,
+    DepthwiseBlock,
+    InvertedPairBlock,
+    RepVGGBlock,
+)
+from madnas.network.blocks import projects, shortcut_of
 from madnas.network.layer import Layer
+from madnas.network.shapes import block_stride
 from madnas.network.spec import Group
 
 
@@ -252,6 +262,13 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "separable": SeparableBlock,
     "preact": PreactBlock,
     "convnext": ConvNeXtBlock,
+    "depthwise": DepthwiseBlock,
+    "afrb": AFRBlock,
+    "afrb-pair": AFRBPairBlock,
+    "inverted-pair": InvertedPairBlock,
+    "act-conv": ActConvBlock,
+    "act-conv-pair": ActConvPairBlock,
+    "repvgg": RepVGGBlock,
     "linear": LinearBlock,
 }
 """The module of every kind of block in the catalogue, but for those whose groups are a cell."""
@@ -274,9 +291,3 @@ def residual_shortcut(group: Group, in_chs: int, index: int, layers: dict[str, L
     if stride == 1 and in_chs == group.out:
         return nn.Identity()
     return PadShortcut(group.out - in_chs, stride)
-
-
-def zero_scale(unit: ConvNormAct) -> None:
-    """Set the scale of a unit's batch norm to 0."""
-    assert isinstance(unit.bn, nn.BatchNorm2d)
-    torch.nn.init.zeros_(unit.bn.weight)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from madnas.errors import UsageError
 from madnas.models.convnext_block import LAYER_SCALE
 from madnas.models.network import MadNet
-from madnas.network.blocks import hidden_chs
+from madnas.network.shapes import hidden_chs
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.network.specfile import ACTIVATIONS, check_spec
 

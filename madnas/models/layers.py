@@ -83,6 +83,12 @@ class NormAct(nn.Module):
         return self.act(self.bn(x))
 
 
+def zero_scale(unit: ConvNormAct) -> None:
+    """Set the scale of a unit's batch norm to 0, so that it gives out nothing at first."""
+    assert isinstance(unit.bn, nn.BatchNorm2d)
+    nn.init.zeros_(unit.bn.weight)
+
+
 class SqueezeExcite(nn.Module):
     """Squeeze-excitation [Hu et al. 2018]: scales every channel by a gate computed from the channels' means.
 
@@ -133,9 +139,9 @@ def average_pool(stride: int) -> nn.Module:
     return nn.Identity() if stride == 1 else nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
 
 
-def activation(name: str | None) -> nn.Module:
+def activation(name: str | None, inplace: bool = True) -> nn.Module:
     """Activation by timm's name (``relu``, ``relu6``, ``silu``, ``hard_swish`` ...), in place where it can be."""
-    return nn.Identity() if name is None else create_act_layer(name, inplace=True)
+    return nn.Identity() if name is None else create_act_layer(name, inplace=inplace)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ default_cfgs = generate_default_cfgs({"madnas": {"first_conv": "stem.conv", "cla
 
 FIRST_CONVS = {
     "conv": "groups.0.0.conv.conv",
+    "repvgg": "groups.0.0.conv.conv",
     "random-skip": "groups.0.0.conv",
     "random-skip-mobile": "groups.0.0.expand.conv",
 }

@@ -10,6 +10,16 @@ from dataclasses import dataclass, replace
 
 from madnas.network.cells import dense_layers, random_skip_layers, skip_chs
 from madnas.network.layer import Layer, Layers, Resolution, patched, strided
+from madnas.network.restructurable import (
+    act_conv_layers,
+    act_conv_pair_layers,
+    afrb_layers,
+    afrb_pair_layers,
+    depthwise_layers,
+    inverted_pair_layers,
+    repvgg_layers,
+)
+from madnas.network.shapes import block_stride, hidden_chs
 from madnas.network.spec import Group
 from madnas.theory.numerics import Number, floor_to_multiple, is_array, is_symbolic, rounded
 
@@ -53,11 +63,6 @@ def shortcut_of(group: Group) -> str:
     return group.shortcut or CATALOGUE[group.block].shortcuts[0]
 
 
-def block_stride(group: Group, index: int) -> int:
-    """Stride of a block: only the first of a group has its group's."""
-    return group.stride if index == 0 else 1
-
-
 def projects(group: Group, in_chs: Number, index: int) -> Number:
     """Whether a residual block's shortcut is a 1x1 projection; an array where that differs between candidates.
 
@@ -83,13 +88,6 @@ def differ(chs: Number, others: Number) -> bool:
     if is_array(different) and different.any() != different.all():
         raise ValueError("candidates with and without a downsampling layer cannot be counted together")
     return bool(different.any()) if is_array(different) else bool(different)
-
-
-def hidden_chs(group: Group, in_chs: Number) -> Number:
-    """Inner channels of a block: ``hidden``, or ``expand`` times the block's input, rounded."""
-    if group.expand is None:
-        return group.hidden
-    return rounded(in_chs * group.expand)
 
 
 def se_chs(group: Group, in_chs: Number) -> Number:
@@ -389,6 +387,47 @@ CATALOGUE: dict[str, BlockKind] = {
         (),
         "the same cell of linear layers, for MLPs",
         uniform=False,
+    ),
+    "depthwise": BlockKind(
+        depthwise_layers, frozenset({"kernel"}), frozenset({"stride", "act"}), (), "k x k depthwise, BN, activation"
+    ),
+    "afrb": BlockKind(
+        afrb_layers,
+        frozenset({"kernel", "expand"}),
+        frozenset({"stride"}),
+        (),
+        "RAN's AFRB-1 and -2: inverted residual whose two PReLUs share a trainable slope",
+    ),
+    "afrb-pair": BlockKind(
+        afrb_pair_layers, frozenset({"kernel", "expand"}), frozenset(), (), "RAN's AFRB-3: two of them around a waist"
+    ),
+    "inverted-pair": BlockKind(
+        inverted_pair_layers,
+        frozenset({"kernel", "expand"}),
+        frozenset({"act"}),
+        (),
+        "two MobileNetV2 blocks around a waist of half the channels, one residual link",
+    ),
+    "act-conv": BlockKind(
+        act_conv_layers,
+        frozenset({"kernel"}),
+        frozenset({"stride", "act"}),
+        (),
+        "collapsed AFRB-1 and -2: activation, k x k, BN, residual where shapes allow",
+    ),
+    "act-conv-pair": BlockKind(
+        act_conv_pair_layers,
+        frozenset({"kernel"}),
+        frozenset({"act"}),
+        (),
+        "collapsed AFRB-3: BN, activation, k x k, twice, around a waist of half the channels",
+    ),
+    "repvgg": BlockKind(
+        repvgg_layers,
+        frozenset({"kernel"}),
+        frozenset({"stride", "act"}),
+        (),
+        "RepVGG block in training: k x k, 1x1 and BN in parallel, activation",
     ),
     "linear": BlockKind(linear_layers, frozenset(), frozenset({"act"}), (), "linear layer and activation, for MLPs"),
 }

@@ -14,8 +14,10 @@ Stem, head and projections have no mass.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from madnas.network.blocks import hidden_chs, mobile_pair_layers, shortcut_of
+from madnas.network.blocks import mobile_pair_layers, shortcut_of
 from madnas.network.cells import MIN_CELL, skip_chs
+from madnas.network.restructurable import waist
+from madnas.network.shapes import hidden_chs
 from madnas.network.spec import Group, NetworkSpec
 from madnas.theory.expressivity import bottleneck_units
 from madnas.theory.nn_mass import (
@@ -170,6 +172,25 @@ def _layer_units(group: Group, in_chs: Number, index: int) -> Number:
     return group.out if group.block == "random-skip-linear" else 2 * hidden_chs(group, chs)
 
 
+def _afrb(group: Group, in_chs: Number) -> Iterator[Cell]:
+    """Of an AFRB's two PReLUs one is linear, whichever it becomes; here that after the depthwise convolution counts."""
+    for cell in _inverted(group, in_chs):
+        yield replace(cell, units=cell.units / 2)
+
+
+def _pair(group: Group, in_chs: Number) -> Iterator[Cell]:
+    """Two blocks behind one link are no cell that the papers have a mass for; their activations count."""
+    hidden = hidden_chs(group, in_chs)
+    yield Cell(0.0, 0.0, (2 if group.block == "afrb-pair" else 4) * hidden, group.depth, counts=0)
+
+
+def _act_conv(group: Group, in_chs: Number) -> Iterator[Cell]:
+    """The activation comes before the convolution (RAN, Section 2.1)."""
+    pair = group.block == "act-conv-pair"
+    for _, chs, repeat in _runs(group, in_chs):
+        yield Cell(0.0, 0.0, chs + waist(group) if pair else chs, repeat, counts=0)
+
+
 def _plain(group: Group, in_chs: Number) -> Iterator[Cell]:
     yield Cell(0.0, 0.0, group.out, group.depth, counts=0)
 
@@ -186,6 +207,13 @@ POLICIES: dict[str, tuple[str, Callable[[Group, Number], Iterator[Cell]]]] = {
     "random-skip": ("random-skip", _random_skip),
     "random-skip-mobile": ("random-skip", _random_skip),
     "random-skip-linear": ("random-skip", _random_skip),
+    "afrb": ("mobilenet", _afrb),
+    "afrb-pair": ("none", _pair),
+    "inverted-pair": ("none", _pair),
+    "act-conv": ("none", _act_conv),
+    "act-conv-pair": ("none", _act_conv),
+    "repvgg": ("none", _plain),
+    "depthwise": ("none", _plain),
     "conv": ("none", _plain),
     "linear": ("none", _plain),
 }

@@ -23,10 +23,14 @@ ACTIVATIONS = (
 STEM_NORMS = ("batch", "layer", "later")
 GROUP_NORMS = ("batch", "none")
 HEAD_NORMS = ("none", "batch", "layer")
-STEMLESS = frozenset({"conv", "random-skip", "random-skip-mobile"})
+STEMLESS = frozenset({"conv", "repvgg", "random-skip", "random-skip-mobile"})
 """Blocks with which a convolutional network may begin: those that do not need a stem before them."""
 OWN_EXPANSION = frozenset({"convnext", "mobile-pair"})
 """Blocks that do not expand their input's channels."""
+PAIRS = frozenset({"afrb-pair", "inverted-pair", "act-conv-pair"})
+"""Blocks around a waist of half their channels."""
+SAME_SHAPE = PAIRS | {"depthwise"}
+"""Blocks that cannot change the number of channels."""
 MAX_CHANNELS = 1_000_000
 MAX_DEPTH = 10_000
 MAX_GROUPS = 100
@@ -272,6 +276,10 @@ def _group_problems(group: Group, spec: NetworkSpec, before: Number | None) -> I
         yield from _key_problems(group, kind)
         yield from _expand_problems(group, before)
         yield from _cell_problems(group, _keys(kind), before)
+        if group.block in SAME_SHAPE and before is not None and group.out != before:
+            yield f"out: block {group.block!r} gives out as many channels as it sees, here {before}, found {group.out}"
+        if group.block in PAIRS and group.out % 2:
+            yield f"out: half of it is the waist of block {group.block!r}: expected an even number, found {group.out}"
         if "pad" in kind.shortcuts and shortcut_of(group) == "pad" and before is not None and group.out < before:
             yield f"shortcut: 'pad' adds channels and cannot drop any, here {before} in and {group.out} out"
 

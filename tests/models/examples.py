@@ -64,6 +64,21 @@ EXAMPLES: dict[str, NetworkSpec] = {
     "separable": network(
         Group("separable", 8, 2, kernel=3), Group("separable", 16, 2, kernel=5, stride=2, act="silu", se="efficientnet")
     ),
+    "restructurable": network(
+        Group("act-conv", 8, 2, kernel=3, act="hard_swish"),
+        Group("act-conv", 12, 2, kernel=5, stride=2, act="hard_swish"),
+        Group("inverted-pair", 12, 1, expand=2, kernel=3, act="hard_swish"),
+        Group("act-conv-pair", 12, 2, kernel=3, act="hard_swish"),
+        Group("depthwise", 12, 1, kernel=7, act="hard_swish"),
+    ),
+    "afrb": network(
+        Group("afrb", 8, 2, expand=2, kernel=3),
+        Group("afrb", 12, 2, expand=3, kernel=5, stride=2),
+        Group("afrb-pair", 12, 2, expand=2, kernel=3),
+    ),
+    "repvgg": stemless(
+        Group("repvgg", 8, 2, kernel=3, stride=2), Group("repvgg", 12, 2, kernel=3, stride=2), head=Head(10)
+    ),
     "vgg": stemless(
         Group("conv", 8, 2, kernel=3, norm="none"),
         Group("conv", 12, 2, kernel=3, stride=2, norm="none", pool=True),

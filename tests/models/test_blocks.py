@@ -39,6 +39,26 @@ class Reference:
         )
         return (x - mean) / (variance + 1e-5).sqrt() * scale + shift
 
+    def batch(self, x: Tensor, name: str) -> Tensor:
+        """A batch norm by itself, in eval mode."""
+        keys = ("running_mean", "running_var", "weight", "bias")
+        return F.batch_norm(x, *(self.state[f"{name}.{key}"] for key in keys))
+
+    def inverted_unit(self, x: Tensor, name: str) -> Tensor:
+        x = self.act(self.conv(x, f"{name}.expand"))
+        return self.conv(self.act(self.conv(x, f"{name}.depthwise", groups=x.shape[1])), f"{name}.project")
+
+    def sloped_unit(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
+        """Fig. 2a: y = x above 0, below it x times a slope."""
+        alpha = float(self.state["alpha"])
+        x = self.batch(x, f"{name}.norm")
+        x = self.conv(torch.where(x > 0, x, (1 - alpha) * x), f"{name}.expand")
+        x = self.conv(x, f"{name}.depthwise", stride, groups=x.shape[1])
+        return self.conv(torch.where(x > 0, x, alpha * x), f"{name}.project")
+
+    def repvgg(self, x: Tensor) -> Tensor:
+        return self.conv(x, "conv", self.stride) + self.conv(x, "pointwise", self.stride)
+
     def active(self, x: Tensor, name: str) -> Tensor:
         """Batch norm and activation."""
         return self.act(self.normed(x, name))
@@ -119,6 +139,9 @@ PREACT = Group("preact", 8, 1, kernel=3, act="silu")
 CONVNEXT = Group("convnext", 8, 1, hidden=20, kernel=5, act="silu")
 PAIR = Group("mobile-pair", 8, 1, hidden=6, expand=2, kernel=5, se="zennet")
 SEPARABLE = Group("separable", 8, 1, kernel=3, act="silu", se="efficientnet")
+AFRB = Group("afrb", 8, 2, expand=3, kernel=5, stride=2)
+ACT_CONV = Group("act-conv", 8, 2, kernel=5, stride=2, act="silu")
+REPVGG = Group("repvgg", 8, 1, kernel=3)
 
 # Name: group, channels in, place of the block in its group, definition.
 CASES: dict[str, tuple[Group, int, int, Formula]] = {
@@ -226,10 +249,31 @@ CASES: dict[str, tuple[Group, int, int, Formula]] = {
         1,
         lambda r, x: r.mobile(r.mobile(x, "first", 1, False), "second", 1, False),
     ),
+    "depthwise": (
+        Group("depthwise", 8, 1, kernel=5, stride=2), 8, 0, lambda r, x: r.act(r.conv(x, "conv", 2, groups=8))
+    ),
+    "inverted pair": (
+        Group("inverted-pair", 8, 1, expand=3, kernel=3, act="silu"), 8, 0,
+        lambda r, x: r.inverted_unit(r.inverted_unit(x, "first"), "second") + x,
+    ),
+    "afrb-1": (AFRB, 6, 0, lambda r, x: r.sloped_unit(x, "unit", 2)),
+    "afrb-2": (AFRB, 8, 1, lambda r, x: r.sloped_unit(x, "unit") + x),
+    "afrb-3": (
+        Group("afrb-pair", 8, 1, expand=2, kernel=3), 8, 0,
+        lambda r, x: r.sloped_unit(r.sloped_unit(x, "first"), "second") + x,
+    ),
+    "afrb-1, collapsed": (ACT_CONV, 6, 0, lambda r, x: r.conv(r.act(x), "conv", 2)),
+    "afrb-2, collapsed": (ACT_CONV, 8, 1, lambda r, x: r.conv(r.active(x, "norm"), "conv") + x),
+    "afrb-3, collapsed": (
+        Group("act-conv-pair", 8, 1, kernel=3, act="silu"), 8, 0,
+        lambda r, x: r.conv(r.act(r.conv(r.active(x, "norm"), "conv1")), "conv2") + x,
+    ),
+    "repvgg": (replace(REPVGG, stride=2), 6, 0, lambda r, x: r.act(r.repvgg(x))),
+    "repvgg, same shape": (REPVGG, 8, 1, lambda r, x: r.act(r.repvgg(x) + r.batch(x, "identity"))),
     "separable": (SEPARABLE, 8, 0, lambda r, x: r.separable(x) + x),
     "separable, strided": (replace(SEPARABLE, stride=2), 8, 0, lambda r, x: r.separable(x)),
     "separable, wider": (SEPARABLE, 6, 0, lambda r, x: r.separable(x)),
-}
+}  # fmt: skip
 
 
 def test_every_kind_of_the_catalogue_has_a_module() -> None:

@@ -140,7 +140,7 @@ def test_number_of_classes_and_of_input_channels_can_be_overridden(spec: Network
     assert model(torch.randn(2, 1, *spec.input[1:])).shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", ["stemless-conv", "vgg", "random-skip", "random-skip-mobile"])
+@pytest.mark.parametrize("name", ["stemless-conv", "vgg", "repvgg", "random-skip", "random-skip-mobile"])
 def test_first_convolution_has_the_name_that_timm_is_told(name: str) -> None:
     spec = EXAMPLES["conv"] if name == "stemless-conv" else EXAMPLES[name]
     model = timm.create_model("madnas", spec=replace(spec, stem=None))

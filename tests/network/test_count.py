@@ -118,6 +118,40 @@ BY_HAND = {
         # 4*25 + 8, 4*6 + 12
         Counts(108 + 36, 4 * (100 + 24), 4 * 10, 2),
     ),
+    "depthwise": (
+        Group("depthwise", 4, 1, kernel=5, stride=2),
+        # 4*25 + 8
+        Counts(108, 4 * 100, 4 * 4, 1),
+    ),
+    "afrb": (
+        Group("afrb", 6, 1, expand=2, kernel=3, stride=2),
+        # norm 8, alpha 1, 4*8 + 16, 8*9 + 16 on 2x2, 8*6 + 12
+        Counts(9 + 48 + 88 + 60, 16 * 32 + 4 * (72 + 48), 16 * 8 + 4 * 14, 3),
+    ),
+    "afrb pair": (
+        Group("afrb-pair", 4, 1, expand=2, kernel=3),
+        # norms 8 and 4, alpha 1; 4 -> 8 -> 2: 48 + 88 + 20; 2 -> 8 -> 4: 32 + 88 + 40
+        Counts(13 + 156 + 160, 16 * (32 + 72 + 16 + 16 + 72 + 32), 16 * (8 + 8 + 2 + 8 + 8 + 4), 6),
+    ),
+    "inverted pair": (
+        Group("inverted-pair", 4, 1, expand=2, kernel=3),
+        Counts(156 + 160, 16 * 240, 16 * 38, 6),
+    ),
+    "act conv": (
+        Group("act-conv", 6, 2, kernel=3, stride=2),
+        # 4*9*6 + 6 + 12; then, with a link and so a norm of 12 before it, 6*9*6 + 6 + 12
+        Counts(234 + 354, 4 * (216 + 324), 4 * 12, 2),
+    ),
+    "act conv pair": (
+        Group("act-conv-pair", 4, 1, kernel=3),
+        # norm 8, 4*9*2 + 2 + 4, 2*9*4 + 4 + 8
+        Counts(8 + 78 + 84, 16 * 144, 16 * 6, 2),
+    ),
+    "repvgg": (
+        Group("repvgg", 6, 2, kernel=3, stride=2),
+        # 4*9*6 + 12, 4*6 + 12; then 6*9*6 + 12, 36 + 12 and a norm of 12
+        Counts(228 + 36 + 336 + 48 + 12, 4 * (216 + 24 + 324 + 36), 4 * 24, 2),
+    ),
     "conv bias": (
         Group("conv", 6, 2, kernel=3, norm="none"),
         # 4*9*6 + 6 and 6*9*6 + 6
