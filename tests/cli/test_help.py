@@ -72,6 +72,10 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
             space = ["--space", "basic-cifar", "--macs", "8M"] if verb == "train" else ["--space", "mlp"]
             assert run(["design", *space, "--params", "100K", "-o", file]) == 0
             capsys.readouterr()
+    if "--eval runs/" in example:
+        quick = ["--set", "epochs=1", "--set", "warmup_epochs=0", "--set", "image_size=8"]
+        assert run(["train", "resnet20", *quick]) == 0
+        capsys.readouterr()
     if "accuracies.csv" in example:
         Path("accuracies.csv").write_text("network,accuracy\nresnet20,91.3\nresnet18,70.9\nresnet34,74.4\n")
     if "nets/*.yaml" in example:  # which a shell would expand
