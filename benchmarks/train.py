@@ -82,14 +82,15 @@ def wait(device: torch.device) -> None:
 
 def loop_cost(device: torch.device, folder: Path) -> None:
     """``madnas train`` with log, checkpoints and progress, against a bare loop with the same mathematics."""
-    changes = ["epochs=3", "model_ema_decay=0.99", "batch_size=128"]
+    epochs = 6
+    changes = [f"epochs={epochs}", "model_ema_decay=0.99", "batch_size=128"]
     recipe = load_recipe("digits/quick", changes)
     target = find("resnet20")
     numbers = itertools.count()
 
     def ours() -> float:
         job = Job(target, "digits/quick", recipe, 0, folder / f"run{next(numbers)}", device=str(device),
-                  eval_interval=1000, checkpoint_seconds=1)  # fmt: skip
+                  eval_interval=1000)  # fmt: skip
         marks: list[tuple[int, float]] = []
         train(job, lambda progress: marks.append((progress.step, time.perf_counter())), lambda text: None)
         steps = (
@@ -106,7 +107,7 @@ def loop_cost(device: torch.device, folder: Path) -> None:
         assert source.facts.mean is not None and source.facts.std is not None
         mean = torch.tensor(source.facts.mean, device=device).view(1, -1, 1, 1) * 255
         std = torch.tensor(source.facts.std, device=device).view(1, -1, 1, 1) * 255
-        steps = 3 * order.steps_per_epoch
+        steps = epochs * order.steps_per_epoch
         begin = 0.0
         model.train()
         for step, batch in enumerate(source.train(order, 0, steps - 1, Process(device=device))):

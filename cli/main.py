@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> int:
         discard_stdout()
         return 0
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         discard_stdout()
         return _fail(f"the output cannot be written: {error.strerror}", None, 2)

@@ -99,8 +99,8 @@ def train(
     ] = False,
     eval_: Annotated[
         Path | None,
-        typer.Option("--eval", metavar="WEIGHTS", help="Test weights: a file, or the folder of a run, which knows its "
-                     "network, recipe and seed.", rich_help_panel=INSTEAD),
+        typer.Option("--eval", metavar="WEIGHTS", help="Test weights: a file; or a run's folder or checkpoint, which "
+                     "knows its network, recipe and seed.", rich_help_panel=INSTEAD),
     ] = None,
     slurm: Annotated[
         bool, typer.Option("--slurm", help="Print a batch script that runs this command.", rich_help_panel=INSTEAD)
@@ -132,11 +132,13 @@ def train(
     from madnas.train.recipe import load_recipe
 
     network = None
-    if eval_ is not None and eval_.is_dir():
-        from madnas.train.evaluate import past
+    if eval_ is not None:
+        from madnas.train.evaluate import past, run_of
 
-        run = past(eval_)
-        network, recipe, seed = run.target, recipe or str(run.recipe), run.seed
+        folder = run_of(eval_)
+        if folder is not None:
+            run = past(folder)
+            network, recipe, seed = run.target, recipe or str(run.recipe), run.seed
     recipe = recipe or DEFAULT_RECIPE
     loaded = load_recipe(recipe, set_ or [])
     if target is not None:

@@ -150,10 +150,11 @@ def print_result(result: dict[str, Any]) -> None:
     best, last = result["best"], result["last"]
     if result["was_finished"]:
         stdout().print(f"was finished before; --restart trains anew: {result['folder']}")
-    stdout().print(
-        f"{result['network']}: best top-1 {100 * best['top1']:.2f} % after epoch {best['epoch'] + 1}, last "
-        f"{100 * last['top1']:.2f} % of {last['n']:,} test samples"
-    )
+    if best is not None and last is not None:
+        stdout().print(
+            f"{result['network']}: best top-1 {100 * best['top1']:.2f} % after epoch {best['epoch'] + 1}, last "
+            f"{100 * last['top1']:.2f} % of {last['n']:,} test samples"
+        )
     if not result["was_finished"]:
         speed = result["images_per_second"]
         rate = "" if speed is None else f", {speed:,.0f} images/s with tests"

@@ -109,7 +109,7 @@ class FolderSource:
     def train(self, order: Order, start: int, stop: int, process: Process) -> Iterator[Batch]:
         """See :class:`~madnas.data.source.Source`; reading goes on over the ends of epochs."""
         places = _Places(order, start, stop, process)
-        for images, labels, indices, broken in self._loader(self._train, places, process):
+        for images, labels, indices, broken in _told(self._loader(self._train, places, process)):
             device = process.device
             yield Batch(
                 images.to(device, non_blocking=True).float(), labels.to(device, non_blocking=True), indices, broken
@@ -123,7 +123,7 @@ class FolderSource:
         """
         mine = [(0, index) for index in range(process.rank, len(self._test), process.world)]
         batches = [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
-        for images, labels, _, broken in self._loader(self._test, batches, process):
+        for images, labels, _, broken in _told(self._loader(self._test, batches, process)):
             if broken:
                 raise DataError(
                     f"{broken[0]['file']}: a test image cannot be read: {broken[0]['error']}",
@@ -141,6 +141,14 @@ class FolderSource:
             pin_memory=process.device.type == "cuda",
             multiprocessing_context="forkserver" if self._workers and process.device.type == "cuda" else None,
         )
+
+
+def _told(loader: "DataLoader[Any]") -> Iterator[Any]:
+    """What a loader gives; of an error in a reading process the message, without its traceback."""
+    try:
+        yield from loader
+    except DataError as error:
+        raise DataError(str(error).rpartition("DataError: ")[2].strip(), error.hint) from None
 
 
 def _let_the_parent_decide(worker: int) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor
 from madnas.data.names import CIFAR, RESIDENT, SYNTHETIC
 from madnas.errors import UsageError
 
+AT_ONCE = 1000
+"""Images that are resized together: in between they take four times the memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
@@ -40,10 +43,14 @@ class ImageSet:
         side = int(size / crop_pct)  # as timm rounds
         images = self.images
         if tuple(images.shape[2:]) != (side, side):
-            resized = F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
-            images = resized.add_(0.5).floor_().clamp_(0, 255).to(torch.uint8)
+            images = torch.cat([_resized(part, side) for part in images.split(AT_ONCE)])
         start = (side - size) // 2
         return replace(self, images=images[:, :, start : start + size, start : start + size].contiguous())
+
+
+def _resized(images: Tensor, side: int) -> Tensor:
+    resized = F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
+    return resized.add_(0.5).floor_().clamp_(0, 255).to(torch.uint8)
 
 
 def load_images(name: str, folder: Path, seed: int = 0, samples: int | None = None) -> tuple[ImageSet, ImageSet, int]:

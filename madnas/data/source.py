@@ -53,7 +53,6 @@ class Facts:
         classes: of the labels.
         shape: channels, height and width of an image.
         mean, std: of training images, for a range of 0 to 1, by channel; None for features.
-        class_names: labels in words, if there are any.
         digest: changes when the samples do: of their pixels or, of files, their names and labels.
     """
 
@@ -63,7 +62,6 @@ class Facts:
     shape: tuple[int, int, int]
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
-    class_names: tuple[str, ...] = ()
     digest: str = ""
 
 

@@ -75,11 +75,9 @@ def report_text(
         f"{result['params']:,} params, {result['epochs']} epochs of {result['updates'] // result['epochs']} updates, "
         f"seed {result['seed']}.",
         "",
-        f"- best top-1 {100 * best['top1']:.2f} % after epoch {best['epoch'] + 1} (`best.safetensors`)",
-        f"- last top-1 {100 * last['top1']:.2f} %, top-5 {100 * last['top5']:.2f} %, loss {last['loss']:.4f} on "
-        f"{last['n']:,} test samples (`last.safetensors`)",
-        f"- updates left out because they were not finite: {len(result['skipped_updates'])}; samples that could not be "
-        f"read: {result['unreadable_samples']}",
+        *_tests(best, last),
+        f"- updates left out because they were not finite: {len(result['skipped_updates'])}; because float16 "
+        f"overflowed: {result['overflowed_updates']}; samples that could not be read: {result['unreadable_samples']}",
         "",
         "![loss, accuracy and learning rate over the epochs](curves.png)",
         "",
@@ -101,6 +99,19 @@ def report_text(
         "",
     ]
     return "\n".join(text)
+
+
+def _tests(best: dict[str, Any] | None, last: dict[str, Any] | None) -> list[str]:
+    """What the best and the last test said, as far as they are known."""
+    text = []
+    if best is not None:
+        text.append(f"- best top-1 {100 * best['top1']:.2f} % after epoch {best['epoch'] + 1} (`best.safetensors`)")
+    if last is not None:
+        text.append(
+            f"- last top-1 {100 * last['top1']:.2f} %, top-5 {100 * last['top5']:.2f} %, loss {_number(last['loss'])} "
+            f"on {last['n']:,} test samples (`last.safetensors`)"
+        )
+    return text
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from madnas.errors import UsageError
 from madnas.files import write_bytes_atomic
 
 BEST, FOLDER = "best.safetensors", "weights"
@@ -27,7 +28,10 @@ def ranked(kept: list[dict[str, Any]], epoch: int, top1: float, most: int) -> li
 
 def write_weights(run: Path, epoch: int, data: bytes) -> None:
     """Write the weights of a test; those of other tests stay as they are."""
-    (run / FOLDER).mkdir(exist_ok=True)
+    try:
+        (run / FOLDER).mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{run / FOLDER}: cannot be created: {error.strerror}", "free some space") from error
     write_bytes_atomic(run / FOLDER / _name(epoch), data, overwrite=True)
 
 

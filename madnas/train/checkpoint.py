@@ -35,7 +35,8 @@ MODEL, AVERAGE, TRAINING, STATE, MANIFEST = (
 KEPT = 2
 """Newest checkpoints that stay: the one before the last is there if the last turns out to be broken."""
 
-UNFINISHED = ".unfinished-"
+BEGUN, REPLACED = ".unfinished-", ".replaced-"
+"""Before the names of checkpoints that are being written, and of those that make place for another of their step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +88,18 @@ def save_checkpoint(
         files[AVERAGE] = weights(average)
     files[MANIFEST] = _json_bytes({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     place = folder / FOLDER / f"step-{state['step']:09d}"
-    unfinished = place.with_name(f"{UNFINISHED}{place.name}")
+    unfinished, replaced = (place.with_name(f"{word}{place.name}") for word in (BEGUN, REPLACED))
     try:
         place.parent.mkdir(exist_ok=True)
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
         for name, data in files.items():
             write_bytes_atomic(unfinished / name, data)
-        if place.exists():  # broken, or of a run that was continued from an earlier one
-            shutil.rmtree(place)
+        if place.exists():  # of the same step: it stays at hand until the new one has its name
+            shutil.rmtree(replaced, ignore_errors=True)
+            os.replace(place, replaced)
         os.replace(unfinished, place)
+        shutil.rmtree(replaced, ignore_errors=True)
         write_text_atomic(place.parent / LAST, place.name + "\n", overwrite=True)
     except OSError as error:
         raise UsageError(f"{place}: cannot be written: {error.strerror}", "free some space") from error
@@ -113,13 +116,16 @@ def newest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     Raises:
         UsageError: there are checkpoints, and all are broken.
     """
+    _put_back(folder)
     found = _all(folder)
     broken: list[Path] = []
     for path in found:
         try:
             whole = open_checkpoint(path)
             for other in broken:  # out of the way of the next ones, and still there for whoever wants to look
-                os.replace(other, other.with_name(f"broken-{other.name}"))
+                aside = other.with_name(f"broken-{other.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                os.replace(other, aside)
             return whole
         except UsageError as error:
             warn(f"{error}; trying the checkpoint before")
@@ -201,6 +207,16 @@ def _torch_weights(path: Path) -> dict[str, Any]:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
     return {name.removeprefix("module."): value for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
+def _put_back(folder: Path) -> None:
+    """Give a checkpoint its name again that was to be replaced when the process died."""
+    for path in (folder / FOLDER).glob(f"{REPLACED}*"):
+        place = path.with_name(path.name.removeprefix(REPLACED))
+        if place.exists():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.replace(path, place)
 
 
 def _all(folder: Path) -> list[Path]:

@@ -68,7 +68,7 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
     from madnas.data.folder import FolderSource
 
     train, test = (_reader(recipe.dataset, folder, split) for split in (recipe.train_split, recipe.val_split))
-    names, classes = _classes(recipe, folder, train, test)
+    classes = _classes(recipe, folder, train, test)
     common: dict[str, Any] = {"input_size": size, "use_prefetcher": True, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     augmented = create_transform(
         **common,
@@ -90,7 +90,7 @@ def _files(recipe: TrainRecipe, folder: Path, seed: int, size: int, workers: int
     plain = "bilinear" if recipe.interpolation == "random" else recipe.interpolation
     tested = create_transform(**common, crop_pct=recipe.crop_pct, interpolation=plain)
     digest = hashlib.sha256("".join(map(_digest, (train, test))).encode()).hexdigest()[:32]
-    facts = Facts(len(train), len(test), classes, (3, size, size), IMAGENET_MEAN, IMAGENET_STD, names, digest)
+    facts = Facts(len(train), len(test), classes, (3, size, size), IMAGENET_MEAN, IMAGENET_STD, digest)
     return FolderSource((train, augmented), (test, tested), facts, seed, workers)
 
 
@@ -99,20 +99,21 @@ def _digest(reader: Any) -> str:
     if isinstance(reader, ShardReader):
         return reader.digest()
     if hasattr(reader, "samples"):  # of a folder: files and labels
-        lines = (f"{Path(path).relative_to(reader.root)} {label}\n" for path, label in reader.samples)
+        start = len(str(reader.root)) + 1
+        lines = (f"{path[start:]} {label}\n" for path, label in reader.samples)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     return f"{len(reader)} {sorted(reader.class_to_idx.items())}"
 
 
-def _classes(recipe: TrainRecipe, folder: Path, train: Any, test: Any) -> tuple[tuple[str, ...], int]:
-    """Names of the classes, if they have any, and how many there are."""
+def _classes(recipe: TrainRecipe, folder: Path, train: Any, test: Any) -> int:
+    """How many classes there are, the same ones in both splits."""
     if isinstance(train, ShardReader):
         if test.classes > train.classes:
             raise DataError(
                 f"{folder}: labels of {recipe.val_split} go up to {test.classes - 1}, those of {recipe.train_split} "
                 f"to {train.classes - 1}"
             )
-        return (), train.classes
+        return int(train.classes)
     names, tested_names = (tuple(getattr(part, "class_to_idx", None) or ()) for part in (train, test))
     if len(names) < 2:
         raise DataError(
@@ -125,7 +126,7 @@ def _classes(recipe: TrainRecipe, folder: Path, train: Any, test: Any) -> tuple[
             f"{folder}: {recipe.train_split} and {recipe.val_split} have different classes: {', '.join(different[:5])}",
             "both need a folder with images for every class",
         )
-    return names, len(names)
+    return len(names)
 
 
 EXTENSIONS = (".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")

@@ -44,7 +44,7 @@ def processes(device: str) -> Iterator[Process]:
     try:
         yield Process(rank, world, torch.device(device))
     except RuntimeError as error:
-        if "peer" not in str(error):
+        if not any(text in str(error) for text in ("closed by peer", "reset by peer", "Broken pipe")):
             raise
         raise PeerError(
             f"process {rank} of {world} ends because another one did", "the first message of another says why"

@@ -93,15 +93,15 @@ class Engine:
             runner = DistributedDataParallel(runner, gradient_as_bucket_view=True, **{name: False})  # type: ignore[arg-type]
         self._runner: Any = torch.compile(runner) if compiled else runner
         self._normalise = _normaliser(facts, process.device)
-        if process.world > 1:
-            self._settle()
 
-    def _settle(self) -> None:
-        """One pass that changes nothing, because DDP sorts the gradients for its sums anew after the first one.
+    def settle(self) -> None:
+        """With several processes, one pass that changes nothing: DDP sorts the gradients for its sums after the first.
 
         Sums over three and more processes depend on that order in their last bits: without this pass, a run that goes
         on would add up its first update in another order than one that was not interrupted.
         """
+        if self.process.world == 1:
+            return
         buffers = {name: one.clone() for name, one in self.student.named_buffers()}
         share = self.recipe.batch_size // self.process.world
         images = torch.zeros(share, *self.facts.shape, device=self.process.device)
@@ -137,13 +137,15 @@ class Engine:
         loss = self._backward(images, targets)
         return Update(loss, self._wrong(loss), rate)
 
-    def accept(self, step: int) -> None:
-        """Change the weights as proposed."""
+    def accept(self, step: int) -> bool:
+        """Change the weights as proposed; whether float16's scaler left the update out, to lower its scale."""
+        scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:
             self.average.update(self.model, step + 1)
         self.optimizer.zero_grad()
+        return self.scaler.is_enabled() and self.scaler.get_scale() < scale
 
     def refuse(self) -> None:
         """Leave the weights as they are."""
@@ -308,7 +310,7 @@ def _scores(outputs: Tensor, labels: Tensor) -> Tensor:
 def _normaliser(facts: Facts, device: torch.device) -> Any:
     """Pixels from 0 to 255 become mean 0 and standard deviation 1; features stay as they are."""
     if facts.mean is None or facts.std is None:
-        return lambda images: images
+        return torch.clone  # mixing changes its images in place, and the batch is evidence
     mean = (torch.tensor(facts.mean, device=device) * 255).view(1, -1, 1, 1)
     scale = (1 / (torch.tensor(facts.std, device=device) * 255)).view(1, -1, 1, 1)
     return lambda images: (images - mean) * scale

@@ -14,7 +14,8 @@ from madnas.runfolder import RUN
 from madnas.scores.targets import Target, find
 from madnas.train.best import BEST
 from madnas.train.build import new_engine, test_batch
-from madnas.train.checkpoint import load_initial
+from madnas.train.checkpoint import AVERAGE, LAST, MANIFEST, MODEL, load_initial, open_checkpoint
+from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.data import open_data
 from madnas.train.distributed import processes
 from madnas.train.job import SCHEMA, Job
@@ -35,6 +36,30 @@ class Past:
     target: Target
     recipe: Path
     seed: int
+
+
+def run_of(path: Path) -> Path | None:
+    """The folder of the run that a folder, or one of its checkpoints, belongs to; None for a file of weights."""
+    if path.is_dir():
+        return path.parent.parent if (path / MANIFEST).exists() else path
+    return path.parent.parent if _is_last(path) else None
+
+
+def _is_last(path: Path) -> bool:
+    """Whether this is the file that names the last checkpoint."""
+    return path.name == LAST and path.parent.name == CHECKPOINTS and path.is_file()
+
+
+def _weights_of(path: Path) -> Path:
+    """The weights that a path means; a checkpoint's are looked at first, whether they are whole."""
+    if _is_last(path):
+        path = path.parent / path.read_text(encoding="utf-8").strip()
+    if (path / MANIFEST).exists():
+        open_checkpoint(path)
+        return path / AVERAGE if (path / AVERAGE).exists() else path / MODEL
+    if path.is_dir() and not (path / BEST).exists():
+        raise UsageError(f"{path / BEST}: no such file; the run has no test yet", "--eval FILE tests other weights")
+    return path / BEST if path.is_dir() else path
 
 
 def past(folder: Path) -> Past:
@@ -58,15 +83,13 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
 
     Args:
         job: network, recipe, data and device.
-        path: a file of weights, or the folder of a run, whose best are taken.
+        path: a file of weights, a checkpoint, or the folder of a run, whose best are taken.
 
     Raises:
         UsageError: no weights there, not those of this network, or some that are not finite.
         DataError: data that is missing or broken.
     """
-    file = path / BEST if path.is_dir() else path
-    if path.is_dir() and not file.exists():
-        raise UsageError(f"{file}: no such file; the run has no test yet", "--eval FILE tests any other weights")
+    file = _weights_of(path)
     with explained(), processes(job.device) as process:
         source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
         network = fitted(job.target, source.facts)

@@ -35,7 +35,7 @@ def save_about(folder: Path, indices: Tensor, model: nn.Module, about: dict[str,
 
     Args:
         folder: where to.
-        indices: of the samples of all processes (processes, share).
+        indices: of the samples of all processes (batch,).
         model: its weights are those before the update. The running statistics of its batch norms are those after the
             forward pass, which does not read them in training.
         about: what was found where, with the seed that decides the update's random numbers.

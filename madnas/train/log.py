@@ -58,9 +58,12 @@ class Lines:
         """See all lines to the disk, before a checkpoint counts on them; bytes so far."""
         if not self._path.exists():
             return 0
-        with open(self._path, "rb") as file:
-            os.fsync(file.fileno())
-            return os.fstat(file.fileno()).st_size
+        try:
+            with open(self._path, "rb") as file:
+                os.fsync(file.fileno())
+                return os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise UsageError(f"{self._path}: cannot be written: {error.strerror}", "free some space") from error
 
     def read(self) -> list[dict[str, Any]]:
         """All lines."""

@@ -41,6 +41,7 @@ class Memory:
         skipped: updates that are left out, because they were not finite.
         broken: samples of this epoch that could not be read.
         broken_total: of the whole run.
+        overflows: updates that the scaler of float16 left out while it looked for its scale.
         metrics_bytes: length of the log.
         ledger_bytes: length of the ledger.
         pending: the test that comes next, after an epoch's last update: ``epoch``, ``train_loss`` and ``lr``.
@@ -51,6 +52,7 @@ class Memory:
     skipped: list[int] = field(default_factory=list)
     broken: int = 0
     broken_total: int = 0
+    overflows: int = 0
     metrics_bytes: int = 0
     ledger_bytes: int = 0
     pending: dict[str, Any] | None = None

@@ -46,9 +46,9 @@ def fitted(target: Target, facts: Facts) -> Network:
 
 
 def own_size(target: Target) -> int | None:
-    """Side of the input that the target is made for; None where nothing says it."""
+    """Side of the images that the target is made for; None where nothing says it, as of an MLP, which has no side."""
     if target.spec is not None:
-        return target.spec.input[1]
+        return None if target.spec.is_mlp else target.spec.input[1]
     if target.library == "timm":
         import timm
 
@@ -80,7 +80,7 @@ def _check_runs(target: Target, model: nn.Module, facts: Facts) -> None:
         with torch.no_grad():
             outputs = model(torch.zeros(1, *facts.shape))
         shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-    except Exception as error:  # of somebody else's code
+    except Exception as error:  # whatever somebody else's code raises
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         shape = " x ".join(map(str, facts.shape))
         hint = f"--set image_size={own_size(target) or '...'}"

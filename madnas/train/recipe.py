@@ -262,6 +262,8 @@ def problems(recipe: TrainRecipe) -> list[str]:
     if recipe.interpolation == "random" and recipe.crop != "resized" and not is_resident(recipe.dataset):
         found.append("interpolation: random is for crop resized")
     found += [f"{name}: expected a range, found {list(pair)}" for name, pair in _ranges(recipe) if pair[0] > pair[1]]
+    if recipe.sched == "multistep" and not recipe.decay_milestones:
+        found.append("decay_milestones: missing; sched multistep goes down at them")
     if recipe.batch_size % recipe.grad_accum_steps:
         found.append(f"grad_accum_steps: {recipe.batch_size} images do not fall into {recipe.grad_accum_steps} parts")
     if recipe.kd_model_name is None and (recipe.kd_soft or recipe.kd_feature):

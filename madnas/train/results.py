@@ -48,6 +48,7 @@ def result_of(job: Job, memory: Memory, model: nn.Module, epochs: int, metrics: 
         "best": memory.best,
         "last": {name: tests[-1][name] for name in ("epoch", "loss", "top1", "top5", "n")} if tests else None,
         "skipped_updates": memory.skipped,
+        "overflowed_updates": memory.overflows,
         "unreadable_samples": memory.broken_total,
         "params": sum(one.numel() for one in model.parameters()),
         "folder": str(job.folder),

@@ -16,10 +16,12 @@ from madnas.device import explained
 from madnas.errors import DataError, DivergedError, RequeueError, UsageError
 from madnas.files import write_text_atomic
 from madnas.network.specfile import dump_spec
-from madnas.runfolder import claimed_folder
+from madnas.runfolder import UNFINISHED, claimed_folder, remove
+from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.best import existing, ranked, tidy_weights, write_weights
 from madnas.train.build import Talk, new_engine, test_batch
-from madnas.train.checkpoint import Checkpoint, newest, save_checkpoint, unloadable, weights
+from madnas.train.checkpoint import BEGUN, Checkpoint, newest, save_checkpoint, unloadable, weights
+from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.data import open_data
 from madnas.train.distributed import gathered, highest, processes, rows, told, total
 from madnas.train.environment import environment
@@ -117,6 +119,7 @@ class Run:
         self.job, self.source, self.network, self.order, self.process = job, source, network, order, process
         self._show, self._talk, self._wish = show, talk, wish
         self.engine = new_engine(job, source, network, order, process, talk)
+        self.engine.settle()
         self.epochs = total_epochs(job.recipe)
         self.steps = self.epochs * order.steps_per_epoch
         self.memory = Memory()
@@ -156,14 +159,16 @@ class Run:
             if failed:
                 self._take_back(batch, step, wrong)
                 return
+            left_out = False
             if update is None:
-                self._records.add({"event": "skipped", "epoch": step // self.order.steps_per_epoch, "step": step})
+                self._records.add({"event": "skipped", "epoch": step // self.order.steps_per_epoch, "step": step + 1})
                 rate = self.engine.rate_at(step)
             else:
-                self.engine.accept(step)
+                left_out = self.engine.accept(step)
                 rate = update.rate
                 self._losses += torch.stack([update.loss.double(), update.loss.new_ones((), dtype=torch.float64)] * 2)
             self.memory.step += 1
+            self.memory.overflows += left_out
             self._after(rate, begun, bool(late))
             if wanted != NOTHING:
                 self._stop(wanted)
@@ -273,6 +278,10 @@ class Run:
     def _resume(self) -> None:
         """Go on from the newest checkpoint that is whole; a new run begins with one."""
         found = self._newest()
+        if self.process.is_first:
+            for folder in (CHECKPOINTS, WEIGHTS):
+                for pattern in (UNFINISHED, f"{BEGUN}*"):
+                    remove(self.job.folder / folder, pattern)
         if found is None:
             self._records.go_back(0, 0, self._talk)
             self._save()
@@ -309,6 +318,7 @@ class Run:
 
     def _stop(self, wanted: int) -> None:
         self._save()
+        told("", self.process)  # a launcher ends all when one leaves: nobody does before the checkpoint is there
         where = f"update {self.memory.step} of {self.steps} is saved in {self.job.folder}"
         if wanted == INTERRUPT:
             self._talk(f"{where}; the same command goes on")
@@ -322,12 +332,14 @@ class Run:
         what = wrong or "gradient"
         if not self.engine.is_sound(statistics=False):
             what = "weight"
-        indices = rows(batch.indices, self.process)
+        if what == "weight":  # the update before made it so, and this one found out
+            step = max(0, step - 1)
         place = self.job.folder / NONFINITE / f"step-{step:09d}"
-        self.engine.seed_all(step)  # random numbers as the update began with them
-        save_batch(place, batch, self.process.rank)
+        if what != "weight":
+            self.engine.seed_all(step)  # random numbers as the update began with them
+            save_batch(place, batch, self.process.rank)
         if self.process.is_first:
-            save_about(place, indices, self.engine.model, self._about(step, what))
+            save_about(place, self.order.batch(step), self.engine.model, self._about(step, what))
         self.engine.refuse()
         text = f"the {what} is not finite in update {step} (epoch {step // self.order.steps_per_epoch})"
         if len(self.memory.skipped) >= self.job.recipe.nonfinite_retries:
@@ -390,6 +402,7 @@ class Run:
         metrics = self._records.metrics() if self.process.is_first else []
         result = result_of(self.job, self.memory, self.engine.model, self.epochs, metrics)
         if self.process.is_first:
+            tidy_weights(self.job.folder, self.memory.kept)  # a kill behind the last checkpoint may have left it out
             write_results(self.job, result, self.engine.result, metrics, environment(self.process))
         self._records.close()
         told("", self.process)  # nobody leaves before all is written

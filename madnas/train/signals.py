@@ -15,6 +15,10 @@ NOTHING, REQUEUE, INTERRUPT = 0, 1, 2
 """What was asked for; the larger one counts."""
 
 
+class _EndedEarly(BaseException):
+    """Told to end with nothing to save; not an ``Exception``, which code on the way might take for its own."""
+
+
 class Wish:
     """What a signal has asked for so far.
 
@@ -33,9 +37,9 @@ class Wish:
         interrupts = number == signal.SIGINT
         if interrupts and (not self.waits or self.value == INTERRUPT):
             raise KeyboardInterrupt
-        if not self.waits:
-            raise RequeueError("told to end before the first update", "the same command begins anew, or goes on")
         self.value = INTERRUPT if interrupts else max(self.value, REQUEUE)
+        if not self.waits:
+            raise _EndedEarly
 
 
 @contextmanager
@@ -45,9 +49,12 @@ def wishes() -> Iterator[Wish]:
     if threading.current_thread() is not threading.main_thread():
         yield wish
         return
-    before = {number: signal.signal(number, wish) for number in (*ENDING, signal.SIGINT)}
+    heard = [number for number in (*ENDING, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, wish) for number in heard}
     try:
         yield wish
+    except _EndedEarly:
+        raise RequeueError("told to end before the first update", "the same command begins anew, or goes on") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -76,9 +76,10 @@ def test_the_index_is_kept_until_a_shard_changes(tmp_path, cache, monkeypatch):
     shard(folder / "set-train-0001.tar", [("new", 7)])
     changed = open_shards(folder, "train")
     assert (len(changed), changed.classes) == (9, 8)
-    for path in cache.iterdir():
-        path.write_bytes(b"broken")
-    assert len(open_shards(folder, "train")) == 9
+    for damage in (b"broken", b"", next(cache.iterdir()).read_bytes()[:100]):
+        for path in cache.iterdir():
+            path.write_bytes(damage)
+        assert len(open_shards(folder, "train")) == 9
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch):

@@ -56,6 +56,10 @@ def test_weights_are_tested_again(command, tmp_path, capsys):
     assert run(["train", "--eval", "run", "--json"]) == 0  # the run knows its network, recipe and seed
     found = json.loads(capsys.readouterr().out)
     assert (found["top1"], found["dataset"], found["n"]) == (pytest.approx(best["top1"]), "digits", 449)
+    last = tmp_path / "run" / "checkpoints"
+    for path in (last / "last", last / (last / "last").read_text().strip()):
+        assert run(["train", "--eval", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["weights"].endswith("model.safetensors")
     assert run(["train", "--eval", "run"]) == 0
     assert "449 test samples of digits" in capsys.readouterr().out
     assert run(["train", "resnet20", "--eval", "run", "--set", "image_size=8"]) == 2

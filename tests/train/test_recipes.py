@@ -19,6 +19,7 @@ from madnas.experiments.skip_mlp import SkipMLPSpec
 from madnas.network.specfile import dump_spec
 from madnas.scores.targets import Target, find
 from madnas.train.checkpoint import weights
+from madnas.train.data import open_data
 from madnas.train.engine import Engine
 from madnas.train.model import build_model, fitted
 from madnas.train.objective import Teacher, with_features
@@ -85,6 +86,13 @@ def test_rates_are_those_of_the_papers():
     for e in (1, 2, 75, 150):
         expected = 0.05 / 2 * (1 + math.cos((e - 1) / 150 * math.pi))
         assert rate(mobile, (e - 1) * 10) == rate(mobile, e * 10 - 1) == pytest.approx(expected)
+    for name, warm, epochs in (("ran-i-100", 20, 100), ("ran-i-300", 20, 300), ("ran-e-100", 5, 100),
+                               ("ran-e-350", 5, 350)):  # fmt: skip
+        recipe = load_recipe(f"imagenet/{name}")
+        assert total_epochs(recipe) == epochs
+        assert rate(recipe, 10 * warm) == pytest.approx(recipe.lr)  # the cosine begins after the warm-up
+        middle = warm + (epochs - warm) // 2
+        assert rate(recipe, 10 * middle) == pytest.approx((recipe.lr + recipe.min_lr) / 2, rel=0.03)
     ran = load_recipe("imagenet/ran-e-100")
     assert ran.lr == pytest.approx(0.005 * 768 / 128)
     assert rate(load_recipe("mnist/nn-mass-mlp"), 599) == 1e-3
@@ -357,7 +365,6 @@ def test_a_compiled_network_learns_the_same(monkeypatch):
 def test_norms_are_synchronised_over_processes(monkeypatch):
     """torch computes these on GPUs only; that the model has them can be seen anywhere."""
     monkeypatch.setattr("madnas.train.engine.DistributedDataParallel", lambda module, **settings: module)
-    monkeypatch.setattr(Engine, "_settle", lambda self: None)
     recipe = load_recipe("digits/quick", ["batch_size=8"])
     for world, kind in ((1, nn.BatchNorm2d), (2, nn.SyncBatchNorm)):
         model = build_model(fitted(find("resnet20"), FACTS), FACTS, recipe, seed=0)
@@ -385,9 +392,16 @@ def test_settings_of_the_network():
     assert {(part.momentum, part.eps) for part in norms} == {(0.01, 0.002)}
     assert model.groups[0][0].conv1.conv.weight.is_contiguous(memory_format=torch.channels_last)
     assert "DropPath" in {type(part).__name__ for part in model.modules()}
-    assert sum(p.numel() for p in model.parameters()) > 0
     same = build_model(fitted(find("resnet18"), FACTS), FACTS, recipe, 0)
     assert torch.equal(next(model.parameters()), next(same.parameters()))
+
+
+def test_an_mlp_sees_the_whole_image(tmp_path):
+    """It is made for features, and so for no side of an image."""
+    target = find(mlp(tmp_path))
+    source = open_data(load_recipe("digits/quick", ["image_size=null"]), tmp_path, 0, target, 0, torch.device("cpu"))
+    assert source.facts.shape == (1, 8, 8)
+    assert fitted(target, source.facts).spec.input == (64, 1, 1)
 
 
 def test_networks_that_do_not_fit():

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from madnas.data.order import Order
 from madnas.data.resident import ResidentSource
 from madnas.data.seeds import generator
 from madnas.errors import DivergedError, RequeueError, UsageError
@@ -179,7 +180,7 @@ def test_what_is_not_finite_stops_before_the_update(tmp_path, poisoned, what):
     info = json.loads((evidence / "info.json").read_text())
     assert (info["what"], info["step"]) == (what, 7)
     batch = load_file(evidence / "batch-0.safetensors")
-    assert [batch["indices"].tolist()] == info["indices"]
+    assert batch["indices"].tolist() == info["indices"]
     assert batch["images"].shape == (128, 1, 8, 8)
     torch.manual_seed(generator(0, "update", 7, 0).initial_seed())  # the random state is that of the update's begin
     assert torch.equal(batch["torch_rng"], torch.get_rng_state())
@@ -191,7 +192,7 @@ def test_batches_that_are_not_finite_are_left_out_as_often_as_the_recipe_says(tm
     result = finish(one)
     assert result["skipped_updates"] == [4, 13]
     lines = metrics(tmp_path / "run")
-    assert [line["step"] for line in lines if line["event"] == "skipped"] == [4, 13]
+    assert [line["step"] for line in lines if line["event"] == "skipped"] == [5, 14]  # counted as updates done
     assert all(torch.isfinite(value).all() for value in load_file(tmp_path / "run" / "last.safetensors").values())
     interrupted = job(tmp_path, "nonfinite_retries=2", recovery_interval=3, name="interrupted")
     for step in (2, 7, 15):
@@ -207,9 +208,10 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     accept = Engine.accept
 
     def overflow(self, step):
-        accept(self, step)
+        found = accept(self, step)
         if step == 5:
             next(self.model.parameters()).data.fill_(float("inf"))
+        return found
 
     monkeypatch.setattr(Engine, "accept", overflow)
     with pytest.raises(DivergedError, match="weights are not finite after update 6") as error:
@@ -288,6 +290,102 @@ def dead_after(folders):
         return folders(folder)[::-1]
 
     return look
+
+
+def test_a_crash_while_a_checkpoint_of_the_same_step_is_replaced(tmp_path):
+    """There may be only one, as when the first batch is not finite and is taken back."""
+    one = job(tmp_path, recovery_interval=3)
+    finish(job(tmp_path, recovery_interval=3, name="whole"))
+    crash_at(one, 1)
+    (only,) = folders(tmp_path / "run")
+    only.rename(only.with_name(f".replaced-{only.name}"))  # as a kill between the two renamings leaves it
+    finish(one)
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
+
+
+def test_leftovers_of_kills_go_with_the_next_start(tmp_path):
+    one = job(tmp_path, recovery_interval=3)
+    crash_at(one, 13)
+    for name in ("checkpoints/.unfinished-step-000000099", "weights/.madnas-abc.tmp"):
+        (tmp_path / "run" / name).mkdir()
+    finish(one)
+    assert not list((tmp_path / "run").glob("*/.*"))
+
+
+def test_a_step_that_is_broken_twice(tmp_path):
+    one = job(tmp_path, recovery_interval=3)
+    for _ in range(2):
+        crash_at(one, 8)
+        (folders(tmp_path / "run")[-1] / "training.pt").write_bytes(b"")
+    assert finish(one)["updates"] == 20
+
+
+def test_a_crash_behind_the_last_checkpoint_leaves_the_best(tmp_path, monkeypatch):
+    finish(job(tmp_path, name="whole"))
+    one = job(tmp_path)
+    steps = []
+
+    def dead(run, kept):
+        steps.append(kept)
+        if len(steps) == 2:  # the first is that of the run's begin
+            raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr("madnas.train.run.tidy_weights", dead)
+        with pytest.raises(Crash):
+            finish(one)
+    finish(one)
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_loss_that_is_not_finite_in_a_test_is_reported(tmp_path, monkeypatch):
+    test = Engine.test
+    monkeypatch.setattr(Engine, "test", lambda *given: test(*given) | {"loss": float("inf")})
+    result = finish(job(tmp_path))
+    assert result["last"]["loss"] is None
+    assert "loss - on 449 test samples" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_a_weight_that_overflows_is_the_fault_of_the_update_before(tmp_path, monkeypatch):
+    accept = Engine.accept
+
+    def overflow(self, step):
+        found = accept(self, step)
+        if step == 5:
+            next(self.model.parameters()).data.fill_(float("inf"))
+        return found
+
+    monkeypatch.setattr(Engine, "accept", overflow)
+    result = finish(job(tmp_path, "nonfinite_retries=1"))
+    assert result["skipped_updates"] == [5]
+    info = json.loads((tmp_path / "run" / "nonfinite" / "step-000000005" / "info.json").read_text())
+    assert info["what"] == "weight"
+    assert info["indices"] == Order(1348, 128, 0).batch(5).tolist()
+
+
+def test_updates_that_float16_leaves_out_are_counted(tmp_path):
+    result = finish(job(tmp_path, "amp_dtype=float16"))
+    assert result["overflowed_updates"] >= 0
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert f"because float16 overflowed: {result['overflowed_updates']};" in text
+
+
+def test_nohup_is_respected(tmp_path):
+    signals = subprocess.run(
+        [sys.executable, "-c", NOHUP], text=True, capture_output=True, timeout=60, check=False, cwd=ROOT
+    )
+    assert signals.stdout.split() == ["True", "False"], signals.stderr
+
+
+NOHUP = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from madnas.train.signals import wishes
+with wishes():
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        print(signal.getsignal(number) is signal.SIG_IGN)
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -421,9 +519,3 @@ def test_a_run_that_is_worked_on_is_not_touched(tmp_path):
     assert "another process is working in it" in err
     first.kill()
     first.communicate()
-
-
-def test_crash_is_not_caught(tmp_path):
-    with pytest.raises(Crash):
-        train(job(tmp_path), lambda progress: (_ for _ in ()).throw(Crash), lambda text: None)
-    assert sys.exc_info() == (None, None, None)

@@ -11,11 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from madnas.data.order import Order
+from madnas.data.source import Facts
 from madnas.errors import UsageError
+from madnas.experiments.skip_mlp import SkipMLPSpec
+from madnas.network.specfile import dump_spec
 from madnas.scores.targets import find
 from madnas.train.checkpoint import newest
+from madnas.train.model import build_model, fitted
+from madnas.train.recipe import load_recipe
 from madnas.train.run import train
 from tests.train.shell import (
     LAUNCHER,
@@ -145,8 +151,7 @@ def test_another_run_does_not_go_on_there(tmp_path):
 
 def test_another_network_of_the_same_name_does_not_go_on_there(tmp_path):
     crash_at(job(tmp_path), 3)
-    (tmp_path / "tiny.yaml").write_text(TINY.replace("out: 16", "out: 24"))
-    other = replace(job(tmp_path), target=find(str(tmp_path / "tiny.yaml")))
+    other = job(tmp_path)
     (tmp_path / "tiny.yaml").write_text(TINY.replace("out: 16", "out: 24"))
     other = replace(other, target=find(str(tmp_path / "tiny.yaml")))
     with pytest.raises(UsageError, match="holds results of another run: groups"):
@@ -228,6 +233,27 @@ def test_one_process_then_two_then_one(tmp_path):
         worlds.setdefault(world, set()).add((step, place))
     assert {step for step, _ in worlds[1]} >= {*range(6), *range(13, 20)}
     assert worlds[2] >= {(step, place) for step in range(6, 11) for place in (0, 1)}
+
+
+def test_several_processes_learn_what_one_learns(tmp_path):
+    """Without batch norms, whose statistics are each process' own: the same weights but for the last bits."""
+    changes = ("epochs=1", "lr=0.01", "crop=none")  # what is random is each process' own too
+    mlp = dump_spec(SkipMLPSpec(2, 2, 5, 3).network("mlp"))
+    for world in (1, 2, 3):
+        command = [*LAUNCHER[:-1], str(world), "-m", "madnas", "train", "mlp.yaml", "-o", f"run{world}"]
+        for change in (*(one for one in SMALL if one != "pad=1"), *changes, "batch_size=120"):
+            command += ["--set", change]
+        (tmp_path / "mlp.yaml").write_text(mlp)
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), text=True, capture_output=True, timeout=300,
+                              check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    one, *others = (load_file(tmp_path / f"run{world}" / "last.safetensors") for world in (1, 2, 3))
+    fresh = build_model(fitted(find(str(tmp_path / "mlp.yaml")), Facts(8, 8, 10, (1, 8, 8), (0.5,), (0.5,))),
+                        Facts(8, 8, 10, (1, 8, 8), (0.5,), (0.5,)), load_recipe("digits/quick"), 0)  # fmt: skip
+    for other in others:
+        for name, value in one.items():
+            assert torch.allclose(value, other[name], rtol=1e-4, atol=1e-5), name
+    assert any(not torch.allclose(value, one[name], atol=1e-3) for name, value in fresh.state_dict().items())
 
 
 def test_three_processes_killed(tmp_path):
