@@ -159,10 +159,10 @@ def _index(paths: list[Path]) -> ShardIndex:
     """The index of shards; from the cache, if they have not changed."""
     cache = _cache(paths)
     names = tuple(str(path) for path in paths)
-    with suppress(Exception):  # of a damaged file, numpy and zlib raise what they like; it is made anew
-        with open(cache, "rb") as file:
-            kept = np.load(file, allow_pickle=False)
-            return ShardIndex(names, **{name: kept[name] for name in COLUMNS})
+    # Of a damaged file, numpy and zlib raise what they like; it is made anew.
+    with suppress(Exception), open(cache, "rb") as file:
+        kept = np.load(file, allow_pickle=False)
+        return ShardIndex(names, **{name: kept[name] for name in COLUMNS})
     with ThreadPoolExecutor(THREADS) as pool:
         rows = [(number, *row) for number, part in enumerate(pool.map(_members, paths)) for row in part]
     shard, offset, size, label, key = zip(*rows, strict=True) if rows else ((),) * 5
