@@ -136,7 +136,10 @@ def erase(images: Tensor, probability: float, mode: str, random: torch.Generator
     rows, columns = rows.gather(1, first)[:, 0], columns.gather(1, first)[:, 0]
     happens = (torch.rand(n, generator=random) < probability) & fits.any(1)
     top, left = _below((height - rows + 1).clamp(min=1), random), _below((width - columns + 1).clamp(min=1), random)
-    return _filled(images, torch.where(happens, rows, 0), columns, top, left, mode, random)
+    chosen = torch.nonzero(happens).flatten()  # known on the CPU: noise costs time, and only these need it
+    rows, columns, top, left = (part[chosen] for part in (rows, columns, top, left))
+    places = chosen.to(images.device)
+    return images.index_copy(0, places, _filled(images[places], rows, columns, top, left, mode, random))
 
 
 def cutout(images: Tensor, side: int, random: torch.Generator) -> Tensor:
