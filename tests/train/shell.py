@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -175,6 +177,15 @@ def descendants(parent: int) -> list[int]:
     for one in found:
         found += [pid for pid, its in parents.items() if its == one]
     return found[1:]
+
+
+def free_port() -> str:
+    """A port below those that the system hands out itself: nobody else's connection takes it before it is used."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 30_000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return str(port)
 
 
 def rank(parent: int, number: int) -> int:

@@ -6,7 +6,6 @@ import os
 import pickle
 import resource
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +29,7 @@ from tests.train.shell import (
     crash_at,
     environment,
     finish,
+    free_port,
     job,
     metrics,
     network,
@@ -417,9 +417,7 @@ def test_a_signal_during_a_test_puts_the_test_off(tmp_path, monkeypatch, number)
 
 def test_an_error_in_one_process_ends_the_others(tmp_path):
     """Without a launcher that ends them; the one that knows says why."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     script = tmp_path / "one_fails.py"
     script.write_text(ONE_FAILS)
     command = [sys.executable, str(script), network(tmp_path), str(tmp_path / "run")]

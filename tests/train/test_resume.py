@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from tests.train.shell import (
     crash_at,
     environment,
     finish,
+    free_port,
     job,
     kill_all,
     metrics,
@@ -283,9 +283,7 @@ def test_the_order_is_that_of_one_process(world):
 
 def test_slurms_tasks_find_each_other(tmp_path):
     """As ``srun`` starts them: no launcher, SLURM's variables and an address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     command = [*MADNAS, network(tmp_path), "-o", "run", "--json"]
     for change in SMALL:
         command += ["--set", change]
