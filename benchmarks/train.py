@@ -8,13 +8,13 @@ Times are of whole steps, with the device waited for.
 
 import argparse
 import copy
-import itertools
 import platform
 import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from madnas.scores.targets import Target, find
 from madnas.train.data import open_data
 from madnas.train.engine import Engine
 from madnas.train.job import Job
+from madnas.train.memory import Progress
 from madnas.train.model import build_model, fitted
 from madnas.train.optimise import build_optimizer
 from madnas.train.recipe import TrainRecipe, load_recipe
@@ -44,6 +45,7 @@ Contestant = Callable[[], float]
 """Runs once and gives images per second."""
 
 ROUNDS = 7
+LOOP_ROUNDS = 40
 UNTIMED, TIMED = 5, 8
 """Batches of a turn: those that lie ready, and those that count."""
 PAUSE = 2.0
@@ -61,7 +63,12 @@ def duel(title: str, contestants: dict[str, Contestant], rounds: int = ROUNDS) -
         names = list(contestants)
         for name in names[number % len(names) :] + names[: number % len(names)]:
             speeds[name].append(contestants[name]())
-    first = next(iter(contestants))
+    tell(title, speeds)
+
+
+def tell(title: str, speeds: dict[str, list[float]]) -> None:
+    """Print the first one's speed, and everyone's ratio to it, round by round: median, least and most."""
+    first = next(iter(speeds))
     print(title)
     for name, values in speeds.items():
         ratios = sorted(one / other for one, other in zip(values, speeds[first], strict=True))
@@ -80,49 +87,63 @@ def wait(device: torch.device) -> None:
 # The loop's own cost
 
 
+class Enough(Exception):
+    """All has been measured."""
+
+
 def loop_cost(device: torch.device, folder: Path) -> None:
-    """``madnas train`` with log, checkpoints and progress, against a bare loop with the same mathematics."""
-    epochs = 6
-    changes = [f"epochs={epochs}", "model_ema_decay=0.99", "batch_size=128"]
-    recipe = load_recipe("digits/quick", changes)
+    """``madnas train`` with log, checkpoints and progress, against a bare loop with the same mathematics.
+
+    They take turns update by update: over whole runs the machine drifts by more than what is to be measured.
+    """
+    recipe = load_recipe("digits/quick", ["epochs=100000", "model_ema_decay=0.99", "batch_size=128"])
     target = find("resnet20")
-    numbers = itertools.count()
+    source = open_data(recipe, Path("data"), 0, target, 0, device)
+    updates = bare_loop(build_model(fitted(target, source.facts), source.facts, recipe, 0).to(device), recipe, source)
+    seconds: dict[str, list[float]] = {"bare PyTorch loop": [], "madnas train": []}
+    mark = 0.0
 
-    def ours() -> float:
-        job = Job(target, "digits/quick", recipe, 0, folder / f"run{next(numbers)}", device=str(device),
-                  eval_interval=1000)  # fmt: skip
-        marks: list[tuple[int, float]] = []
-        train(job, lambda progress: marks.append((progress.step, time.perf_counter())), lambda text: None)
-        steps = (
-            marks[-2][0] - marks[0][0]
-        )  # without the first, which compiles and allocates, and the last, with the test
-        return steps * recipe.batch_size / (marks[-2][1] - marks[0][1])
-
-    def bare() -> float:
-        source = open_data(recipe, Path("data"), 0, target, 0, device)
-        model = build_model(fitted(target, source.facts), source.facts, recipe, 0).to(device)
-        optimizer = build_optimizer(model, recipe)
-        average = ModelEmaV3(model, decay=0.99)
-        order = Order(source.facts.train, recipe.batch_size, 0)
-        assert source.facts.mean is not None and source.facts.std is not None
-        mean = torch.tensor(source.facts.mean, device=device).view(1, -1, 1, 1) * 255
-        std = torch.tensor(source.facts.std, device=device).view(1, -1, 1, 1) * 255
-        steps = epochs * order.steps_per_epoch
-        begin = 0.0
-        model.train()
-        for step, batch in enumerate(source.train(order, 0, steps - 1, Process(device=device))):
-            loss = F.cross_entropy(model((batch.images - mean) / std), batch.labels, label_smoothing=recipe.smoothing)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            average.update(model)
-            if step == 0:
-                wait(device)
-                begin = time.perf_counter()
+    def turn(progress: Progress) -> None:
+        """After one of our updates: the other's, and back."""
+        nonlocal mark
         wait(device)
-        return (steps - 2) * recipe.batch_size / (time.perf_counter() - begin)
+        now = time.perf_counter()
+        next(updates)
+        wait(device)
+        if progress.step > UNTIMED:
+            seconds["madnas train"].append(now - mark)
+            seconds["bare PyTorch loop"].append(time.perf_counter() - now)
+        if progress.step == UNTIMED + LOOP_ROUNDS * TIMED:
+            raise Enough
+        mark = time.perf_counter()
 
-    duel("the loop: resnet20, digits at 32 px, batch 128, EMA", {"bare PyTorch loop": bare, "madnas train": ours})
+    job = Job(target, "digits/quick", recipe, 0, folder / "run", device=str(device), eval_interval=1_000_000)
+    with suppress(Enough):
+        train(job, turn, lambda text: None)
+    speeds = {
+        name: [recipe.batch_size * TIMED / sum(values[at : at + TIMED]) for at in range(0, len(values), TIMED)]
+        for name, values in seconds.items()
+    }
+    tell("the loop: resnet20, digits at 32 px, batch 128, EMA", speeds)
+
+
+def bare_loop(model: nn.Module, recipe: TrainRecipe, source: Source) -> Iterator[None]:
+    """Updates, as one writes them in a script of twenty lines."""
+    device = next(model.parameters()).device
+    optimizer = build_optimizer(model, recipe)
+    average = ModelEmaV3(model, decay=0.99)
+    order = Order(source.facts.train, recipe.batch_size, 0)
+    assert source.facts.mean is not None and source.facts.std is not None
+    mean = torch.tensor(source.facts.mean, device=device).view(1, -1, 1, 1) * 255
+    std = torch.tensor(source.facts.std, device=device).view(1, -1, 1, 1) * 255
+    model.train()
+    for batch in source.train(order, 0, FOREVER, Process(device=device)):
+        loss = F.cross_entropy(model((batch.images - mean) / std), batch.labels, label_smoothing=recipe.smoothing)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(model)
+        yield
 
 
 # CIFAR-shaped data

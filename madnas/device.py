@@ -1,5 +1,6 @@
 """Where modules are computed, and what cannot be computed there."""
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,8 @@ import torch
 from madnas.errors import UsageError
 
 DEVICES = ("cpu", "cuda")
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
+_LARGEST = 2**31 - 1
 
 
 def check_device(device: str) -> None:
@@ -23,6 +26,18 @@ def check_device(device: str) -> None:
         raise UsageError("no CUDA device is available", "leave --device out to use the CPU")
     if number and int(number) >= torch.cuda.device_count():
         raise UsageError(f"no CUDA device {number}; there are {torch.cuda.device_count()}")
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what tensors on the CPU free, where the C library is glibc.
+
+    Every step of training frees what the next one takes again. By default glibc gives large blocks back to the system,
+    which then clears every page anew: some 8 % of a step of resnet20.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, _LARGEST)
+        mallopt(_MMAP_MAX, 0)
 
 
 @contextmanager

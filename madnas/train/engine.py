@@ -133,7 +133,8 @@ class Engine:
         seed = self.seed_all(step)
         rate = self.rate_at(step)
         images, targets = self._prepare(batch, step // self.steps_per_epoch, step, seed)
-        self.student.train()
+        if not self.model.training:  # after a test
+            self.student.train()
         loss = self._backward(images, targets)
         return Update(loss, self._wrong(loss), rate)
 
@@ -142,9 +143,9 @@ class Engine:
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update(self.model, step + 1)
-        self.optimizer.zero_grad()
         return self.scaler.is_enabled() and self.scaler.get_scale() < scale
 
     def refuse(self) -> None:

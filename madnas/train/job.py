@@ -60,6 +60,27 @@ class Job:
     kd_checkpoint: Path | None = None
     restart: bool = False
 
+    def check_shares(self, processes: int) -> None:
+        """Refuse a batch that processes and accumulation steps cannot share.
+
+        Raises:
+            UsageError: it does not fall into equal parts.
+        """
+        recipe = self.recipe
+        share = recipe.batch_size // processes
+        if (recipe.mixup or recipe.cutmix) and share % 2:
+            raise UsageError(
+                f"mixup and cutmix take images in pairs, and the share of a process is {share}",
+                "--set batch_size=... to an even number for each",
+            )
+        parts = processes * recipe.grad_accum_steps
+        if recipe.batch_size % parts:
+            raise UsageError(
+                f"a batch of {recipe.batch_size} does not fall into {parts} equal parts "
+                f"({processes} processes x {recipe.grad_accum_steps} accumulation steps)",
+                "--set batch_size=... to a multiple",
+            )
+
     def identity(self, facts: Facts) -> dict[str, Any]:
         """What decides the results; a folder holds one such run.
 

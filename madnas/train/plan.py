@@ -17,7 +17,6 @@ from madnas.train.distributed import processes
 from madnas.train.job import Job
 from madnas.train.model import fitted
 from madnas.train.optimise import set_rate, total_epochs
-from madnas.train.run import check_shares
 
 WARM, PROBED = 2, 4
 """Updates of the probe: those that are not timed, and those that are."""
@@ -34,7 +33,7 @@ def plan_of(job: Job) -> dict[str, Any]:
         facts = source.facts
         network = fitted(job.target, facts)
         order = Order(facts.train, job.recipe.batch_size, job.seed)
-        check_shares(job, process)
+        job.check_shares(process.world)
         engine = new_engine(job, source, network, order, process, lambda text: None)
         epochs = total_epochs(job.recipe)
         per_epoch = order.steps_per_epoch

@@ -12,8 +12,8 @@ import torch
 
 from madnas.data.order import Order
 from madnas.data.source import Batch, Process, Source
-from madnas.device import explained
-from madnas.errors import DataError, DivergedError, RequeueError, UsageError
+from madnas.device import explained, keep_freed_memory
+from madnas.errors import DataError, DivergedError, RequeueError
 from madnas.files import write_text_atomic
 from madnas.network.specfile import dump_spec
 from madnas.runfolder import UNFINISHED, claimed_folder, remove
@@ -35,6 +35,8 @@ from madnas.train.recipe import dump_recipe
 from madnas.train.results import BELONGINGS, ENVIRONMENT, NETWORK, RECIPE, finished, result_of, write_results
 from madnas.train.signals import INTERRUPT, NOTHING, Wish, wishes
 
+WEIGHT = "weight"
+"""What is not finite, where it is not the loss or a gradient: a weight, or a statistic."""
 LONGEST = 600.0
 """Seconds after which there is a checkpoint in the middle of an epoch: what a crash costs at most."""
 
@@ -63,33 +65,13 @@ def train(job: Job, show: Callable[[Progress], None], talk: Talk, wish: Wish | N
         source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, device)
         network = fitted(job.target, source.facts)
         order = Order(source.facts.train, job.recipe.batch_size, job.seed)
-        check_shares(job, process)
+        job.check_shares(process.world)
+        if device.type == "cpu":
+            keep_freed_memory()
         talk = talk if process.is_first else _silent
         run = Run(job, source, network, order, process, show, talk, wish)  # what cannot be built claims no folder
         with _folder(job, source, process):
             return run.go()
-
-
-def check_shares(job: Job, process: Process) -> None:
-    """Refuse a batch that processes and accumulation steps cannot share.
-
-    Raises:
-        UsageError: it does not fall into equal parts.
-    """
-    recipe = job.recipe
-    share = recipe.batch_size // process.world
-    if (recipe.mixup or recipe.cutmix) and share % 2:
-        raise UsageError(
-            f"mixup and cutmix take images in pairs, and the share of a process is {share}",
-            "--set batch_size=... to an even number for each",
-        )
-    parts = process.world * job.recipe.grad_accum_steps
-    if job.recipe.batch_size % parts:
-        raise UsageError(
-            f"a batch of {job.recipe.batch_size} does not fall into {parts} equal parts "
-            f"({process.world} processes x {job.recipe.grad_accum_steps} accumulation steps)",
-            "--set batch_size=... to a multiple",
-        )
 
 
 def _folder(job: Job, source: Source, process: Process) -> AbstractContextManager[Any]:
@@ -100,6 +82,10 @@ def _folder(job: Job, source: Source, process: Process) -> AbstractContextManage
 
 def _silent(text: str) -> None:
     """Other processes than the first say nothing."""
+
+
+class _Unsound(DivergedError):
+    """Weights or statistics are not finite; all processes know."""
 
 
 class Run:
@@ -157,7 +143,7 @@ class Run:
             wrong = "" if update is None else update.wrong
             wanted, failed, late = highest([self._wish.value, bool(wrong), self._is_late()], self.process)
             if failed:
-                self._take_back(batch, step, wrong)
+                self._take_back(batch, step, wrong or "gradient")
                 return
             left_out = False
             if update is None:
@@ -169,9 +155,13 @@ class Run:
                 self._losses += torch.stack([update.loss.double(), update.loss.new_ones((), dtype=torch.float64)] * 2)
             self.memory.step += 1
             self.memory.overflows += left_out
-            self._after(rate, begun, bool(late))
-            if wanted != NOTHING:
-                self._stop(wanted)
+            try:
+                self._after(rate, begun, bool(late))
+                if wanted != NOTHING:
+                    self._stop(wanted)
+            except _Unsound:
+                self._take_back(batch, step + 1, WEIGHT)
+                return
 
     # After an update
 
@@ -259,10 +249,7 @@ class Run:
 
     def _check_sound(self) -> None:
         if highest([not self.engine.is_sound()], self.process)[0]:
-            raise DivergedError(
-                f"weights are not finite after update {self.memory.step}; no checkpoint was written",
-                "a smaller --set lr=... or --set clip_grad=1 may help",
-            )
+            raise _Unsound(f"weights are not finite after update {self.memory.step}; no checkpoint was written")
 
     def _save(self) -> None:
         self._check_sound()
@@ -327,15 +314,14 @@ class Run:
 
     # What goes wrong
 
-    def _take_back(self, batch: Batch, step: int, wrong: str) -> None:
+    def _take_back(self, batch: Batch, step: int, what: str) -> None:
         """Go back to the last checkpoint and leave the batch out, or stop."""
-        what = wrong or "gradient"
         if not self.engine.is_sound(statistics=False):
-            what = "weight"
-        if what == "weight":  # the update before made it so, and this one found out
+            what = WEIGHT
+        if what == WEIGHT:  # the update before made it so, and this one found out
             step = max(0, step - 1)
         place = self.job.folder / NONFINITE / f"step-{step:09d}"
-        if what != "weight":
+        if what != WEIGHT:
             self.engine.seed_all(step)  # random numbers as the update began with them
             save_batch(place, batch, self.process.rank)
         if self.process.is_first:

@@ -203,8 +203,9 @@ def test_batches_that_are_not_finite_are_left_out_as_often_as_the_recipe_says(tm
         finish(job(tmp_path, "nonfinite_retries=1", name="other"))
 
 
-def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
-    """Infinite weights behind an update that was finite: exit code 6, and the last checkpoint is sound."""
+@pytest.fixture
+def overflowing(monkeypatch):
+    """A weight is infinite behind update 5, which was finite."""
     accept = Engine.accept
 
     def overflow(self, step):
@@ -214,7 +215,11 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(Engine, "accept", overflow)
-    with pytest.raises(DivergedError, match="weights are not finite after update 6") as error:
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, overflowing):
+    """Infinite weights behind an update that was finite: exit code 6, and the last checkpoint is sound."""
+    with pytest.raises(DivergedError, match="the weight is not finite in update 5 ") as error:
         finish(job(tmp_path, recovery_interval=1))
     assert error.value.exit_code == 6
     last = newest(tmp_path / "run", lambda text: None)
@@ -231,7 +236,7 @@ def test_weights_that_are_not_finite_are_no_best(tmp_path, monkeypatch):
         next(self.result.parameters()).data.fill_(float("nan"))
 
     monkeypatch.setattr(Engine, "end_epoch", overflow)
-    with pytest.raises(DivergedError, match="weights are not finite after update 10"):
+    with pytest.raises(DivergedError, match="the weight is not finite in update 9 "):
         finish(job(tmp_path, "model_ema_decay=0.9"))
     assert not (tmp_path / "run" / "best.safetensors").exists() and not (tmp_path / "run" / "weights").exists()
 
@@ -347,17 +352,9 @@ def test_a_loss_that_is_not_finite_in_a_test_is_reported(tmp_path, monkeypatch):
     assert "loss - on 449 test samples" in (tmp_path / "run" / "report.md").read_text()
 
 
-def test_a_weight_that_overflows_is_the_fault_of_the_update_before(tmp_path, monkeypatch):
-    accept = Engine.accept
-
-    def overflow(self, step):
-        found = accept(self, step)
-        if step == 5:
-            next(self.model.parameters()).data.fill_(float("inf"))
-        return found
-
-    monkeypatch.setattr(Engine, "accept", overflow)
-    result = finish(job(tmp_path, "nonfinite_retries=1"))
+@pytest.mark.parametrize("interval", [1, 3, None], ids=["found when it is saved", "found then too", "found next"])
+def test_a_weight_that_overflows_is_the_fault_of_the_update_before(tmp_path, overflowing, interval):
+    result = finish(job(tmp_path, "nonfinite_retries=1", recovery_interval=interval))
     assert result["skipped_updates"] == [5]
     info = json.loads((tmp_path / "run" / "nonfinite" / "step-000000005" / "info.json").read_text())
     assert info["what"] == "weight"
