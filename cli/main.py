@@ -14,6 +14,7 @@ from madnas.errors import MadnasError
 
 from .design import design
 from .experiment import experiment
+from .restructure import restructure
 from .scale import scale
 from .score import score
 from .train import train
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command(no_args_is_help=True)(design)
 app.command(no_args_is_help=True)(scale)
 app.command(no_args_is_help=True)(experiment)
+app.add_typer(restructure)
 app.command(no_args_is_help=True)(score)
 app.command(no_args_is_help=True)(train)
 

@@ -9,11 +9,15 @@ from madnas.network.named import UnknownName, unknown_name
 from madnas.network.spec import NetworkSpec
 from madnas.network.target import resolve
 from madnas.network.timm_names import PREFIX, timm_spec
+from madnas.restructure.collapsed import is_description, load, rebuild
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from madnas.scores.subject import Subject
 
 TORCHVISION = "torchvision/"
+COLLAPSED = "collapsed"
 SIDE = 224
 """Of torchvision's images, which its models do not say."""
 
@@ -25,8 +29,8 @@ class Target:
     Attributes:
         word: what the user wrote.
         spec: its description, if it has one.
-        library: ``timm`` or ``torchvision``, else.
-        model: its name there.
+        library: ``timm``, ``torchvision`` or ``collapsed`` (a file of madnas restructure), else.
+        model: its name there, or the file.
     """
 
     word: str
@@ -46,6 +50,8 @@ def find(word: str) -> Target:
         return _torchvision(word)
     if word.startswith(PREFIX) and timm_spec(word) is None:
         return _timm(word)
+    if is_description(word):
+        return Target(word, None, COLLAPSED, word)
     try:
         return Target(word, resolve(word))
     except UnknownName:
@@ -93,19 +99,50 @@ def subject(target: Target, resolution: int | None = None) -> "Subject":
 
     if target.spec is not None:
         return subject_of(resized(target.spec, target.word, resolution))
+    channels, height, width = input_of(target)
+    return Subject(target.word, lambda: module_of(target), (channels, resolution or height, resolution or width))
+
+
+def input_of(target: Target) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a target is made for."""
+    if target.spec is not None:
+        return target.spec.input
+    if target.library == COLLAPSED:
+        return load(target.model).input
+    if target.library == "timm":
+        import timm
+
+        cfg = timm.get_pretrained_cfg(target.model)
+        if cfg is not None:
+            channels, height, width = cfg.input_size
+            return channels, height, width
+    return 3, SIDE, SIDE
+
+
+def module_of(target: Target, classes: int | None = None, images: tuple[int, int, int] | None = None) -> "nn.Module":
+    """The target's module with fresh weights.
+
+    Args:
+        target: what was found.
+        classes: outputs; default: its own.
+        images: shape of its input; default: its own. timm's models take any number of channels, and torchvision's 3.
+    """
+    if target.spec is not None:
+        from madnas.models import build
+
+        return build(target.spec)
+    if target.library == COLLAPSED:
+        return rebuild(load(target.model))
+    given = {} if classes is None else {"num_classes": classes}
     if target.library == "torchvision":
         import torchvision
 
-        shape = (3, resolution or SIDE, resolution or SIDE)
         plain = without_training_heads(target.model)
-        return Subject(target.word, lambda: torchvision.models.get_model(target.model, weights=None, **plain), shape)
+        model: nn.Module = torchvision.models.get_model(target.model, weights=None, **given, **plain)
+        return model
     import timm
 
-    cfg = timm.get_pretrained_cfg(target.model)
-    channels, height, width = cfg.input_size if cfg is not None else (3, SIDE, SIDE)
-    return Subject(
-        target.word, lambda: timm.create_model(target.model), (channels, resolution or height, resolution or width)
-    )
+    return timm.create_model(target.model, **given, **({} if images is None else {"in_chans": images[0]}))
 
 
 def without_training_heads(model: str) -> dict[str, bool]:

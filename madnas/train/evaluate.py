@@ -50,7 +50,7 @@ def _is_last(path: Path) -> bool:
     return path.name == LAST and path.parent.name == CHECKPOINTS and path.is_file()
 
 
-def _weights_of(path: Path) -> Path:
+def weights_of(path: Path) -> Path:
     """The weights that a path means; a checkpoint's are looked at first, whether they are whole."""
     if _is_last(path):
         path = path.parent / path.read_text(encoding="utf-8").strip()
@@ -89,7 +89,7 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
         UsageError: no weights there, not those of this network, or some that are not finite.
         DataError: data that is missing or broken.
     """
-    file = _weights_of(path)
+    file = weights_of(path)
     with explained(), processes(job.device) as process:
         source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
         network = fitted(job.target, source.facts)

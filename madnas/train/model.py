@@ -12,7 +12,7 @@ from madnas.data.source import Facts
 from madnas.errors import UsageError
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import check_spec
-from madnas.scores.targets import Target, without_training_heads
+from madnas.scores.targets import Target, module_of
 from madnas.train.recipe import TrainRecipe
 
 
@@ -100,16 +100,13 @@ def _create(network: Network, facts: Facts, recipe: TrainRecipe) -> nn.Module:
             drop_path_rate=recipe.drop_path,
             zero_init_last=recipe.zero_init_last,
         )
-    if target.library == "torchvision":
-        import torchvision
-
+    if target.library != "timm":
         if recipe.drop or recipe.drop_path:
             raise UsageError(
-                f"{target.word}: torchvision's models take no drop and no drop_path", "--set drop=0 --set drop_path=0"
+                f"{target.word}: {target.library} models take no drop and no drop_path",
+                "--set drop=0 --set drop_path=0",
             )
-        plain = without_training_heads(target.model)
-        model: nn.Module = torchvision.models.get_model(target.model, weights=None, num_classes=facts.classes, **plain)
-        return model
+        return module_of(target, facts.classes)
     import timm
 
     given: dict[str, Any] = {"drop_rate": recipe.drop, "drop_path_rate": recipe.drop_path}

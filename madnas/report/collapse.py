@@ -1,0 +1,108 @@
+"""What a collapse says: a document for machines, and a page for people."""
+
+from dataclasses import asdict
+from typing import Any
+
+from madnas.measure.latency import Latency
+from madnas.restructure.collapse import Collapsed, Cost, Merged
+
+SCHEMA = "madnas/collapse-certificate/1"
+
+
+def collapse_document(name: str, result: Collapsed, weights: str | None, about: dict[str, Any]) -> dict[str, Any]:
+    """The certificate as JSON-able data.
+
+    Args:
+        name: of the network.
+        result: what was done.
+        weights: file of the weights before; None for random ones.
+        about: versions and hardware.
+    """
+    return {
+        "schema": SCHEMA,
+        "network": name,
+        "weights": weights,
+        "before": asdict(result.before),
+        "after": asdict(result.after),
+        "errors": {dtype: asdict(errors) for dtype, errors in result.errors.items()},
+        "latency": {when: asdict(one) for when, one in result.latency.items()},
+        "merged": [asdict(one) for one in result.merged],
+        "left": [asdict(one) for one in result.left],
+        "environment": about,
+    }
+
+
+def collapse_report(name: str, result: Collapsed, weights: str | None, about: dict[str, Any]) -> str:
+    """The certificate in Markdown."""
+    worst = {dtype: max(one.errors[dtype].relative for one in result.merged) for dtype in result.errors}
+    lines = [
+        f"# {name}, collapsed",
+        "",
+        f"Weights: {weights or 'random, with running statistics far from the initial ones'}.",
+        "",
+        "| | before | after |",
+        "|---|---|---|",
+        f"| params | {result.before.params:,} | {result.after.params:,} |",
+        f"| MACs | {result.before.macs:,} | {result.after.macs:,} |",
+    ]
+    if result.latency:
+        before, after = result.latency["before"], result.latency["after"]
+        lines.append(f"| ms, one image | {1e3 * before.median:.2f} | {1e3 * after.median:.2f}, {times(after)} |")
+    lines += [
+        "",
+        "| largest difference | absolute | relative | relative, worst merge alone |",
+        "|---|---|---|---|",
+    ]
+    for dtype, errors in result.errors.items():
+        lines.append(f"| {dtype} | {errors.absolute:.1e} | {errors.relative:.1e} | {worst[dtype]:.1e} |")
+    sizes = ", ".join(f"{height} x {width}" for height, width in next(iter(result.errors.values())).sizes)
+    lines += [
+        "",
+        f"On normal images of {sizes} pixels; relative to the largest output.",
+        "",
+        "| merged | kernel | params | MACs | MAC ratio | speed | float64 | float32 |",
+        "|---|---|---|---|---|---|---|---|",
+        *("| " + " | ".join(row) + " |" for row in merge_rows(result)),
+    ]
+    if result.left:
+        lines += ["", "Left, because one layer has more multiply-adds (`--costly` merges them):", ""]
+        lines += [f"- {' + '.join(one.modules)}: {one.before:,} would become {one.after:,}" for one in result.left]
+    lines += ["", f"Measured on {about['device']} with {about['threads']} threads, torch {about['torch']}.", ""]
+    return "\n".join(lines)
+
+
+def merge_rows(result: Collapsed) -> list[list[str]]:
+    """A row of texts for each merge."""
+    return [
+        [
+            f"{one.modules[0]} (+ {len(one.modules) - 1})",
+            "x".join(str(side) for side in one.kernel) + (", border" if one.border else ""),
+            _change(one.before.params, one.after.params),
+            _change(one.before.macs, one.after.macs),
+            ratio(one.before, one.after),
+            times(one.latency["after"]) if one.latency else "-",
+            f"{one.errors['float64'].relative:.0e}",
+            f"{one.errors['float32'].relative:.0e}",
+        ]
+        for one in result.merged
+    ]
+
+
+def ratio(before: Cost, after: Cost) -> str:
+    """How many times fewer multiply-adds."""
+    return f"{before.macs / after.macs:.2f}" if after.macs else "-"
+
+
+def times(latency: Latency) -> str:
+    """A speed in words."""
+    return f"{latency.ratio:.2f} ({latency.low:.2f} to {latency.high:.2f}) times as fast"
+
+
+def _change(before: int, after: int) -> str:
+    return f"{before:,}" if before == after else f"{before:,} -> {after:,}"
+
+
+def folded(result: Collapsed) -> tuple[list[Merged], list[Merged]]:
+    """Merges of several convolutions, and batch norms that were folded into one."""
+    several = [one for one in result.merged if one.before.macs != one.after.macs]
+    return several, [one for one in result.merged if one.before.macs == one.after.macs]

@@ -1,0 +1,1 @@
+"""Restructuring: what became linear is merged, exactly, and proven equal."""

@@ -1,0 +1,104 @@
+"""Proof that a merge changed nothing: errors on random probes, in double and single precision."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from madnas.data.seeds import generator
+from madnas.restructure.merge import Merge
+from madnas.restructure.runs import constant
+
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
+"""Largest relative errors."""
+
+PROBES = 2
+"""Images of a probe."""
+
+Function = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Differences between two maps over all probes.
+
+    Attributes:
+        absolute: the largest.
+        relative: the largest of a probe, over the largest output of that probe.
+        sizes: (height, width) of the probes.
+    """
+
+    absolute: float
+    relative: float
+    sizes: tuple[tuple[int, int], ...]
+
+    def within(self, dtype: torch.dtype) -> bool:
+        """Whether they are small enough; what is not finite is not."""
+        return self.relative <= TOLERANCES[dtype]
+
+
+def compare(before: Function, after: Function, probes: Iterable[Tensor]) -> Errors:
+    """Differences of two maps on probes (B, C, H, W)."""
+    absolute = relative = 0.0
+    sizes = []
+    with torch.inference_mode():
+        for probe in probes:
+            expected, found = before(probe.clone()), after(probe.clone())  # an activation may work in place
+            difference = float((expected - found).abs().max())
+            largest = float(expected.abs().max())
+            absolute = _worst(absolute, difference)
+            relative = _worst(relative, difference / largest if largest else difference)
+            sizes.append((int(probe.shape[2]), int(probe.shape[3])))
+    return Errors(absolute, relative, tuple(sizes))
+
+
+def probes_of(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Iterator[Tensor]:
+    """Normal images at a size and at those one pixel beside it: odd and even, as strides see them differently."""
+    chs, height, width = shape
+    chance = generator(seed, "probes")
+    for down, across in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        yield torch.randn(PROBES, chs, height + down, width + across, generator=chance, dtype=torch.float64).to(dtype)
+
+
+def steps_of(traced: fx.GraphModule, merge: Merge, dtype: torch.dtype) -> Function:
+    """What is to be merged as a function of its source, on copies of its modules in a precision."""
+    modules = {name: copy.deepcopy(traced.get_submodule(name)).to(dtype) for name in merge.modules}
+    source, nodes = merge.source, merge.nodes
+
+    def argument(value: Any, known: dict[fx.Node, Tensor]) -> Any:
+        if not isinstance(value, fx.Node):
+            return value
+        if value in known:
+            return known[value]
+        fixed = constant(traced, value)
+        assert fixed is not None, value
+        return fixed.to(dtype)
+
+    constants = {one for node in nodes for one in node.all_input_nodes} - set(nodes) - {source}
+    fixed = {one: argument(one, {}) for one in constants}
+
+    def function(x: Tensor) -> Tensor:
+        known = {source: x, **fixed}
+        for node in nodes:
+            if node.op == "call_module":
+                known[node] = modules[str(node.target)](known[node.all_input_nodes[0]])
+                continue
+            given = [argument(value, known) for value in node.args]
+            target: Any = node.target
+            known[node] = getattr(given[0], target)(*given[1:]) if node.op == "call_method" else target(*given)
+        return known[nodes[-1]]
+
+    return function
+
+
+def in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy of a module in a precision, in evaluation mode."""
+    return copy.deepcopy(module).to(dtype).eval()
+
+
+def _worst(one: float, other: float) -> float:
+    """The larger of two; NaN if one of them is."""
+    return other if other != other or other > one else one

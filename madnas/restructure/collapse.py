@@ -1,0 +1,268 @@
+"""From a network to its collapsed form, with a certificate: what was merged, what was left, and that nothing changed."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import fx, nn
+
+from madnas.errors import UsageError
+from madnas.measure.graph import shape
+from madnas.measure.latency import Latency, race
+from madnas.measure.module_count import count_module
+from madnas.models.restructurable import AFRBlock, AFRBPairBlock
+from madnas.restructure.border import conv_of
+from madnas.restructure.certificate import Errors, compare, in_dtype, probes_of, steps_of
+from madnas.restructure.merge import Merge, apply, finish, plan, traced_for_merging
+from madnas.restructure.runs import Left, composed
+
+LINEAR = (0.8, 1.3)
+"""Slopes that count as linear (RAN, footnote 4)."""
+
+PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of a network, or of a part.
+
+    Attributes:
+        params: of its tensors that are trained.
+        macs: multiply-adds of one image; constants are not counted.
+    """
+
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One merge that was made.
+
+    Attributes:
+        modules: names of what it was; the first convolution's is that of the new one.
+        kernel: sides of the new kernel.
+        border: whether it has constants that know where the image ends.
+        before: cost.
+        after: cost.
+        errors: by precision.
+        latency: of what it was and what it is; empty if it was not measured.
+    """
+
+    modules: tuple[str, ...]
+    kernel: tuple[int, int]
+    border: bool
+    before: Cost
+    after: Cost
+    errors: dict[str, Errors]
+    latency: dict[str, Latency]
+
+
+@dataclass(frozen=True, slots=True)
+class Collapsed:
+    """A collapsed network.
+
+    Attributes:
+        model: in single precision, for evaluation.
+        merged: in the network's order.
+        left: what would have cost multiply-adds.
+        errors: of the whole network, by precision.
+        before: cost of the network.
+        after: cost of the collapsed one.
+        latency: ``before`` and ``after``, of the whole network; empty if it was not measured.
+    """
+
+    model: fx.GraphModule
+    merged: tuple[Merged, ...]
+    left: tuple[Left, ...]
+    errors: dict[str, Errors]
+    before: Cost
+    after: Cost
+    latency: dict[str, Latency]
+
+
+def collapse(
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    costly: bool = False,
+    only: Sequence[str] = (),
+    timed: bool = True,
+    watch: Callable[[str], None] = lambda text: None,
+) -> Collapsed:
+    """Merge what is linear in a network, and prove that nothing changed.
+
+    Args:
+        model: any that can be traced; it is not changed.
+        input_shape: (C, H, W).
+        costly: merge also where that has more multiply-adds.
+        only: names of modules; what lies in none of them stays as it is.
+        timed: measure latencies, on the CPU, one image at a time.
+        watch: told what is going on.
+
+    Raises:
+        UsageError: it cannot be traced, there is nothing to merge (in one of ``only``), or an error is above the
+            tolerance.
+    """
+    watch("looking for what is linear")
+    reference = in_dtype(model, torch.float64)
+    traced = traced_for_merging(copy.deepcopy(reference), input_shape)
+    merges, left = plan(traced, costly)
+    merges, left = _chosen(reference, merges, left, only)
+    merged = []
+    for number, merge in enumerate(merges, 1):
+        watch(f"merging {number} of {len(merges)}: {merge.modules[0]}")
+        merged.append(_merge(traced, merge, timed))
+    finish(traced)
+    single = {"before": in_dtype(model, torch.float32), "after": in_dtype(traced, torch.float32)}
+    errors = {}
+    for name, dtype in PRECISIONS.items():
+        watch(f"comparing the networks in {name}")
+        pair = (reference, traced) if dtype == torch.float64 else (single["before"], single["after"])
+        errors[name] = compare(*pair, _accepted(reference, input_shape, dtype))
+        _check("the network", errors[name], dtype)
+    latency = {}
+    if timed:
+        watch("measuring the networks")
+        probe = next(probes_of(input_shape, torch.float32))[:1]
+        latency = race({name: partial(one, probe) for name, one in single.items()}, torch.device("cpu"))
+    collapsed = single["after"]
+    before = Cost(params_of(model), count_module(model, input_shape).macs)
+    assert isinstance(collapsed, fx.GraphModule)
+    return Collapsed(
+        collapsed,
+        tuple(merged),
+        tuple(left),
+        errors,
+        before,
+        Cost(params_of(collapsed), before.macs + sum(one.after.macs - one.before.macs for one in merged)),
+        latency,
+    )
+
+
+def round_alphas(model: nn.Module, which: Sequence[str] | None = None) -> dict[str, float]:
+    """Set the slopes that count as linear to 1, which changes the network.
+
+    Args:
+        model: changed in place.
+        which: names of blocks; by default all whose slope lies in :data:`LINEAR`.
+
+    Returns:
+        the slopes that were changed, by their blocks' names.
+
+    Raises:
+        UsageError: a block of ``which`` has another slope, or is none.
+    """
+    changed = {}
+    low, high = LINEAR
+    for name, alpha in alphas_of(model).items():
+        value = float(alpha.detach())
+        inside = low <= value <= high
+        if which is not None and name in which and not inside:
+            raise UsageError(f"{name}: its alpha is {value:.4g}, outside of {low} to {high}: it is not linear")
+        if inside and (which is None or name in which):
+            changed[name] = value
+            with torch.no_grad():
+                alpha.fill_(1.0)
+    return changed
+
+
+def alphas_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The slopes of a network's restructurable blocks, by their names, in its order."""
+    return {name: part.alpha for name, part in model.named_modules() if isinstance(part, AFRBlock | AFRBPairBlock)}
+
+
+def params_of(module: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(one.numel() for one in module.parameters())
+
+
+def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
+    """Make one merge, and compare what was with what is."""
+    affine = composed(merge.pieces)
+    reference = next(traced.parameters())
+    source = shape(merge.source)[1:]
+    before = {name: steps_of(traced, merge, dtype) for name, dtype in PRECISIONS.items()}
+    after = {name: conv_of(affine, reference.to(dtype)) for name, dtype in PRECISIONS.items()}
+    errors = {name: compare(before[name], after[name], probes_of(source, dtype)) for name, dtype in PRECISIONS.items()}
+    for name, dtype in PRECISIONS.items():
+        _check(merge.modules[0], errors[name], dtype)
+    latency = {}
+    if timed:
+        probe = next(probes_of(source, torch.float32))[:1]
+        single = {"before": before["float32"], "after": after["float32"]}
+        latency = race({name: partial(one, probe) for name, one in single.items()}, torch.device("cpu"), rounds=7)
+    old = sum(params_of(traced.get_submodule(name)) for name in merge.modules)
+    costs = Cost(old, merge.macs), Cost(params_of(after["float64"]), merge.macs_after)
+    modules = merge.modules
+    apply(traced, merge)
+    return Merged(modules, affine.kernel, affine.border is not None, *costs, errors, latency)
+
+
+def _accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[torch.Tensor]:
+    """Probes of the sizes that a network takes."""
+    found = []
+    for probe in probes_of(input_shape, dtype):
+        try:
+            with torch.inference_mode():
+                model(probe.double())
+        except Exception:  # a classifier that is made for one size, whatever it raises
+            if not found:
+                raise
+            continue
+        found.append(probe)
+    return found
+
+
+def _check(what: str, errors: Errors, dtype: torch.dtype) -> None:
+    if not errors.within(dtype):
+        raise UsageError(
+            f"{what}: merged, it differs by {errors.relative:.2g} of its largest output in {dtype}: nothing was written",
+            "weights or running statistics of very different sizes, or not finite, make sums inexact",
+        )
+
+
+def _chosen(
+    model: nn.Module, merges: list[Merge], left: list[Left], only: Sequence[str]
+) -> tuple[list[Merge], list[Left]]:
+    """Those of some modules.
+
+    Raises:
+        UsageError: there are none.
+    """
+    names = {name for name, _ in model.named_modules()}
+    for one in only:
+        if one not in names:
+            raise UsageError(f"no module {one!r} in the network", "groups.0.1 is the second block of the first group")
+        if not any(_lies_in(merge.modules, one) for merge in merges):
+            costly = next((other for other in left if _lies_in(other.modules, one)), None)
+            if costly is not None:
+                raise UsageError(
+                    f"{one}: merged, it has {costly.after:,} MACs instead of {costly.before:,}", "--costly merges it"
+                )
+            raise UsageError(f"{one}: not linear: {_why_not(model.get_submodule(one))}")
+    if only:
+        merges = [merge for merge in merges if any(_lies_in(merge.modules, one) for one in only)]
+        left = [other for other in left if any(_lies_in(other.modules, one) for one in only)]
+    if not merges:
+        raise UsageError("nothing in the network is linear over more than one layer")
+    return merges, left
+
+
+def _lies_in(modules: Sequence[str], name: str) -> bool:
+    return any(one == name or one.startswith(f"{name}.") for one in modules)
+
+
+def _why_not(part: nn.Module) -> str:
+    """What stands between the layers of a module."""
+    alphas = [float(alpha.detach()) for alpha in alphas_of(part).values()]
+    low, high = LINEAR
+    if alphas:
+        if low <= alphas[0] <= high:
+            return f"its alpha is {alphas[0]:.4g}; --round-alphas takes {low} to {high} as 1"
+        return f"its alpha is {alphas[0]:.4g}, outside of {low} to {high}"
+    linear = (nn.Conv2d, nn.BatchNorm2d, nn.Identity, nn.Dropout)
+    between = [f"{name} ({type(one).__name__})" for name, one in part.named_modules()
+               if not list(one.children()) and not isinstance(one, linear)]  # fmt: skip
+    return f"there is {', '.join(between[:3])}" if between else "it is a single layer, or one of several uses"

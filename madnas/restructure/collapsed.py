@@ -1,0 +1,122 @@
+"""The description of a collapsed network: the network that it was, and what of it was merged."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from madnas.errors import SpecError, UsageError
+from madnas.files import read_text
+from madnas.network.specfile import parse_spec
+from madnas.network.yamlfile import parse_yaml, validate
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SCHEMA = "madnas/collapsed/1"
+LARGEST = 16384
+"""Of sizes and classes in a file."""
+HEAD = "# A collapsed network: what it was, and which layers became one. It is a TARGET like any other.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A collapsed network, with the keys of its file.
+
+    Attributes:
+        schema: of the file.
+        name: what it is called.
+        input: (C, H, W).
+        classes: outputs.
+        merged: names of the modules of each merge.
+        linear: blocks whose alpha was taken as 1.
+        costly: whether merges that cost multiply-adds were made.
+        base: what the network was called before, in a library; absent if ``spec`` describes it.
+        spec: of the network before.
+    """
+
+    schema: Literal["madnas/collapsed/1"]
+    name: str
+    input: tuple[int, int, int]
+    classes: int
+    merged: tuple[tuple[str, ...], ...]
+    linear: tuple[str, ...] = ()
+    costly: bool = False
+    base: str | None = None
+    spec: dict[str, Any] | None = None
+
+
+def dump(description: Description) -> str:
+    """The text of its file."""
+    import yaml
+
+    tree = {key: value for key, value in json.loads(json.dumps(asdict(description))).items() if value is not None}
+    return HEAD + yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=110)
+
+
+def is_description(path: str) -> bool:
+    """Whether a file says of itself that it is one."""
+    if not path.endswith((".yaml", ".yml")) or not Path(path).is_file():
+        return False
+    return any(line.startswith("schema:") and SCHEMA in line for line in read_text(path).splitlines())
+
+
+def load(path: str) -> Description:
+    """Read a description.
+
+    Raises:
+        UsageError: the file cannot be read.
+        SpecError: it is none; every problem.
+    """
+    found = validate(parse_yaml(read_text(path), path), Description, path)
+    problems = []
+    if (found.base is None) == (found.spec is None):
+        problems.append("base or spec: expected one of them")
+    if not all(0 < size <= LARGEST for size in found.input):
+        problems.append(f"input: expected 1 to {LARGEST}")
+    if not 0 < found.classes <= LARGEST:
+        problems.append(f"classes: expected 1 to {LARGEST}")
+    if problems:
+        raise SpecError(path, problems, "madnas restructure collapse writes such files")
+    if found.spec is not None:
+        parse_spec(found.spec, f"{path}, spec")
+    return found
+
+
+def rebuild(description: Description) -> "nn.Module":
+    """The collapsed module with fresh weights, for those of a file.
+
+    Raises:
+        UsageError: the network has no such parts: another version of its library.
+    """
+    import torch
+
+    from madnas.restructure.collapse import alphas_of
+    from madnas.restructure.merge import apply, finish, plan, traced_for_merging
+
+    model = base_model(description)
+    for name, alpha in alphas_of(model).items():
+        if name in description.linear:
+            with torch.no_grad():
+                alpha.fill_(1.0)
+    traced = traced_for_merging(model, description.input)
+    wanted = set(description.merged)
+    merges = [merge for merge in plan(traced, description.costly)[0] if merge.modules in wanted]
+    missing = wanted - {merge.modules for merge in merges}
+    if missing:
+        raise UsageError(f"{description.name}: the network has no {min(missing)[0]} that can be merged as described")
+    for merge in merges:
+        apply(traced, merge)
+    return finish(traced)
+
+
+def base_model(description: Description) -> "nn.Module":
+    """The network before, with fresh weights."""
+    from madnas.scores.targets import Target, find, module_of
+
+    if description.spec is None:
+        assert description.base is not None
+        target = find(description.base)
+    else:
+        target = Target(description.name, parse_spec(description.spec, description.name))
+    return module_of(target, description.classes, description.input)

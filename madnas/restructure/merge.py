@@ -1,0 +1,202 @@
+"""Collapse: what is linear in a row or side by side becomes one convolution, in a traced module."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from timm.layers import BatchNormAct2d
+from torch import fx, nn
+
+from madnas.measure.graph import trace
+from madnas.restructure.affine import Affine, Unmergeable
+from madnas.restructure.border import conv_of
+from madnas.restructure.runs import Left, Piece, Run, composed, macs_of, names_of, runs_of
+
+Segment = tuple[Piece, ...]
+"""Pieces in a row that become one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What is to become one convolution.
+
+    Attributes:
+        pieces: in a row.
+    """
+
+    pieces: Segment
+
+    @property
+    def source(self) -> fx.Node:
+        """What goes in, now: it changes when that is merged itself."""
+        return self.nodes[0].all_input_nodes[0]
+
+    @property
+    def nodes(self) -> tuple[fx.Node, ...]:
+        """All nodes, in the graph's order."""
+        return tuple(node for piece in self.pieces for node in piece.nodes)
+
+    @property
+    def end(self) -> fx.Node:
+        """What comes out."""
+        return self.nodes[-1]
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of its modules."""
+        return names_of(self.nodes)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one image before."""
+        return sum(piece.macs for piece in self.pieces)
+
+    @property
+    def macs_after(self) -> int:
+        """Multiply-adds of one image after."""
+        return macs_of(_shape_of(self.pieces), self.end)
+
+
+def traced_for_merging(model: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
+    """A graph of a module in evaluation mode, in which batch norms and activations are parts of their own.
+
+    Args:
+        model: any that can be traced; its own modules are used.
+        input_shape: of one image.
+
+    Raises:
+        UsageError: it cannot be traced.
+    """
+    traced = trace(model.eval(), input_shape)
+    for node in list(traced.graph.nodes):
+        part = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if type(part) is BatchNormAct2d:
+            _take_apart(traced, node, part)
+    traced.recompile()
+    return traced
+
+
+def plan(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Merge], list[Left]]:
+    """What to merge so that the fewest multiply-adds are left, then the fewest layers; and what is better left.
+
+    Args:
+        traced: by :func:`traced_for_merging`.
+        costly: the fewest layers first, whatever that costs.
+    """
+    runs, left = runs_of(traced, costly)
+    merges = []
+    for run in runs:
+        if not any(piece.layers for piece in run.pieces):
+            continue
+        chosen = _segments(run.pieces, costly)
+        merges += [Merge(segment) for segment in chosen if _changes(segment)]
+        if not costly:
+            left += _left(run, chosen)
+    return merges, left
+
+
+def apply(traced: fx.GraphModule, merge: Merge) -> nn.Conv2d:
+    """Replace nodes by one convolution, in the place of their first one; the new layer."""
+    reference = next(traced.parameters())
+    conv = conv_of(composed(merge.pieces), reference)
+    name = next(name for name in merge.modules if isinstance(traced.get_submodule(name), nn.Conv2d))
+    conv.train(traced.training)
+    with traced.graph.inserting_after(merge.end):
+        new = traced.graph.call_module(name, (merge.source,))
+    new.meta.update(merge.end.meta)
+    merge.end.replace_all_uses_with(new)
+    for node in reversed(merge.nodes):
+        traced.graph.erase_node(node)
+    traced.set_submodule(name, conv)
+    return conv
+
+
+def finish(traced: fx.GraphModule) -> fx.GraphModule:
+    """Drop what nothing calls any more."""
+    traced.graph.eliminate_dead_code()
+    traced.delete_all_unused_submodules()
+    traced.graph.lint()
+    traced.recompile()
+    return traced
+
+
+def _segments(pieces: Segment, costly: bool) -> list[Segment]:
+    """The best way to cut a row, by dynamic programming over where the last cut is."""
+    best: list[tuple[tuple[int, ...], list[Segment]]] = [((0, 0, 0, 0), [])]
+    for end in range(1, len(pieces) + 1):
+        choices = []
+        for start in range(end):
+            segment = pieces[start:end]
+            cost = _cost(segment, costly)
+            if cost is not None:
+                before, cuts = best[start]
+                choices.append((tuple(map(sum, zip(before, cost, strict=True))), [*cuts, segment]))
+        best.append(min(choices, key=lambda choice: choice[0]))
+    return best[-1][1]
+
+
+def _cost(segment: Segment, costly: bool) -> tuple[int, ...] | None:
+    """Multiply-adds, operations, borders and changes of a segment; None where it is no convolution."""
+    if not _changes(segment):
+        (piece,) = segment
+        operations = 0 if _is_identity(piece) else len(piece.nodes)
+        return (operations, piece.macs, 0, 0) if costly else (piece.macs, operations, 0, 0)
+    if not any(piece.layers for piece in segment):
+        return None
+    try:
+        whole = _shape_of(segment)
+    except Unmergeable:
+        return None
+    macs = macs_of(whole, segment[-1].nodes[-1])
+    border = int(whole.border is not None)
+    return (1, macs, border, 1) if costly else (macs, 1, border, 1)
+
+
+def _changes(segment: Segment) -> bool:
+    """Whether there is more than one node to merge."""
+    return len(segment) > 1 or len(segment[0].nodes) > 1
+
+
+def _is_identity(piece: Piece) -> bool:
+    affine = piece.affine
+    return affine.is_diagonal and bool((affine.weight == 1).all()) and not bool(affine.bias.any())
+
+
+def _shape_of(pieces: Segment) -> Affine:
+    """Pieces as one without their numbers: the same rules on tensors that hold nothing."""
+    return composed(tuple(replace(piece, affine=_hollow(piece.affine)) for piece in pieces))
+
+
+def _hollow(affine: Affine) -> Affine:
+    border = None if affine.border is None else affine.border.to("meta")
+    return replace(affine, weight=affine.weight.to("meta"), bias=affine.bias.to("meta"), border=border)
+
+
+def _left(run: Run, chosen: list[Segment]) -> list[Left]:
+    """What fewer layers would cost."""
+    found = []
+    for segment in _segments(run.pieces, costly=True):
+        if not _changes(segment) or segment in chosen:
+            continue
+        before = sum(_cost(one, False)[0] for one in chosen if one[0] in segment and one[-1] in segment)  # type: ignore[index]
+        after = macs_of(_shape_of(segment), segment[-1].nodes[-1])
+        if after > before:
+            found.append(Left(names_of(tuple(node for piece in segment for node in piece.nodes)), before, after))
+    return found
+
+
+def _take_apart(traced: fx.GraphModule, node: fx.Node, part: Any) -> None:
+    """timm's batch norm with an activation inside becomes a batch norm, and what follows in it."""
+    norm = nn.BatchNorm2d(part.num_features, part.eps, part.momentum, part.affine, part.track_running_stats)
+    norm.load_state_dict(part.state_dict(), strict=False)
+    norm.to(part.running_mean).train(part.training)
+    name, last = str(node.target), node
+    for suffix, inner in (("_drop", part.drop), ("_act", part.act)):
+        if isinstance(inner, nn.Identity):
+            continue
+        traced.add_submodule(f"{name}{suffix}", inner)
+        with traced.graph.inserting_after(last):
+            new = traced.graph.call_module(f"{name}{suffix}", (last,))
+        new.meta.update(node.meta)
+        last.replace_all_uses_with(new, delete_user_cb=lambda user, new=new: user is not new)
+        last = new
+    traced.set_submodule(name, norm)
