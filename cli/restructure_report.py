@@ -112,8 +112,9 @@ def _print(opened: Opened, result: room.Collapsed, linear: dict[str, float]) -> 
                 table.add_row(*row)
         console.print(table)
     console.print(f"{len(several)} merges of several convolutions, {len(norms)} of a convolution with its norms")
-    for one in result.left:
-        console.print(f"left: {one.modules[0]} ... {one.modules[-1]}: {one.before:,} MACs would become {one.after:,}")
+    for other in result.left:
+        names = f"{other.modules[0]} ... {other.modules[-1]}"
+        console.print(f"left: {names}: {other.before:,} MACs would become {other.after:,}")
     console.print(f"params  {result.before.params:,} -> {result.after.params:,}")
     console.print(f"MACs    {result.before.macs:,} -> {result.after.macs:,}")
     if result.latency:

@@ -1,5 +1,7 @@
 """A convolution with constants that know where the image ends."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,23 +18,23 @@ class BorderConv2d(nn.Conv2d):
         border: (out, 1, k, l).
     """
 
-    border: Tensor
+    border: nn.Parameter
 
-    def __init__(self, *args: int, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.border = nn.Parameter(torch.zeros(self.out_channels, 1, *self.kernel_size))
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
-        place = self.stride, self.padding, self.dilation
+        assert not isinstance(self.padding, str)
         ones = input.new_ones(1, 1, *input.shape[2:])
-        constant = F.conv2d(ones, self.border, self.bias, *place)
-        return F.conv2d(input, self.weight, None, *place, self.groups) + constant
+        constant = F.conv2d(ones, self.border, self.bias, self.stride, self.padding, self.dilation)
+        return F.conv2d(input, self.weight, None, self.stride, self.padding, self.dilation, self.groups) + constant
 
 
 def conv_of(affine: Affine, like: Tensor) -> nn.Conv2d:
     """The map as a layer, in the precision and on the device of a tensor."""
-    kind = nn.Conv2d if affine.border is None else BorderConv2d
+    kind: type[nn.Conv2d] = nn.Conv2d if affine.border is None else BorderConv2d
     conv = kind(
         affine.in_chs,
         affine.out_chs,

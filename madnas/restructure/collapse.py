@@ -1,4 +1,4 @@
-"""From a network to its collapsed form, with a certificate: what was merged, what was left, and that nothing changed."""
+"""From a network to its collapsed form, with a certificate: what was merged, and that nothing changed."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -191,8 +191,8 @@ def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
     latency = {}
     if timed:
         probe = next(probes_of(source, torch.float32))[:1]
-        single = {"before": before["float32"], "after": after["float32"]}
-        latency = race({name: partial(one, probe) for name, one in single.items()}, torch.device("cpu"), rounds=7)
+        calls = {"before": partial(before["float32"], probe), "after": partial(after["float32"], probe)}
+        latency = race(calls, torch.device("cpu"), rounds=7)
     old = sum(params_of(traced.get_submodule(name)) for name in merge.modules)
     costs = Cost(old, merge.macs), Cost(params_of(after["float64"]), merge.macs_after)
     modules = merge.modules
@@ -202,7 +202,7 @@ def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
 
 def _accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[torch.Tensor]:
     """Probes of the sizes that a network takes."""
-    found = []
+    found: list[torch.Tensor] = []
     for probe in probes_of(input_shape, dtype):
         try:
             with torch.inference_mode():
@@ -218,7 +218,7 @@ def _accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype
 def _check(what: str, errors: Errors, dtype: torch.dtype) -> None:
     if not errors.within(dtype):
         raise UsageError(
-            f"{what}: merged, it differs by {errors.relative:.2g} of its largest output in {dtype}: nothing was written",
+            f"{what}: merged, it differs by {errors.relative:.2g} of its largest output in {dtype}; nothing is written",
             "weights or running statistics of very different sizes, or not finite, make sums inexact",
         )
 

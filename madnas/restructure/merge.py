@@ -129,7 +129,8 @@ def _segments(pieces: Segment, costly: bool) -> list[Segment]:
             cost = _cost(segment, costly)
             if cost is not None:
                 before, cuts = best[start]
-                choices.append((tuple(map(sum, zip(before, cost, strict=True))), [*cuts, segment]))
+                total = tuple(one + own for one, own in zip(before, cost, strict=True))
+                choices.append((total, [*cuts, segment]))
         best.append(min(choices, key=lambda choice: choice[0]))
     return best[-1][1]
 
@@ -177,7 +178,8 @@ def _left(run: Run, chosen: list[Segment]) -> list[Left]:
     for segment in _segments(run.pieces, costly=True):
         if not _changes(segment) or segment in chosen:
             continue
-        before = sum(_cost(one, False)[0] for one in chosen if one[0] in segment and one[-1] in segment)  # type: ignore[index]
+        costs = [_cost(one, costly=False) for one in chosen if one[0] in segment and one[-1] in segment]
+        before = sum(cost[0] for cost in costs if cost is not None)
         after = macs_of(_shape_of(segment), segment[-1].nodes[-1])
         if after > before:
             found.append(Left(names_of(tuple(node for piece in segment for node in piece.nodes)), before, after))
@@ -197,6 +199,7 @@ def _take_apart(traced: fx.GraphModule, node: fx.Node, part: Any) -> None:
         with traced.graph.inserting_after(last):
             new = traced.graph.call_module(f"{name}{suffix}", (last,))
         new.meta.update(node.meta)
-        last.replace_all_uses_with(new, delete_user_cb=lambda user, new=new: user is not new)
+        for user in [one for one in last.users if one is not new]:
+            user.replace_input_with(last, new)
         last = new
     traced.set_submodule(name, norm)

@@ -193,10 +193,11 @@ def constant(traced: fx.GraphModule, value: Any) -> Tensor | None:
         return torch.as_tensor(value)
     if value.op == "get_attr":
         return operator.attrgetter(str(value.target))(traced).detach()
+    function: Any = value.target
     if value.op != "call_function" or value.kwargs:
         return None
     parts = [constant(traced, one) for one in value.args]
-    return None if any(one is None for one in parts) else value.target(*parts)
+    return None if any(one is None for one in parts) else function(*parts)
 
 
 def _is_shared(traced: fx.GraphModule, node: fx.Node) -> bool:

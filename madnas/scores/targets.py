@@ -1,7 +1,7 @@
 """From a word to what can be scored: a description, or a module of timm's or torchvision's without one."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from madnas.errors import UsageError
 from madnas.network.expand import at_resolution
@@ -133,7 +133,7 @@ def module_of(target: Target, classes: int | None = None, images: tuple[int, int
         return build(target.spec)
     if target.library == COLLAPSED:
         return rebuild(load(target.model))
-    given = {} if classes is None else {"num_classes": classes}
+    given: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     if target.library == "torchvision":
         import torchvision
 
@@ -142,7 +142,9 @@ def module_of(target: Target, classes: int | None = None, images: tuple[int, int
         return model
     import timm
 
-    return timm.create_model(target.model, **given, **({} if images is None else {"in_chans": images[0]}))
+    if images is not None:
+        given["in_chans"] = images[0]
+    return timm.create_model(target.model, **given)
 
 
 def without_training_heads(model: str) -> dict[str, bool]:
