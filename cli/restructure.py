@@ -31,7 +31,8 @@ def collapse(
     checkpoint: Annotated[Path | None, typer.Option(help="Its weights (.safetensors or of torch).")] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODULE", help="Merge only in this module, such as groups.3.0; may be repeated."),
+        typer.Option(metavar="MODULE", help="Merge only this module, such as groups.3.0, which has to be linear; "
+                     "may be repeated."),
     ] = None,
     costly: Annotated[
         bool, typer.Option("--costly", help="The fewest layers, also where that has more multiply-adds.")
@@ -64,3 +65,38 @@ def collapse(
     from . import restructure_report as report
 
     report.collapse(target, checkpoint, only or [], costly, round_alphas, timed, output, force, json)
+
+
+@restructure.command(no_args_is_help=True)
+def edit(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="NET", show_default=False, help="A named network or a spec file (.yaml)."),
+    ],
+    collapse_blocks: Annotated[
+        str | None,
+        typer.Option(metavar="N,N...", help="Blocks that become activation, one convolution, batch norm."),
+    ] = None,
+    kernels: Annotated[str | None, typer.Option(metavar="N:K,N:K...", help="Blocks that get other kernels.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the new network. Default: NET-edited.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Spec file to write.", rich_help_panel=OUTPUT)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.", rich_help_panel=OUTPUT)] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Collapse blocks of a description by hand, and change kernels, as RAN's networks were made (its Section 2.5).
+
+    Blocks have the numbers of the paper's Table 5: the stem is 1, and the blocks follow. No weights are looked at: the
+    result is a network to be trained.
+
+    Examples:
+    - madnas restructure edit ran-e-supernet --collapse-blocks 5,7,9,12,15 -o a.yaml
+    - madnas restructure edit a.yaml --collapse-blocks 2,3 -o b.yaml
+    - madnas restructure edit b.yaml --kernels 6:5,8:5,13:7,16:5,17:5 -o c.yaml
+    """
+    from . import restructure_edit
+
+    restructure_edit.edit(target, collapse_blocks, kernels, name, output, force, json)

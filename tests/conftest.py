@@ -1,6 +1,11 @@
 """Settings of the whole suite: property tests try the same examples on every run and machine, at their own pace."""
 
+import os
 import signal
+
+# One thread of torch for each process, also of those that tests start: on small networks the threads of parallel test
+# processes only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import settings
 

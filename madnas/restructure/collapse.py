@@ -97,7 +97,7 @@ def collapse(
         model: any that can be traced; it is not changed.
         input_shape: (C, H, W).
         costly: merge also where that has more multiply-adds.
-        only: names of modules; what lies in none of them stays as it is.
+        only: names of modules that have to become fewer convolutions; what lies in none of them stays as it is.
         timed: measure latencies, on the CPU, one image at a time.
         watch: told what is going on.
 
@@ -120,8 +120,8 @@ def collapse(
     for name, dtype in PRECISIONS.items():
         watch(f"comparing the networks in {name}")
         pair = (reference, traced) if dtype == torch.float64 else (single["before"], single["after"])
-        errors[name] = compare(*pair, _accepted(reference, input_shape, dtype))
-        _check("the network", errors[name], dtype)
+        errors[name] = compare(*pair, accepted(reference, input_shape, dtype))
+        check_errors("the network", errors[name], dtype)
     latency = {}
     if timed:
         watch("measuring the networks")
@@ -187,7 +187,7 @@ def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
     after = {name: conv_of(affine, reference.to(dtype)) for name, dtype in PRECISIONS.items()}
     errors = {name: compare(before[name], after[name], probes_of(source, dtype)) for name, dtype in PRECISIONS.items()}
     for name, dtype in PRECISIONS.items():
-        _check(merge.modules[0], errors[name], dtype)
+        check_errors(merge.modules[0], errors[name], dtype)
     latency = {}
     if timed:
         probe = next(probes_of(source, torch.float32))[:1]
@@ -200,7 +200,7 @@ def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
     return Merged(modules, affine.kernel, affine.border is not None, *costs, errors, latency)
 
 
-def _accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[torch.Tensor]:
+def accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[torch.Tensor]:
     """Probes of the sizes that a network takes."""
     found: list[torch.Tensor] = []
     for probe in probes_of(input_shape, dtype):
@@ -215,7 +215,12 @@ def _accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype
     return found
 
 
-def _check(what: str, errors: Errors, dtype: torch.dtype) -> None:
+def check_errors(what: str, errors: Errors, dtype: torch.dtype) -> None:
+    """Refuse what differs.
+
+    Raises:
+        UsageError: by more than the tolerance.
+    """
     if not errors.within(dtype):
         raise UsageError(
             f"{what}: merged, it differs by {errors.relative:.2g} of its largest output in {dtype}; nothing is written",
@@ -235,22 +240,24 @@ def _chosen(
     for one in only:
         if one not in names:
             raise UsageError(f"no module {one!r} in the network", "groups.0.1 is the second block of the first group")
-        if not any(_lies_in(merge.modules, one) for merge in merges):
-            costly = next((other for other in left if _lies_in(other.modules, one)), None)
-            if costly is not None:
+        convs = sum(isinstance(part, nn.Conv2d) for part in model.get_submodule(one).modules())
+        if not any(lies_in(merge.modules, one) and (convs == 1 or merge.layers > 1) for merge in merges):
+            costly = next((other for other in left if lies_in(other.modules, one)), None)
+            if costly is not None and all(alpha.item() == 1 for alpha in alphas_of(model.get_submodule(one)).values()):
                 raise UsageError(
                     f"{one}: merged, it has {costly.after:,} MACs instead of {costly.before:,}", "--costly merges it"
                 )
             raise UsageError(f"{one}: not linear: {_why_not(model.get_submodule(one))}")
     if only:
-        merges = [merge for merge in merges if any(_lies_in(merge.modules, one) for one in only)]
-        left = [other for other in left if any(_lies_in(other.modules, one) for one in only)]
+        merges = [merge for merge in merges if any(lies_in(merge.modules, one) for one in only)]
+        left = [other for other in left if any(lies_in(other.modules, one) for one in only)]
     if not merges:
         raise UsageError("nothing in the network is linear over more than one layer")
     return merges, left
 
 
-def _lies_in(modules: Sequence[str], name: str) -> bool:
+def lies_in(modules: Sequence[str], name: str) -> bool:
+    """Whether one of some modules is this one, or lies in it."""
     return any(one == name or one.startswith(f"{name}.") for one in modules)
 
 

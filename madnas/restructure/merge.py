@@ -46,6 +46,11 @@ class Merge:
         return names_of(self.nodes)
 
     @property
+    def layers(self) -> int:
+        """Convolutions before."""
+        return sum(piece.layers for piece in self.pieces)
+
+    @property
     def macs(self) -> int:
         """Multiply-adds of one image before."""
         return sum(piece.macs for piece in self.pieces)

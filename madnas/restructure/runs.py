@@ -164,7 +164,7 @@ def _layer(traced: fx.GraphModule, node: fx.Node) -> Affine | None:
         return same
     if node.op == "call_function" and node.target is F.prelu:
         return same if is_linear_prelu(traced, node) else None
-    if node.op != "call_module" or len(inputs) != 1 or _is_shared(traced, node):
+    if node.op != "call_module" or len(inputs) != 1 or is_shared(traced, node):
         return None
     part = traced.get_submodule(str(node.target))
     if type(part) is nn.Conv2d and part.padding_mode == "zeros" and not isinstance(part.padding, str):
@@ -200,6 +200,6 @@ def constant(traced: fx.GraphModule, value: Any) -> Tensor | None:
     return None if any(one is None for one in parts) else function(*parts)
 
 
-def _is_shared(traced: fx.GraphModule, node: fx.Node) -> bool:
+def is_shared(traced: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a module is called more than once: it cannot be changed for one of its places."""
     return sum(one.op == "call_module" and one.target == node.target for one in traced.graph.nodes) > 1
