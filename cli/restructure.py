@@ -1,9 +1,11 @@
 """``madnas restructure``: fewer non-linearities, and one layer where several became linear."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from madnas.errors import UsageError
 
 restructure = typer.Typer(
     name="restructure",
@@ -65,6 +67,67 @@ def collapse(
     from . import restructure_report as report
 
     report.collapse(target, checkpoint, only or [], costly, round_alphas, timed, output, force, json)
+
+
+@restructure.command(no_args_is_help=True)
+def split(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NET",
+            show_default=False,
+            help="A named network, a spec file (.yaml), a model of timm or torchvision; or the folder of a run of "
+            "madnas train, whose best weights are taken.",
+        ),
+    ],
+    fraction: Annotated[float, typer.Option(help="Of the units between two layers, that lose their activation.")] = 0.4,
+    activation: Annotated[
+        Literal["none", "gelu", "exp", "expm1", "exp-clamped"],
+        typer.Option(help="Of the branch that takes what became linear; computed in single precision."),
+    ] = "none",
+    units: Annotated[
+        Literal["first", "random", "effect"],
+        typer.Option(help="Which units: the first, random ones, or those whose activation does least on images."),
+    ] = "first",
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of random units, and of the images' order.")] = 0,
+    checkpoint: Annotated[Path | None, typer.Option(help="Its weights (.safetensors or of torch).")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Whose images --units effect looks at. Default: those of the run.")
+    ] = None,
+    data: Annotated[Path, typer.Option("--data", "--data-dir", help="Folder of the data sets.")] = Path("data"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="Split only in this module, such as groups.3; may be repeated."),
+    ] = None,
+    costly: Annotated[
+        bool, typer.Option("--costly", help="Also where a branch has more multiply-adds than it saves.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for network.yaml, weights.safetensors, certificate.json and "
+                     "report.md.", rich_help_panel=OUTPUT),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files.", rich_help_panel=OUTPUT)] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:  # fmt: skip
+    """Take activations away between two layers, and what became linear out as one layer (RAN, Section 4).
+
+    Works for the blocks of ConvNeXts, mixers and MLPs. The split itself is exact, and certified against the network
+    without those activations; an activation of the branch is put on afterwards. The result wants training.
+
+    Examples:
+    - madnas restructure split convnext-t --fraction 0.4 -o split
+    - madnas restructure split convnext-t --activation exp-clamped --units random --seed 1
+    - madnas restructure split runs/mlp --units effect --json
+    """
+    from . import restructure_report as report
+
+    if not 0 < fraction < 1:
+        raise UsageError(f"--fraction: more than 0 and less than 1, got {fraction:g}")
+    report.split(target, checkpoint, fraction, activation, units, seed, recipe, data, only or [], costly, output,
+                 force, json)  # fmt: skip
 
 
 @restructure.command(no_args_is_help=True)

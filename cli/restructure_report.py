@@ -1,15 +1,25 @@
 """What ``madnas restructure`` does, shows and writes."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
+from safetensors.torch import save
 
+from madnas.data.source import Process
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.network.specfile import dump_spec
 from madnas.report.collapse import collapse_document, collapse_report, folded, merge_rows, times
+from madnas.report.split import split_document, split_report, split_rows
 from madnas.restructure import collapse as room
-from madnas.restructure.collapsed import Description, dump
-from madnas.restructure.opened import Opened, open_network
+from madnas.restructure import split as room_of_split
+from madnas.restructure.description import dump
+from madnas.restructure.opened import Opened, images_for, open_network
+from madnas.restructure.split import Which
+from madnas.restructure.split_spec import as_spec
+from madnas.train.environment import environment
 
 from .console import print_json, stdout
 from .progress import status
@@ -31,74 +41,121 @@ def collapse(
     json: bool,
 ) -> None:
     """Collapse a network, print what was done, and write it."""
-    from madnas.data.source import Process
-    from madnas.train.environment import environment
-
-    places = [] if output is None else _places(output, force)
+    files = Files.of(output, force)
     opened = open_network(target, checkpoint)
-    linear = room.round_alphas(opened.model) if round_alphas else {}
-    if round_alphas and not linear:
+    rounded = room.round_alphas(opened.model) if round_alphas else {}
+    if round_alphas and not rounded:
         raise UsageError("--round-alphas: no alpha of the network lies in 0.8 to 1.3")
     with status(json) as watch:
         result = room.collapse(opened.model, opened.input, costly, only, timed, watch)
     about = environment(Process())
-    weights = None if opened.weights is None else str(opened.weights)
-    document = collapse_document(opened.target.word, result, weights, about) | {"rounded_alphas": linear}
-    if output is not None:
-        _write(output, places, opened, result, costly, document, about)
+    word, source = opened.target.word, opened.source
+    document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded}
+    linear = tuple(name for name, alpha in room.alphas_of(opened.model).items() if alpha.item() == 1)
+    if files is not None:
+        description = replace(
+            opened.description("collapsed"), merged=tuple(one.modules for one in result.merged), linear=linear,
+            costly=costly,
+        )  # fmt: skip
+        state = None if source is None else result.model.state_dict()
+        files.write(dump(description), state, document, collapse_report(word, result, source, about))
     if json:
         print_json(document)
         return
-    _print(opened, result, linear)
-    if output is not None:
-        talk(f"written: {output / NETWORK}" + ("" if weights else "; no weights, because none were given"))
+    _print_collapse(opened, result, rounded)
+    tell_places(files, source)
 
 
-def _places(folder: Path, force: bool) -> list[Path]:
-    """Files that will be written."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: not a folder", "a collapse writes several files: name a folder")
-    if not folder.exists():
-        check_writable(folder)
-    places = [folder / name for name in (WEIGHTS, CERTIFICATE, REPORT, NETWORK)]
-    for path in places if folder.exists() else []:
-        check_writable(path, force)
-    return places
-
-
-def _write(
-    folder: Path,
-    places: list[Path],
-    opened: Opened,
-    result: room.Collapsed,
+def split(
+    target: str,
+    checkpoint: Path | None,
+    fraction: float,
+    activation: str,
+    units: Which,
+    seed: int,
+    recipe: str | None,
+    data: Path,
+    only: list[str],
     costly: bool,
-    document: dict[str, object],
-    about: dict[str, object],
+    output: Path | None,
+    force: bool,
+    json: bool,
 ) -> None:
-    """Write all files, the network last: where it is, the others are."""
+    """Split a network, print what was done, and write it."""
+    if units != "effect" and recipe is not None:
+        raise UsageError("--recipe: only --units effect looks at images", "leave it out")
+    files = Files.of(output, force)
+    opened = open_network(target, checkpoint)
+    images = [] if units != "effect" else images_for(opened, recipe, data, seed)
+    with status(json) as watch:
+        result = room_of_split.split(
+            opened.model, opened.input, fraction, activation, units, seed, images, only, costly, watch
+        )
+    about = {"fraction": fraction, "units": units, "activation": activation, "seed": seed,
+             "environment": environment(Process())}  # fmt: skip
+    word, source = opened.target.word, opened.source
+    document = split_document(word, result, source, about)
+    if files is not None:
+        found = None if opened.target.spec is None else as_spec(opened.target.spec, result, activation)
+        if found is None:
+            kept = {part.name: part.kept for part in result.parts}
+            text = dump(replace(opened.description("split"), split=kept, branch=activation))  # type: ignore[arg-type]
+            state = result.model.state_dict()
+        else:
+            spec, state = found
+            text = dump_spec(replace(spec, name=f"{spec.name}-split"))
+        files.write(text, state if source else None, document, split_report(word, result, source, about))
+    if json:
+        print_json(document)
+        return
+    _print_split(opened, result)
+    tell_places(files, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The folder that a result goes to."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, folder: Path | None, force: bool) -> "Files | None":
+        """Raise before the work what would go wrong when it is written."""
+        if folder is None:
+            return None
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder}: not a folder", "there are several files to write: name a folder")
+        if not folder.exists():
+            check_writable(folder)
+        for name in (WEIGHTS, CERTIFICATE, REPORT, NETWORK) if folder.exists() else ():
+            check_writable(folder / name, force)
+        return cls(folder)
+
+    def write(self, network: str, state: "dict[str, Any] | None", document: dict[str, Any], report: str) -> None:
+        """Write all files, the network last: where it is, the others are."""
+        self.folder.mkdir(exist_ok=True)
+        if state is not None:
+            tensors = {name: value.detach().contiguous() for name, value in state.items()}
+            write_bytes_atomic(self.folder / WEIGHTS, save(tensors), overwrite=True)
+        write_text_atomic(self.folder / CERTIFICATE, json_text(document), overwrite=True)
+        write_text_atomic(self.folder / REPORT, report, overwrite=True)
+        write_text_atomic(self.folder / NETWORK, network, overwrite=True)
+
+
+def tell_places(files: Files | None, weights: str | None) -> None:
+    """Say where it is."""
+    if files is not None:
+        talk(f"written: {files.folder / NETWORK}" + ("" if weights else "; no weights, because none were given"))
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """A JSON file."""
     import json
 
-    from madnas.network.specfile import spec_to_tree
-    from madnas.train.checkpoint import weights
-
-    target, spec = opened.target, opened.target.spec
-    linear = tuple(name for name, alpha in room.alphas_of(opened.model).items() if float(alpha.detach()) == 1)
-    description = Description(
-        "madnas/collapsed/1", f"{spec.name if spec else target.model}-collapsed", opened.input, opened.classes,
-        tuple(one.modules for one in result.merged), linear, costly,
-        None if spec else target.word, spec_to_tree(spec) if spec else None,
-    )  # fmt: skip
-    folder.mkdir(exist_ok=True)
-    file, certificate, report, network = places
-    source = None if opened.weights is None else str(opened.weights)
-    if source is not None:
-        write_bytes_atomic(file, weights(result.model), overwrite=True)
-    write_text_atomic(certificate, json.dumps(document, indent=2) + "\n", overwrite=True)
-    write_text_atomic(report, collapse_report(target.word, result, source, about), overwrite=True)
-    write_text_atomic(network, dump(description), overwrite=True)
+    return json.dumps(document, indent=2) + "\n"
 
 
-def _print(opened: Opened, result: room.Collapsed, linear: dict[str, float]) -> None:
+def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, float]) -> None:
     console = stdout()
     shape = "x".join(str(size) for size in opened.input)
     console.print(Text.assemble((opened.target.word, "bold"), f"  input {shape}"))
@@ -122,3 +179,23 @@ def _print(opened: Opened, result: room.Collapsed, linear: dict[str, float]) -> 
         console.print(f"ms      {1e3 * before.median:.2f} -> {1e3 * after.median:.2f}, {times(after)}")
     for dtype, errors in result.errors.items():
         console.print(f"{dtype}: largest difference {errors.absolute:.1e}, relative {errors.relative:.1e}")
+
+
+def _print_split(opened: Opened, result: room_of_split.Split) -> None:
+    console = stdout()
+    shape = "x".join(str(size) for size in opened.input)
+    console.print(Text.assemble((opened.target.word, "bold"), f"  input {shape}"))
+    table = new_table("pair", "units", "kept", "MACs", "float64", "float32")
+    for row in split_rows(result):
+        table.add_row(*row)
+    console.print(table)
+    for name in result.left:
+        console.print(f"left: {name}: a branch costs more than it saves")
+    console.print(f"params  {result.before.params:,} -> {result.after.params:,}")
+    console.print(f"MACs    {result.before.macs:,} -> {result.after.macs:,}")
+    for dtype, errors in result.errors.items():
+        console.print(
+            f"{dtype}: largest difference from the network without those activations {errors.absolute:.1e}, relative "
+            f"{errors.relative:.1e}"
+        )
+    console.print(f"removing them changed the outputs by up to {result.changed:.2g} of the largest")

@@ -137,6 +137,8 @@ def _misfits(spec: NetworkSpec) -> Iterator[str]:
         yield f"the strides of its groups are {', '.join(map(str, STRIDES))}"
     if any(hidden_chs(group, group.out) != RATIO * group.out for group in spec.groups):
         yield f"its blocks are {RATIO} times as wide inside"
+    if any(group.branch is not None for group in spec.groups):
+        yield "it has no branches beside its inner layers"
     if len({group.grn for group in spec.groups}) != 1:
         yield "it has global response norms in all blocks or in none"
     if len({group.act for group in spec.groups}) != 1:

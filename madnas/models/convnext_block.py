@@ -7,6 +7,7 @@ from timm.layers import DropPath, LayerNorm, LayerNorm2d
 from timm.layers.grn import GlobalResponseNorm
 from torch import Tensor, nn
 
+from madnas.models.exponential import branch_act
 from madnas.models.layers import activation, block_layers, conv2d, join, linear, patches
 from madnas.network.layer import Layer
 from madnas.network.spec import Group
@@ -40,7 +41,8 @@ class ConvNeXtBlock(nn.Module):
 
     The two 1x1 convolutions are linear layers over the channels of every pixel, which is the same and, as timm found,
     faster. Where the shape changes, a layer norm and a strided convolution come before block and link. With ``grn``
-    (ConvNeXt-V2) a global response norm follows the activation, and no scale ends the branch.
+    (ConvNeXt-V2) a global response norm follows the activation, and no scale ends the branch. With ``branch`` a linear
+    layer beside the two, perhaps with an activation, takes what became linear in them (RAN, Fig. 8).
     """
 
     def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
@@ -54,6 +56,8 @@ class ConvNeXtBlock(nn.Module):
         hidden = layers["expand"].out_chs
         self.grn = GlobalResponseNorm(hidden, channels_last=True) if group.grn else nn.Identity()
         self.project = linear(layers["project"])
+        self.branch = linear(layers["branch"]) if "branch" in layers else None
+        self.branch_act = branch_act(group.branch or "none")
         self.gamma = None if group.grn else nn.Parameter(torch.full((group.out,), LAYER_SCALE))
         self.shortcut: nn.Module | None = nn.Identity()
         self.drop_path = DropPath(drop_path)
@@ -61,8 +65,10 @@ class ConvNeXtBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
         x = self.downsample(x)
-        branch = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H', W', out)
-        branch = self.project(self.grn(self.act(self.expand(self.norm(branch)))))
+        inside = self.norm(self.depthwise(x).permute(0, 2, 3, 1))  # (B, H', W', out)
+        branch = self.project(self.grn(self.act(self.expand(inside))))
+        if self.branch is not None:
+            branch = branch + self.branch_act(self.branch(inside))
         branch = branch if self.gamma is None else branch * self.gamma
         return join(branch.permute(0, 3, 1, 2), x, self.shortcut, self.drop_path)
 

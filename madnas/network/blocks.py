@@ -257,6 +257,8 @@ def convnext_layers(group: Group, in_chs: Number, resolution: Resolution, index:
 
     With ``grn`` a global response norm over the hidden channels, with scale and shift, replaces the scale (ConvNeXt-V2
     [Woo et al. 2023]).
+    With ``branch`` a 1x1 convolution beside the two takes what became linear (RAN, Section 4); with an activation of
+    its own it has a bias of its own.
     Where the shape changes, a layer norm and an s x s convolution of stride s come before the first block.
     """
     downsamples = index == 0 and (group.stride != 1 or is_symbolic(in_chs) or differ(in_chs, group.out))
@@ -270,11 +272,16 @@ def convnext_layers(group: Group, in_chs: Number, resolution: Resolution, index:
         )
     chs = group.out
     hidden = hidden_chs(group, chs)
+    beside: Layers = ()
+    if group.branch is not None:
+        bias = group.branch != "none"
+        beside = (Layer("branch", chs, chs, resolution, bias=bias, norm=False, main=False),)
     return (
         *before,
         Layer("depthwise", chs, chs, resolution, group.kernel, groups=chs, bias=True),
         Layer("expand", chs, hidden, resolution, bias=True, norm=False),
         Layer("project", hidden, chs, resolution, bias=True, norm=False, extra=2 * hidden if group.grn else chs),
+        *beside,
     )
 
 
@@ -352,7 +359,7 @@ CATALOGUE: dict[str, BlockKind] = {
     "convnext": BlockKind(
         convnext_layers,
         frozenset({"kernel"}),
-        frozenset({"stride", "act", "hidden", "expand", "grn"}),
+        frozenset({"stride", "act", "hidden", "expand", "grn", "branch"}),
         (),
         "ConvNeXt block: k x k depthwise, layer norm, 1x1, 1x1, scale, residual",
     ),

@@ -144,7 +144,8 @@ def _mobile_pair(group: Group, in_chs: Number) -> Iterator[Cell]:
 def _convnext(group: Group, in_chs: Number) -> Iterator[Cell]:
     hidden = hidden_chs(group, group.out)
     density = addition_density(group.out, 3 * group.out)
-    yield Cell(convnext_mass(group.out, hidden / group.out), density, hidden, group.depth)
+    units = hidden if group.branch in (None, "none") else hidden + group.out
+    yield Cell(convnext_mass(group.out, hidden / group.out), density, units, group.depth)
 
 
 def _dense(group: Group, in_chs: Number) -> Iterator[Cell]:

@@ -70,6 +70,8 @@ class Group:
         group_width: of ``bottleneck``: channels per group of its k x k convolution (ResNeXt, RegNet); a divisor of
             ``hidden``. Default: one group.
         grn: of ``convnext``: a global response norm over the inner channels, and no scale at the end (ConvNeXt-V2).
+        branch: of ``convnext``: a 1x1 convolution beside the two (RAN, Section 4), and its activation: ``none``,
+            ``gelu``, ``exp``, ``expm1`` or ``exp-clamped``. Default: no such branch.
     """
 
     block: str
@@ -90,6 +92,7 @@ class Group:
     bare: bool = False
     group_width: int | None = None
     grn: bool = False
+    branch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ ACTIVATIONS = (
 
 STEM_NORMS = ("batch", "layer", "later")
 GROUP_NORMS = ("batch", "none")
+BRANCHES = ("none", "gelu", "exp", "expm1", "exp-clamped")
 HEAD_NORMS = ("none", "batch", "layer")
 STEMLESS = frozenset({"conv", "repvgg", "random-skip", "random-skip-mobile"})
 """Blocks with which a convolutional network may begin: those that do not need a stem before them."""
@@ -335,6 +336,10 @@ def _key_problems(group: Group, kind: BlockKind) -> Iterator[str]:
         yield from _one_of("se", group.se, ("none", *kind.se))
         if group.se == "deepmad" and group.hidden is None and group.expand is not None:
             yield "se: 'deepmad' is a quarter of hidden; give hidden instead of expand"
+    if group.branch is not None and "branch" in known:
+        yield from _one_of("branch", group.branch, BRANCHES)
+        if group.grn:
+            yield "branch: beside 'grn', a norm over all inner channels, none of them is linear"
     if group.group_width is not None and "group_width" in known and group.hidden is not None:
         yield from _range("group_width", group.group_width, MAX_CHANNELS)
         if group.group_width > 0 and group.hidden % group.group_width:

@@ -55,10 +55,10 @@ def collapse_report(name: str, result: Collapsed, weights: str | None, about: di
     ]
     for dtype, errors in result.errors.items():
         lines.append(f"| {dtype} | {errors.absolute:.1e} | {errors.relative:.1e} | {worst[dtype]:.1e} |")
-    sizes = ", ".join(f"{height} x {width}" for height, width in next(iter(result.errors.values())).sizes)
+    shapes = ", ".join(" x ".join(map(str, one)) for one in next(iter(result.errors.values())).shapes)
     lines += [
         "",
-        f"On normal images of {sizes} pixels; relative to the largest output.",
+        f"On normal images of {shapes}; relative to the largest output.",
         "",
         "| merged | kernel | params | MACs | MAC ratio | speed | float64 | float32 |",
         "|---|---|---|---|---|---|---|---|",

@@ -28,12 +28,12 @@ class Errors:
     Attributes:
         absolute: the largest.
         relative: the largest of a probe, over the largest output of that probe.
-        sizes: (height, width) of the probes.
+        shapes: of one image of each probe.
     """
 
     absolute: float
     relative: float
-    sizes: tuple[tuple[int, int], ...]
+    shapes: tuple[tuple[int, ...], ...]
 
     def within(self, dtype: torch.dtype) -> bool:
         """Whether they are small enough; what is not finite is not."""
@@ -41,9 +41,9 @@ class Errors:
 
 
 def compare(before: Function, after: Function, probes: Iterable[Tensor]) -> Errors:
-    """Differences of two maps on probes (B, C, H, W)."""
+    """Differences of two maps on probes (B, ...)."""
     absolute = relative = 0.0
-    sizes = []
+    shapes = []
     with torch.inference_mode():
         for probe in probes:
             expected, found = before(probe.clone()), after(probe.clone())  # an activation may work in place
@@ -51,8 +51,8 @@ def compare(before: Function, after: Function, probes: Iterable[Tensor]) -> Erro
             largest = float(expected.abs().max())
             absolute = _worst(absolute, difference)
             relative = _worst(relative, difference / largest if largest else difference)
-            sizes.append((int(probe.shape[2]), int(probe.shape[3])))
-    return Errors(absolute, relative, tuple(sizes))
+            shapes.append(tuple(probe.shape[1:]))
+    return Errors(absolute, relative, tuple(shapes))
 
 
 def probes_of(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Iterator[Tensor]:

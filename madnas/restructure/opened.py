@@ -5,16 +5,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from madnas.data.order import Order
 from madnas.data.seeds import generator
+from madnas.data.source import Process
 from madnas.errors import UsageError
 from madnas.files import read_text
-from madnas.network.specfile import check_spec
+from madnas.network.specfile import check_spec, spec_to_tree
+from madnas.restructure.description import SCHEMA, Description
 from madnas.runfolder import RUN
 from madnas.scores.targets import Target, find, input_of, module_of
 from madnas.train.checkpoint import load_initial
+from madnas.train.data import open_data
+from madnas.train.engine import normaliser
 from madnas.train.evaluate import past, run_of, weights_of
+from madnas.train.recipe import load_recipe
+from madnas.train.results import RECIPE
+
+IMAGES = 1024
+"""That the effect of units is measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,20 @@ class Opened:
     input: tuple[int, int, int]
     classes: int
     weights: Path | None
+
+    @property
+    def source(self) -> str | None:
+        """Where the weights come from."""
+        return None if self.weights is None else str(self.weights)
+
+    def description(self, what: str) -> Description:
+        """A description of what is made of it, that does not yet say what was done."""
+        spec = self.target.spec
+        name = self.target.model if spec is None else spec.name
+        return Description(
+            SCHEMA, f"{name}-{what}", self.input, self.classes, base=self.target.word if spec is None else None,
+            spec=None if spec is None else spec_to_tree(spec),
+        )  # fmt: skip
 
 
 def open_network(word: str, checkpoint: Path | None, seed: int = 0) -> Opened:
@@ -71,6 +95,26 @@ def open_network(word: str, checkpoint: Path | None, seed: int = 0) -> Opened:
     return Opened(target, model, images, int(outputs), file)
 
 
+def images_for(opened: Opened, recipe: str | None, data: Path, seed: int) -> list[Tensor]:
+    """Images of a training set as a network is shown them: of a recipe, or of the run that it comes from.
+
+    Raises:
+        UsageError: nothing says which, or they are of another shape.
+    """
+    own = None if opened.weights is None else opened.weights.parent / RECIPE
+    if recipe is None and (own is None or not own.exists()):
+        raise UsageError("--units effect looks at images", "--recipe names the data, such as digits/quick")
+    settings = load_recipe(recipe or str(own))
+    process = Process()
+    source = open_data(settings, data, seed, opened.target, 0, process.device)
+    if source.facts.shape != opened.input:
+        raise UsageError(f"the network takes {opened.input}, and the data are {source.facts.shape}")
+    order = Order(source.facts.train, settings.batch_size, seed)
+    normalise = normaliser(source.facts, process.device)
+    batches = source.train(order, 0, max(1, IMAGES // settings.batch_size), process)
+    return [normalise(batch.images) for batch in batches]
+
+
 def _load(model: nn.Module, file: Path, word: str) -> None:
     missing = load_initial(model, file)
     if missing:
@@ -84,6 +128,10 @@ def _load(model: nn.Module, file: Path, word: str) -> None:
 def _unsettle(model: nn.Module, seed: int) -> None:
     """Statistics and scales as training may leave them."""
     chance = generator(seed, "statistics")
+    for name, scale in model.named_parameters():
+        if name.rpartition(".")[2] == "gamma":  # of layers, which begins so small that nothing would be compared
+            with torch.no_grad():
+                scale.uniform_(0.5, 1.5, generator=chance)
     for part in model.modules():
         if not isinstance(part, nn.BatchNorm2d) or part.running_mean is None or part.running_var is None:
             continue

@@ -9,7 +9,7 @@ from madnas.network.named import UnknownName, unknown_name
 from madnas.network.spec import NetworkSpec
 from madnas.network.target import resolve
 from madnas.network.timm_names import PREFIX, timm_spec
-from madnas.restructure.collapsed import is_description, load, rebuild
+from madnas.restructure.description import is_description, load, rebuild
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from madnas.scores.subject import Subject
 
 TORCHVISION = "torchvision/"
-COLLAPSED = "collapsed"
+RESTRUCTURED = "restructured"
 SIDE = 224
 """Of torchvision's images, which its models do not say."""
 
@@ -29,7 +29,7 @@ class Target:
     Attributes:
         word: what the user wrote.
         spec: its description, if it has one.
-        library: ``timm``, ``torchvision`` or ``collapsed`` (a file of madnas restructure), else.
+        library: ``timm``, ``torchvision`` or ``restructured`` (a file of madnas restructure), else.
         model: its name there, or the file.
     """
 
@@ -51,7 +51,7 @@ def find(word: str) -> Target:
     if word.startswith(PREFIX) and timm_spec(word) is None:
         return _timm(word)
     if is_description(word):
-        return Target(word, None, COLLAPSED, word)
+        return Target(word, None, RESTRUCTURED, word)
     try:
         return Target(word, resolve(word))
     except UnknownName:
@@ -107,7 +107,7 @@ def input_of(target: Target) -> tuple[int, int, int]:
     """Channels, height and width of the images that a target is made for."""
     if target.spec is not None:
         return target.spec.input
-    if target.library == COLLAPSED:
+    if target.library == RESTRUCTURED:
         return load(target.model).input
     if target.library == "timm":
         import timm
@@ -131,7 +131,7 @@ def module_of(target: Target, classes: int | None = None, images: tuple[int, int
         from madnas.models import build
 
         return build(target.spec)
-    if target.library == COLLAPSED:
+    if target.library == RESTRUCTURED:
         return rebuild(load(target.model))
     given: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     if target.library == "torchvision":

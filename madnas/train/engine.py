@@ -92,7 +92,7 @@ class Engine:
             name = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
             runner = DistributedDataParallel(runner, gradient_as_bucket_view=True, **{name: False})  # type: ignore[arg-type]
         self._runner: Any = torch.compile(runner) if compiled else runner
-        self._normalise = _normaliser(facts, process.device)
+        self._normalise = normaliser(facts, process.device)
 
     def settle(self) -> None:
         """With several processes, one pass that changes nothing: DDP sorts the gradients for its sums after the first.
@@ -308,7 +308,7 @@ def _scores(outputs: Tensor, labels: Tensor) -> Tensor:
     )
 
 
-def _normaliser(facts: Facts, device: torch.device) -> Any:
+def normaliser(facts: Facts, device: torch.device) -> Any:
     """Pixels from 0 to 255 become mean 0 and standard deviation 1; features stay as they are."""
     if facts.mean is None or facts.std is None:
         return torch.clone  # mixing changes its images in place, and the batch is evidence

@@ -64,7 +64,7 @@ def test_timms_networks(name, params):
     result = collapsed(model, (3, 64, 64))
     assert result.errors["float64"].relative <= 1e-12
     assert result.errors["float32"].relative <= 1e-5
-    assert len(result.errors["float64"].sizes) == 4
+    assert len(result.errors["float64"].shapes) == 4
     norms = [part for part in result.model.modules() if isinstance(part, nn.BatchNorm2d)]
     assert not norms
     if params is not None:

@@ -1,5 +1,7 @@
 """ConvNeXt and the networks that RAN scales from it."""
 
+from dataclasses import replace
+
 from madnas.network.named import IMAGENET, named
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 
@@ -17,6 +19,24 @@ RAN_I = {
     "ran-i-b": ((87, 175, 350, 699), (7, 7, 21, 7)),
 }
 """Widths and depths of RAN's Table 7."""
+
+
+SPLITS = {
+    "convnext-t-pruned-40": (2.4, None),
+    "convnext-t-pruned-27.5": (2.9, None),
+    "convnext-t-split-40": (2.4, "none"),
+    **{f"convnext-t-split-40-{branch}": (2.4, branch) for branch in ("gelu", "exp", "expm1", "exp-clamped")},
+}
+"""Expansion, rounded down, and activation of the branch of RAN's Table 4: the pruned networks, Models A, B and C."""
+
+
+@named(*SPLITS)
+def convnext_split(name: str) -> NetworkSpec:
+    """ConvNeXt-T with fewer non-linear units (RAN, Table 4); a branch for what became linear, or none."""
+    expand, branch = SPLITS[name]
+    base = convnext("convnext-t")
+    groups = tuple(replace(group, expand=None, hidden=int(expand * group.out), branch=branch) for group in base.groups)
+    return replace(base, name=name, groups=groups)
 
 
 @named(*CONVNEXTS, *RAN_I)

@@ -1,9 +1,9 @@
-"""The description of a collapsed network: the network that it was, and what of it was merged."""
+"""The description of a restructured network: the network that it was, and what of it was merged or split."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from madnas.errors import SpecError, UsageError
 from madnas.files import read_text
@@ -13,15 +13,15 @@ from madnas.network.yamlfile import parse_yaml, validate
 if TYPE_CHECKING:
     from torch import nn
 
-SCHEMA = "madnas/collapsed/1"
+SCHEMA: Final = "madnas/restructured/1"
 LARGEST = 16384
 """Of sizes and classes in a file."""
-HEAD = "# A collapsed network: what it was, and which layers became one. It is a TARGET like any other.\n"
+HEAD = "# A restructured network: what it was, and what was merged or split. It is a TARGET like any other.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A collapsed network, with the keys of its file.
+    """A restructured network, with the keys of its file.
 
     Attributes:
         schema: of the file.
@@ -29,17 +29,21 @@ class Description:
         input: (C, H, W).
         classes: outputs.
         merged: names of the modules of each merge.
+        split: units that kept their activation, by the names of the layers before them.
+        branch: activation of the branches beside them.
         linear: blocks whose alpha was taken as 1.
         costly: whether merges that cost multiply-adds were made.
         base: what the network was called before, in a library; absent if ``spec`` describes it.
         spec: of the network before.
     """
 
-    schema: Literal["madnas/collapsed/1"]
+    schema: Literal["madnas/restructured/1"]
     name: str
     input: tuple[int, int, int]
     classes: int
-    merged: tuple[tuple[str, ...], ...]
+    merged: tuple[tuple[str, ...], ...] = ()
+    split: dict[str, int] = field(default_factory=dict)
+    branch: Literal["none", "gelu", "exp", "expm1", "exp-clamped"] = "none"
     linear: tuple[str, ...] = ()
     costly: bool = False
     base: str | None = None
@@ -74,17 +78,19 @@ def load(path: str) -> Description:
         problems.append("base or spec: expected one of them")
     if not all(0 < size <= LARGEST for size in found.input):
         problems.append(f"input: expected 1 to {LARGEST}")
+    if not found.merged and not found.split:
+        problems.append("merged or split: expected one of them")
     if not 0 < found.classes <= LARGEST:
         problems.append(f"classes: expected 1 to {LARGEST}")
     if problems:
-        raise SpecError(path, problems, "madnas restructure collapse writes such files")
+        raise SpecError(path, problems, "madnas restructure writes such files")
     if found.spec is not None:
         parse_spec(found.spec, f"{path}, spec")
     return found
 
 
 def rebuild(description: Description) -> "nn.Module":
-    """The collapsed module with fresh weights, for those of a file.
+    """The restructured module with fresh weights, for those of a file.
 
     Raises:
         UsageError: the network has no such parts: another version of its library.
@@ -95,6 +101,12 @@ def rebuild(description: Description) -> "nn.Module":
     from madnas.restructure.merge import apply, finish, plan, traced_for_merging
 
     model = base_model(description)
+    if description.split:
+        from madnas.restructure.split import split_structure
+
+        model = split_structure(model, description.input, description.split, description.branch)
+    if not description.merged:
+        return model
     for name, alpha in alphas_of(model).items():
         if name in description.linear:
             with torch.no_grad():

@@ -1,0 +1,74 @@
+"""What a split says: a document for machines, and a page for people."""
+
+from dataclasses import asdict
+from typing import Any
+
+from madnas.restructure.split import Split
+
+SCHEMA = "madnas/split-certificate/1"
+
+
+def split_document(name: str, result: Split, weights: str | None, about: dict[str, Any]) -> dict[str, Any]:
+    """The certificate as JSON-able data.
+
+    Args:
+        name: of the network.
+        result: what was done.
+        weights: file of the weights before; None for random ones.
+        about: versions and hardware, and what was asked for.
+    """
+    return {
+        "schema": SCHEMA,
+        "network": name,
+        "weights": weights,
+        "before": asdict(result.before),
+        "after": asdict(result.after),
+        "errors": {dtype: asdict(errors) for dtype, errors in result.errors.items()},
+        "changed": result.changed,
+        "parts": [asdict(one) for one in result.parts],
+        "left": list(result.left),
+        **about,
+    }
+
+
+def split_report(name: str, result: Split, weights: str | None, about: dict[str, Any]) -> str:
+    """The certificate in Markdown."""
+    lines = [
+        f"# {name}, split",
+        "",
+        f"Weights: {weights or 'random'}. Activations removed: {about['fraction']:.0%} of each pair of layers, "
+        f"{about['units']}; branch: {about['activation']}.",
+        "",
+        "| | before | after |",
+        "|---|---|---|",
+        f"| params | {result.before.params:,} | {result.after.params:,} |",
+        f"| MACs | {result.before.macs:,} | {result.after.macs:,} |",
+        "",
+        "| largest difference from the network without those activations | absolute | relative |",
+        "|---|---|---|",
+        *(f"| {dtype} | {one.absolute:.1e} | {one.relative:.1e} |" for dtype, one in result.errors.items()),
+        "",
+        f"Removing them changed the outputs by up to {result.changed:.2g} of the largest.",
+        "",
+        "| pair | units | keep their activation | MACs | float64 | float32 |",
+        "|---|---|---|---|---|---|",
+        *("| " + " | ".join(row) + " |" for row in split_rows(result)),
+    ]
+    if result.left:
+        lines += ["", f"Left, because a branch costs more than it saves: {', '.join(result.left)}"]
+    return "\n".join([*lines, ""])
+
+
+def split_rows(result: Split) -> list[list[str]]:
+    """A row of texts for each pair."""
+    return [
+        [
+            one.name,
+            str(one.hidden),
+            str(one.kept),
+            f"{one.before.macs:,} -> {one.after.macs:,}",
+            f"{one.errors['float64'].relative:.0e}",
+            f"{one.errors['float32'].relative:.0e}",
+        ]
+        for one in result.parts
+    ]

@@ -1,0 +1,449 @@
+"""Activations removed from some units of a block, and what became linear taken out as one layer (RAN, Section 4).
+
+Of two layers with an activation between them, y = W2 act(W1 x + b1) + b2, the units S that lose their activation give
+W2_S (W1_S x + b1_S): one layer W2_S W1_S beside the two, and a constant that goes into b2. There are no borders: both
+layers see one pixel.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import floor, prod
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from madnas.data.seeds import generator
+from madnas.errors import UsageError
+from madnas.measure.graph import MAP, shape, trace
+from madnas.measure.module_count import count_module
+from madnas.models.exponential import branch_act
+from madnas.restructure.certificate import Errors, compare, in_dtype, probes_of
+from madnas.restructure.collapse import PRECISIONS, Cost, accepted, check_errors, lies_in, params_of
+from madnas.restructure.merge import finish
+from madnas.restructure.runs import NOTHING, is_shared
+
+Which = Literal["first", "random", "effect"]
+
+ACTIVATIONS = frozenset({"ReLU", "ReLU6", "GELU", "GELUTanh", "QuickGELU", "SiLU", "Swish", "Mish", "Hardswish",
+                         "HardSwish", "HardSwishMe", "Sigmoid", "Tanh", "ELU", "LeakyReLU", "Hardsigmoid"})  # fmt: skip
+"""Names of modules that map every number by itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Two layers with an activation between them.
+
+    Attributes:
+        first: node of the first layer.
+        act: of the activation.
+        last: of the second layer.
+        hidden: units between them.
+        pixels: of the map.
+    """
+
+    first: fx.Node
+    act: fx.Node
+    last: fx.Node
+    hidden: int
+    pixels: int
+
+    @property
+    def name(self) -> str:
+        """Of the first layer."""
+        return str(self.first.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A pair that was split.
+
+    Attributes:
+        name: of its first layer.
+        hidden: units before.
+        kept: units that keep their activation.
+        before: cost of the two layers.
+        after: cost of the three.
+        errors: by precision, against the pair without those activations.
+    """
+
+    name: str
+    hidden: int
+    kept: int
+    before: Cost
+    after: Cost
+    errors: dict[str, Errors]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A network with split pairs.
+
+    Attributes:
+        model: in single precision, for evaluation or further training.
+        parts: in the network's order.
+        left: names of pairs that were left, because a branch costs more than it saves.
+        errors: of the whole network against the one without those activations, by precision; before the branch gets an
+            activation of its own.
+        before: cost of the network.
+        after: cost of the split one.
+        changed: largest difference from the network as it was, over its largest output: what removing activations did.
+    """
+
+    model: fx.GraphModule
+    parts: tuple[Part, ...]
+    left: tuple[str, ...]
+    errors: dict[str, Errors]
+    before: Cost
+    after: Cost
+    changed: float
+
+
+class SplitPair(nn.Module):
+    """Two layers with an activation between them, and a linear one beside them, perhaps with an activation of its own.
+
+    Args:
+        first: the first layer.
+        act: between the two.
+        last: the second layer.
+        branch: beside them.
+        name: of the branch's activation.
+    """
+
+    def __init__(self, first: nn.Module, act: nn.Module, last: nn.Module, branch: nn.Module, name: str) -> None:
+        super().__init__()
+        self.expand, self.act, self.project, self.branch = first, act, last, branch
+        self.branch_act = branch_act(name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map what the first layer takes to what the second gives out."""
+        inside: Tensor = self.project(self.act(self.expand(x)))
+        return inside + self.branch_act(self.branch(x))
+
+
+class PartlyLinear(nn.Module):
+    """An activation that some units do not have.
+
+    Args:
+        act: of the others.
+        linear: which have none (units,).
+        dim: of the units.
+    """
+
+    linear: Tensor
+
+    def __init__(self, act: nn.Module, linear: Tensor, dim: int) -> None:
+        super().__init__()
+        self.act = act
+        self.register_buffer("linear", linear.view(-1, 1, 1) if dim == 1 else linear)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map any shape to the same."""
+        return torch.where(self.linear, x, self.act(x.clone()))  # the activation may work in place
+
+
+def kept_units(hidden: int, fraction: float) -> int:
+    """Units that keep their activation when a fraction loses it; rounded down (RAN, Table 4)."""
+    return floor(hidden * (1 - fraction) + 1e-9)
+
+
+def pairs_of(traced: fx.GraphModule) -> list[Pair]:
+    """All pairs of layers with an activation between them, in the network's order."""
+    found: list[Pair] = []
+    taken: set[fx.Node] = set()
+    for node in traced.graph.nodes:
+        pair = _pair(traced, node)
+        if pair is not None and pair.first not in taken:  # of three layers in a row, the first two
+            found.append(pair)
+            taken.add(pair.last)
+    return found
+
+
+def split(
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    fraction: float,
+    activation: str = "none",
+    which: Which = "first",
+    seed: int = 0,
+    images: Iterable[Tensor] = (),
+    only: Sequence[str] = (),
+    costly: bool = False,
+    watch: Callable[[str], None] = lambda text: None,
+) -> Split:
+    """Remove a fraction of the activations between layers, and take out what became linear.
+
+    Args:
+        model: any that can be traced; it is not changed.
+        input_shape: (C, H, W).
+        fraction: of the units of each pair, 0 to 1.
+        activation: of the branches: ``none``, ``gelu``, ``exp``, ``expm1`` or ``exp-clamped``.
+        which: units: the first, random ones, or those whose activation does least on ``images``.
+        seed: of random ones.
+        images: batches (B, C, H, W).
+        only: names of modules; pairs in none of them stay as they are.
+        costly: split also where the branch costs more multiply-adds than it saves.
+        watch: told what is going on.
+
+    Raises:
+        UsageError: it cannot be traced, there is nothing to split, or an error is above the tolerance.
+    """
+    reference = in_dtype(model, torch.float64)
+    masked = trace(copy.deepcopy(reference), input_shape)
+    chosen, left = _chosen(masked, only, fraction, costly)
+    watch("choosing units")
+    effects = _effects(reference, masked, chosen, images) if which == "effect" else {}
+    units = {}
+    for pair in chosen:
+        number = pair.hidden - kept_units(pair.hidden, fraction)
+        units[pair.name] = _units(pair, number, which, seed, effects)
+        dim = _dim(module_at(masked, pair.first))
+        masked.set_submodule(str(pair.act.target), PartlyLinear(module_at(masked, pair.act), units[pair.name], dim))
+    result = trace(copy.deepcopy(reference), input_shape)
+    parts = []
+    for pair in pairs_of(result):
+        if pair.name in units:
+            watch(f"splitting {pair.name}")
+            parts.append(_split_one(result, pair, units[pair.name], activation))
+    finish(result)
+    errors = {}
+    for name, dtype in PRECISIONS.items():
+        pair_of_models = in_dtype(masked, dtype), in_dtype(result, dtype)
+        errors[name] = compare(*pair_of_models, accepted(reference, input_shape, dtype))
+        check_errors("the network", errors[name], dtype)
+    changed = compare(reference, result, list(probes_of(input_shape, torch.float64))[:1]).relative
+    single = in_dtype(result, torch.float32)
+    assert isinstance(single, fx.GraphModule)
+    for part in parts:
+        made = single.get_submodule(part.name)
+        assert isinstance(made, SplitPair)
+        made.branch_act = branch_act(activation)
+    before = Cost(params_of(model), count_module(model, input_shape).macs)
+    after = Cost(params_of(single), before.macs + sum(part.after.macs - part.before.macs for part in parts))
+    return Split(single, tuple(parts), left, errors, before, after, changed)
+
+
+def split_structure(
+    model: nn.Module, input_shape: tuple[int, ...], kept: Mapping[str, int], activation: str
+) -> fx.GraphModule:
+    """The structure of a split network, for weights of a file.
+
+    Args:
+        model: the network before; its modules are used.
+        input_shape: (C, H, W).
+        kept: units that keep their activation, by the names of the layers before them.
+        activation: of the branches.
+
+    Raises:
+        UsageError: the network has no such layers.
+    """
+    traced = trace(model.eval(), input_shape)
+    pairs = {pair.name: pair for pair in pairs_of(traced)}
+    for name, number in kept.items():
+        if name not in pairs or not 0 < number < pairs[name].hidden:
+            raise UsageError(f"the network has no {name} that can be split as described")
+        pair = pairs[name]
+        first, act, last = (module_at(traced, node) for node in (pair.first, pair.act, pair.last))
+        made = _split_pair(first, act, last, torch.arange(pair.hidden) >= number, activation)
+        made.branch_act = branch_act(activation)
+        _replace(traced, pair, made)
+    return finish(traced)
+
+
+def _split_one(traced: fx.GraphModule, pair: Pair, linear: Tensor, activation: str) -> Part:
+    """Replace a pair by its split form, and compare that with the pair without those activations."""
+    first, act, last = (module_at(traced, node) for node in (pair.first, pair.act, pair.last))
+    made = _split_pair(first, act, last, linear, activation)
+    before = nn.Sequential(first, PartlyLinear(act, linear, _dim(first)), last)
+    errors = {}
+    source = pair.first.all_input_nodes[0]
+    for name, dtype in PRECISIONS.items():
+        probe = torch.randn(2, *shape(source)[1:], generator=generator(0, "probes"), dtype=torch.float64).to(dtype)
+        errors[name] = compare(in_dtype(before, dtype), in_dtype(made, dtype), [probe])
+        check_errors(pair.name, errors[name], dtype)
+    costs = [Cost(params_of(part), pair.pixels * _weights(part)) for part in (before, made)]
+    _replace(traced, pair, made)
+    return Part(pair.name, pair.hidden, int((~linear).sum()), costs[0], costs[1], errors)
+
+
+def _replace(traced: fx.GraphModule, pair: Pair, made: SplitPair) -> None:
+    """Put a split form in the place of its pair."""
+    (source,) = pair.first.all_input_nodes
+    with traced.graph.inserting_after(pair.last):
+        new = traced.graph.call_module(pair.name, (source,))
+    new.meta.update(pair.last.meta)
+    pair.last.replace_all_uses_with(new)
+    node = pair.last
+    while node is not source:
+        (earlier,) = node.all_input_nodes
+        traced.graph.erase_node(node)
+        node = earlier
+    traced.set_submodule(pair.name, made)
+
+
+def _split_pair(first: nn.Module, act: nn.Module, last: nn.Module, linear: Tensor, activation: str) -> SplitPair:
+    """The split form, its branch without activation yet; the constant is where it will belong."""
+    inner, outer = _matrix(first), _matrix(last)
+    inner_bias, outer_bias = _bias(first), _bias(last)
+    constant = outer[:, linear] @ inner_bias[linear]
+    own = activation != "none"
+    branch = _layer(first, outer[:, linear] @ inner[linear], constant if own else None)
+    return SplitPair(
+        _layer(first, inner[~linear], inner_bias[~linear]),
+        act,
+        _layer(last, outer[:, ~linear], outer_bias if own else outer_bias + constant),
+        branch,
+        "none",
+    )
+
+
+def _layer(kind: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """A linear layer, or a 1x1 convolution, as another one is."""
+    out, inside = weight.shape
+    made: nn.Linear | nn.Conv2d
+    if isinstance(kind, nn.Linear):
+        made = nn.Linear(inside, out, bias=bias is not None)
+    else:
+        made = nn.Conv2d(inside, out, 1, bias=bias is not None)
+    made.to(weight)
+    with torch.no_grad():
+        made.weight.copy_(weight.view_as(made.weight))
+        if bias is not None and made.bias is not None:
+            made.bias.copy_(bias)
+    return made
+
+
+def _matrix(layer: Any) -> Tensor:
+    """Weights (out, in)."""
+    found: Tensor = layer.weight.detach().flatten(1)
+    return found
+
+
+def _bias(layer: Any) -> Tensor:
+    """Bias (out,), or zeros."""
+    weight = _matrix(layer)
+    found: Tensor = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()
+    return found
+
+
+def _weights(module: nn.Module) -> int:
+    """Multiply-adds of one pixel."""
+    return sum(part.weight.numel() for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d))
+
+
+def _dim(layer: nn.Module) -> int:
+    """Where a layer's units are."""
+    return -1 if isinstance(layer, nn.Linear) else 1
+
+
+def module_at(traced: fx.GraphModule, node: fx.Node) -> nn.Module:
+    """The module that a node calls."""
+    return traced.get_submodule(str(node.target))
+
+
+def _pair(traced: fx.GraphModule, node: fx.Node) -> Pair | None:
+    """The pair that begins with a node."""
+    if not _is_pointwise(traced, node):
+        return None
+    hidden = len(_matrix(module_at(traced, node)))
+    act = _next(traced, node)
+    if act is None or act.op != "call_module" or type(module_at(traced, act)).__name__ not in ACTIVATIONS:
+        return None
+    last = None if is_shared(traced, act) else _next(traced, act)
+    if last is None or not _is_pointwise(traced, last) or _matrix(module_at(traced, last)).shape[1] != hidden:
+        return None
+    sides = shape(node)[2:] if len(shape(node)) == MAP and _dim(module_at(traced, node)) == 1 else shape(node)[1:-1]
+    return Pair(node, act, last, hidden, prod(sides))
+
+
+def _next(traced: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """The only node that uses a node's value, over those that change nothing."""
+    while len(node.users) == 1:
+        (node,) = node.users
+        if node.op != "call_module" or not isinstance(module_at(traced, node), NOTHING):
+            return node
+    return None
+
+
+def _is_pointwise(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is a linear layer, or a 1x1 convolution that is one."""
+    if node.op != "call_module" or is_shared(traced, node):
+        return False
+    part = module_at(traced, node)
+    if type(part) is nn.Linear:
+        return True
+    return (
+        type(part) is nn.Conv2d
+        and part.kernel_size == part.stride == (1, 1)
+        and part.padding == (0, 0)
+        and part.groups == 1
+    )
+
+
+def _chosen(
+    traced: fx.GraphModule, only: Sequence[str], fraction: float, costly: bool
+) -> tuple[list[Pair], tuple[str, ...]]:
+    """Pairs to split, and names of those that are left."""
+    found = pairs_of(traced)
+    for one in only:
+        if not any(lies_in([pair.name], one) for pair in found):
+            raise UsageError(f"{one}: there are no two layers with an activation between them alone")
+    found = [pair for pair in found if not only or any(lies_in([pair.name], one) for one in only)]
+    if not found:
+        raise UsageError("nowhere in the network are two layers with an activation between them alone")
+    chosen: list[Pair] = []
+    left: list[Pair] = []
+    for pair in found:
+        kept = kept_units(pair.hidden, fraction)
+        if not 0 < kept < pair.hidden:
+            raise UsageError(f"--fraction {fraction:g} of the {pair.hidden} units of {pair.name} leaves {kept}")
+        inside, out = _matrix(module_at(traced, pair.first)).shape[1], len(_matrix(module_at(traced, pair.last)))
+        (chosen if costly or (pair.hidden - kept) * (inside + out) >= inside * out else left).append(pair)
+    if not chosen:
+        raise UsageError(
+            "everywhere in the network the branch would cost more multiply-adds than it saves",
+            "a larger --fraction, or --costly",
+        )
+    return chosen, tuple(pair.name for pair in left)
+
+
+def _units(pair: Pair, number: int, which: Which, seed: int, effects: dict[str, Tensor]) -> Tensor:
+    """Which units lose their activation (hidden,)."""
+    if which == "first":
+        order = torch.arange(pair.hidden)
+    elif which == "random":
+        order = torch.randperm(pair.hidden, generator=generator(seed, "units", pair.name))
+    else:
+        order = effects[pair.name].argsort(stable=True)
+    linear = torch.zeros(pair.hidden, dtype=torch.bool)
+    linear[order[:number]] = True
+    return linear
+
+
+def _effects(
+    model: nn.Module, traced: fx.GraphModule, pairs: list[Pair], images: Iterable[Tensor]
+) -> dict[str, Tensor]:
+    """What the activation of every unit does to the outputs: mean of (act(h) - h)^2, times its weights' squares."""
+    sums = {pair.name: torch.zeros(pair.hidden, dtype=torch.float64) for pair in pairs}
+    hooks = []
+    for pair in pairs:
+        act, dim = model.get_submodule(str(pair.act.target)), _dim(module_at(traced, pair.first))
+
+        def note(part: Any, given: tuple[Tensor, ...], name: str = pair.name, dim: int = dim) -> None:
+            (x,) = given
+            squares = (part.forward(x.clone()) - x) ** 2
+            sums[name] += squares.movedim(dim, -1).flatten(0, -2).sum(0)
+
+        hooks.append(act.register_forward_pre_hook(note))
+    seen = 0
+    with torch.inference_mode():
+        for batch in images:
+            model(batch.double())
+            seen += len(batch)
+    for hook in hooks:
+        hook.remove()
+    if not seen:
+        raise UsageError("units by their effect need images", "give --recipe, which names the data")
+    weights = {pair.name: (_matrix(module_at(traced, pair.last)) ** 2).sum(0) for pair in pairs}
+    return {name: total / seen * weights[name] for name, total in sums.items()}
