@@ -131,6 +131,63 @@ def split(
 
 
 @restructure.command(no_args_is_help=True)
+def search(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="NET", show_default=False, help="A network of inverted bottlenecks: a name or a file."),
+    ],
+    recipe: Annotated[str, typer.Option(help="A recipe of madnas train (see madnas train --list).")] = "digits/quick",
+    strength: Annotated[
+        str, typer.Option("--lambda", metavar="L,L...", help="Weight of the penalty; several make a front.")
+    ] = "1e-3",
+    macs_aware: Annotated[
+        bool, typer.Option("--macs-aware", help="Weigh every block by the multiply-adds that its collapse saves.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the recipe; may be repeated."),
+    ] = None,
+    data: Annotated[Path, typer.Option("--data", "--data-dir", help="Folder of the data sets.")] = Path("data"),
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of weights, order and augmentation.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    workers: Annotated[
+        int, typer.Option("--workers", "-j", min=0, max=1024, help="Processes that read image files.")
+    ] = 2,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Folder for report.md, alphas.png, front.csv and a run for each lambda.",
+                     rich_help_panel=OUTPUT),
+    ] = Path("search"),
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away runs that are there.", rich_help_panel=OUTPUT)
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:  # fmt: skip
+    """Search which blocks may be linear: train with a slope for every block that is drawn to 1 (RAN, Eq. 3).
+
+    Blocks whose slope ends from 0.8 to 1.3 are collapsed in the description that is written, to be trained anew. The
+    same command goes on where it was stopped.
+
+    Examples:
+    - madnas restructure search ran-e-supernet --recipe imagenet/ran-e-100 --data /data --device cuda --lambda 1e-3
+    - madnas restructure search mobilenetv2 --lambda 1e-2,3e-2,1e-1 --set epochs=5 --macs-aware -o front
+    """
+    from madnas.scores.targets import find
+    from madnas.train.job import Job
+    from madnas.train.recipe import load_recipe
+
+    from .restructure_search import search as run
+    from .restructure_search import strengths_of
+
+    strengths = strengths_of(strength)
+    job = Job(find(target), recipe, load_recipe(recipe, set_ or []), seed, output, data, device, workers,
+              restart=restart)  # fmt: skip
+    run(job, strengths, macs_aware, json)
+
+
+@restructure.command(no_args_is_help=True)
 def edit(
     target: Annotated[
         str,

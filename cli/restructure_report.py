@@ -10,6 +10,7 @@ from safetensors.torch import save
 from madnas.data.source import Process
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.models.restructurable import alphas_of
 from madnas.network.specfile import dump_spec
 from madnas.report.collapse import collapse_document, collapse_report, folded, merge_rows, times
 from madnas.report.split import split_document, split_report, split_rows
@@ -51,7 +52,7 @@ def collapse(
     about = environment(Process())
     word, source = opened.target.word, opened.source
     document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded}
-    linear = tuple(name for name, alpha in room.alphas_of(opened.model).items() if alpha.item() == 1)
+    linear = tuple(name for name, alpha in alphas_of(opened.model).items() if alpha.item() == 1)
     if files is not None:
         description = replace(
             opened.description("collapsed"), merged=tuple(one.modules for one in result.merged), linear=linear,

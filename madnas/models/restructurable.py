@@ -190,3 +190,8 @@ class RepVGGBlock(nn.Module):
         """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
         branches = self.conv(x) + self.pointwise(x)
         return self.act(branches if self.identity is None else branches + self.identity(x))
+
+
+def alphas_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The slopes of a network's restructurable blocks, by their names, in its order."""
+    return {name: part.alpha for name, part in model.named_modules() if isinstance(part, AFRBlock | AFRBPairBlock)}

@@ -12,14 +12,12 @@ from madnas.errors import UsageError
 from madnas.measure.graph import shape
 from madnas.measure.latency import Latency, race
 from madnas.measure.module_count import count_module
-from madnas.models.restructurable import AFRBlock, AFRBPairBlock
+from madnas.models.restructurable import alphas_of
 from madnas.restructure.border import conv_of
 from madnas.restructure.certificate import Errors, compare, in_dtype, probes_of, steps_of
 from madnas.restructure.merge import Merge, apply, finish, plan, traced_for_merging
 from madnas.restructure.runs import Left, composed
-
-LINEAR = (0.8, 1.3)
-"""Slopes that count as linear (RAN, footnote 4)."""
+from madnas.theory.restructuring import LINEAR
 
 PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
 
@@ -166,11 +164,6 @@ def round_alphas(model: nn.Module, which: Sequence[str] | None = None) -> dict[s
             with torch.no_grad():
                 alpha.fill_(1.0)
     return changed
-
-
-def alphas_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The slopes of a network's restructurable blocks, by their names, in its order."""
-    return {name: part.alpha for name, part in model.named_modules() if isinstance(part, AFRBlock | AFRBPairBlock)}
 
 
 def params_of(module: nn.Module) -> int:

@@ -97,7 +97,7 @@ def rebuild(description: Description) -> "nn.Module":
     """
     import torch
 
-    from madnas.restructure.collapse import alphas_of
+    from madnas.models.restructurable import alphas_of
     from madnas.restructure.merge import apply, finish, plan, traced_for_merging
 
     model = base_model(description)

@@ -19,6 +19,10 @@ from torch.nn.parallel import DistributedDataParallel
 from madnas.data.augment.batch import cutout, erase, lighting
 from madnas.data.seeds import generator
 from madnas.data.source import Batch, Facts, Process, Source
+from madnas.errors import UsageError
+from madnas.models.restructurable import alphas_of
+from madnas.restructure.search_space import savings
+from madnas.theory.restructuring import alpha_penalty
 from madnas.train.distributed import rows, total
 from madnas.train.objective import Mixing, Objective, Student, Teacher, feature_size
 from madnas.train.optimise import build_average, build_optimizer, build_schedule, set_rate
@@ -84,6 +88,7 @@ class Engine:
         self.average = build_average(model, recipe)
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.amp_dtype == "float16")
         self._objective = Objective(recipe, teacher)
+        self._alphas, self._savings = _searched(model, recipe)
         self._mixing = Mixing(recipe, facts.classes)
         self._parameters = [one for one in self.student.parameters() if one.requires_grad]
         runner: nn.Module = self.student
@@ -194,9 +199,21 @@ class Engine:
             with waiting:
                 with self._autocast():
                     loss = self._objective(self._runner, some, theirs) * (len(some) / len(images))
+                if last and self._alphas:
+                    loss = loss + self._penalty()
                 self.scaler.scale(loss).backward()
             whole = whole + loss.detach()
         return whole
+
+    @property
+    def alphas(self) -> dict[str, float]:
+        """Slopes of the blocks that are searched, by their names."""
+        return {name: float(alpha.detach()) for name, alpha in self._alphas.items()}
+
+    def _penalty(self) -> Tensor:
+        alphas = [alpha.sum() for alpha in self._alphas.values()]
+        found: Tensor = alpha_penalty(alphas, self.recipe.alpha_weight, list(self._savings.values()))
+        return found
 
     def _autocast(self) -> Any:
         dtype = self.recipe.amp_dtype
@@ -292,6 +309,26 @@ class Engine:
             self.student.project.load_state_dict(state["project"])
         own = state["own"]
         self.set_own_values(own[self.process.rank] if len(own) == self.process.world else own.mean(0))
+
+
+def _searched(model: nn.Module, recipe: TrainRecipe) -> tuple[dict[str, nn.Parameter], dict[str, float]]:
+    """Slopes that are drawn to 1, and the weights of their penalties.
+
+    Raises:
+        UsageError: the network has none.
+    """
+    if not recipe.alpha_weight:
+        return {}, {}
+    alphas = alphas_of(model)
+    if not alphas:
+        raise UsageError(
+            "alpha_weight: the network has no restructurable blocks", "madnas restructure search makes them"
+        )
+    if not recipe.alpha_macs_aware:
+        return alphas, dict.fromkeys(alphas, 1.0)
+    spec: Any = model.spec
+    weights = savings(spec)
+    return alphas, {name: weights[name] for name in alphas}
 
 
 def _scores(outputs: Tensor, labels: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ LIMITS: dict[str, Range] = {
     "color_jitter": (0, 1),
     "lighting": (0, 10),
     "cutout": (0, 1024),
+    "alpha_weight": (0, 1000),
     "reprob": (0, 1),
     "mixup": (0, 100),
     "cutmix": (0, 100),
@@ -124,6 +125,8 @@ class TrainRecipe:
         channels_last: memory layout of maps; the faster one nearly everywhere.
         kd_model_name: timm's name of a teacher; ``kd_hard``, ``kd_soft`` and ``kd_feature`` weigh the cross-entropy
             with the labels, with the teacher's outputs at ``kd_temperature``, and the smooth L1 distance of features.
+        alpha_weight: lambda of RAN's Eq. (3): how much slopes of restructurable blocks are drawn to 1; 0 is off.
+        alpha_macs_aware: weigh that by the multiply-adds that each block's collapse saves.
         nonfinite_retries: times that a run may go back to its last checkpoint and leave the batch out that made loss
             or gradient non-finite, before it stops.
         bad_data_rate: share of unreadable samples from which on a run stops.
@@ -190,6 +193,8 @@ class TrainRecipe:
     kd_hard: float = 1.0
     kd_soft: float = 0.0
     kd_feature: float = 0.0
+    alpha_weight: float = 0.0
+    alpha_macs_aware: bool = False
     nonfinite_retries: int = 0
     bad_data_rate: float = 0.01
 
@@ -305,6 +310,7 @@ def idle_settings(recipe: TrainRecipe) -> dict[str, str]:
         (recipe.kd_model_name is None, ("kd_hard", "kd_temperature"), "has no effect without a teacher"),
         (not (recipe.kd_soft or recipe.kd_feature), ("kd_model_name",), "has no effect without kd_soft or kd_feature"),
         (not recipe.kd_soft, ("kd_temperature",), "has no effect without kd_soft"),
+        (not recipe.alpha_weight, ("alpha_macs_aware",), "has no effect without alpha_weight"),
     ]  # fmt: skip
     changed = {one.name for one in fields(TrainRecipe) if getattr(recipe, one.name) != one.default}
     return {name: why for applies, names, why in rules if applies for name in names if name in changed}

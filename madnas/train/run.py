@@ -194,6 +194,9 @@ class Run:
         self._losses[2:] = 0
         self.memory.broken = 0
         self._records.add_time(epoch, time.monotonic() - self._epoch_begin)
+        if self.engine.alphas:
+            self._records.add({"event": "alphas", "epoch": epoch, "step": self.memory.step,
+                               "alphas": self.engine.alphas})  # fmt: skip
         if (epoch + 1) % self.job.eval_interval == 0 or self.memory.step == self.steps:
             self.memory.pending = {"epoch": epoch, "train_loss": train_loss / count if count else None, "lr": rate}
             self._test()

@@ -12,10 +12,11 @@ from torch import nn
 
 from madnas.errors import UsageError
 from madnas.models import build
+from madnas.models.restructurable import alphas_of
 from madnas.network.named import get
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.restructure.border import BorderConv2d
-from madnas.restructure.collapse import alphas_of, collapse, round_alphas
+from madnas.restructure.collapse import collapse, round_alphas
 
 EDGE = 32
 

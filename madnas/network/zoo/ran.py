@@ -47,6 +47,19 @@ def ran_e(name: str) -> NetworkSpec:
     return NetworkSpec(name, IMAGENET, (*groups, *top), Head(1000), Stem(16, act=ACT))
 
 
+@named("ran-e-digits")
+def ran_e_digits(name: str) -> NetworkSpec:
+    """A SuperNet in small, to try a search, a collapse and all between them on the digits in minutes; ours."""
+    rows = ((6, 2, 24), (6, 1, 24), (6, 2, 32), (4, 1, 32), (6, 1, 32), (6, 2, 48), (6, 1, 48))
+    groups = [
+        Group("inverted-residual", out, 1, expand=expand, kernel=3, stride=stride, act=ACT)
+        for expand, stride, out in rows
+    ]
+    groups[4] = Group("inverted-pair", 32, 1, expand=6, kernel=3, act=ACT)
+    top = Group("conv", 96, 1, kernel=1, act=ACT)
+    return NetworkSpec(name, (1, 32, 32), (*groups, top), Head(10), Stem(16, act=ACT))
+
+
 def _block(row: int, expand: int, stride: int, out: int, kernel: int, collapsed: bool) -> Group:
     pair = "-pair" if row == PAIR else ""
     if collapsed:

@@ -1,0 +1,69 @@
+"""What ``madnas restructure search`` reads, shows and writes."""
+
+from collections.abc import Sequence
+
+from madnas.errors import UsageError
+from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.train.job import Job
+
+from .console import print_json, stdout
+from .tables import new_table
+from .train_report import is_first_process, progress, talk
+
+LARGEST = 1000.0
+
+
+def strengths_of(text: str) -> list[float]:
+    """Numbers of ``--lambda``.
+
+    Raises:
+        UsageError: no number, or one out of range.
+    """
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--lambda {text[:60]!r}: expected numbers", "such as 1e-3, or 6e-4,1e-3,2e-3") from error
+    if any(not 0 < one <= LARGEST for one in found) or len(set(found)) < len(found):
+        raise UsageError(f"--lambda {text[:60]!r}: more than 0, at most {LARGEST:g}, each once")
+    return found
+
+
+def search(job: Job, strengths: Sequence[float], macs_aware: bool, json: bool) -> None:
+    """Search, write what was found, and print it."""
+    from madnas.report.figures import render
+    from madnas.report.restructure_search import draw_search, front_csv, search_document, search_report
+    from madnas.restructure.search import Found
+    from madnas.restructure.search import search as run
+
+    if not job.folder.exists():
+        check_writable(job.folder)
+        job.folder.mkdir(exist_ok=True)
+    found: list[Found] = []
+    for strength in strengths:
+        if not json:
+            talk(f"lambda {strength:g}")
+        with progress(quiet=json) as show:
+            found += run(job, [strength], macs_aware, lambda _, state, show=show: show(state), talk)  # type: ignore[misc]
+    if not is_first_process():
+        return
+    name = job.target.word
+    write_bytes_atomic(job.folder / "alphas.png", render(draw_search(name, found), "png"), overwrite=True)
+    write_text_atomic(job.folder / "front.csv", front_csv(found), overwrite=True)
+    write_text_atomic(job.folder / "report.md", search_report(name, found), overwrite=True)
+    if json:
+        print_json(search_document(name, found))
+        return
+    _print(found)
+    talk(f"written: {job.folder / 'report.md'}, {found[-1].folder / 'subnetwork.yaml'}")
+
+
+def _print(found: Sequence[object]) -> None:
+    from madnas.restructure.search import Found
+
+    console = stdout()
+    table = new_table("lambda", "top-1 %", "blocks", "params", "MACs", "units")
+    for one in found:
+        assert isinstance(one, Found)
+        costs = [f"{old:,} -> {new:,}" for old, new in one.costs.values()]
+        table.add_row(f"{one.strength:g}", f"{100 * one.top1:.2f}", ",".join(map(str, one.linear)) or "none", *costs)
+    console.print(table)

@@ -1,0 +1,96 @@
+"""What a search for linear blocks says: slopes over the epochs, what it costs, and a table of strengths."""
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+from madnas.network.specfile import spec_to_tree
+from madnas.restructure.search import Found
+from madnas.theory.restructuring import LINEAR
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCHEMA = "madnas/restructure-search/1"
+
+
+def search_document(name: str, found: list[Found]) -> dict[str, Any]:
+    """The results as JSON-able data."""
+    return {
+        "schema": SCHEMA,
+        "network": name,
+        "results": [
+            {
+                "lambda": one.strength,
+                "folder": str(one.folder),
+                "linear": list(one.linear),
+                "alphas": {number: values[-1] for number, values in one.trajectories.items()},
+                "top1": one.top1,
+                **{what: {"before": old, "after": new} for what, (old, new) in one.costs.items()},
+                "spec": spec_to_tree(one.spec),
+            }
+            for one in found
+        ],
+    }
+
+
+def front_csv(found: list[Found]) -> str:
+    """A line for each strength."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["lambda", "top1", "linear_blocks", "params", "macs", "units", "alphas"])
+    for one in found:
+        costs = {what: new for what, (_, new) in one.costs.items()}
+        alphas = " ".join(f"{number}:{values[-1]:.4f}" for number, values in one.trajectories.items())
+        linear = " ".join(map(str, one.linear))
+        table.writerow([f"{one.strength:g}", one.top1, linear, costs["params"], costs["macs"], costs["units"], alphas])
+    return text.getvalue()
+
+
+def search_report(name: str, found: list[Found]) -> str:
+    """The results in Markdown."""
+    lines = [
+        f"# {name}: which blocks may be linear",
+        "",
+        f"Blocks whose slope ends from {LINEAR[0]} to {LINEAR[1]} are collapsed. Accuracies are the searches' own,",
+        "with slopes as they are: what a network is worth shows when it is trained anew.",
+        "",
+        "| lambda | top-1 % of the search | linear blocks | params | MACs | non-linear units |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in found:
+        costs = " | ".join(f"{old:,} -> {new:,}" for old, new in one.costs.values())
+        linear = ", ".join(map(str, one.linear)) or "none"
+        lines.append(f"| {one.strength:g} | {100 * one.top1:.2f} | {linear} | {costs} |")
+    lines += ["", "![slopes](alphas.png)", ""]
+    for one in found:
+        lines += [f"## lambda {one.strength:g}", "", "| block | slope | |", "|---|---|---|"]
+        lines += [
+            f"| {number} | {values[-1]:.4f} | {'linear' if number in one.linear else ''} |"
+            for number, values in one.trajectories.items()
+        ]
+        lines += ["", f"The network: `{one.folder.name}/subnetwork.yaml`", ""]
+    return "\n".join(lines)
+
+
+def draw_search(name: str, found: list[Found]) -> "Figure":
+    """Slopes over the epochs, a panel for each strength; the range that counts as linear is shaded."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(4.2 * max(1.6, len(found)), 4), layout="constrained")
+    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    for panel, one in zip(panels, found, strict=True):
+        panel.axhspan(*LINEAR, color="0.9", zorder=0)
+        epochs = [epoch + 1 for epoch in one.epochs]
+        for number, values in one.trajectories.items():
+            panel.plot(epochs, values, linewidth=1, marker="." if len(epochs) == 1 else None)
+            panel.annotate(str(number), (epochs[-1], values[-1]), (3, 0), textcoords="offset points", fontsize=7,
+                           va="center")  # fmt: skip
+        panel.set_title(f"lambda {one.strength:g}")
+        panel.set_xlabel("epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("slope of a block: 1 is linear")
+    figure.suptitle(f"{name}: blocks by their number")
+    return figure
