@@ -1,8 +1,12 @@
 """Activations of the branch that takes what became linear in a block (RAN, Section 4 and Eq. 8)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+MARGIN = 0.01
+"""Between the largest exponent and that of the largest number: more than rounding takes."""
 LIMIT = 11.0
 """Largest exponent of the clamped exponential: e^11.09 is the largest number of float16."""
 
@@ -10,8 +14,8 @@ LIMIT = 11.0
 class Exponential(nn.Module):
     r"""The exponential kernel (RAN, Eq. 8): :math:`\psi(x) = e^x`, of what a 1x1 convolution gave out.
 
-    It is computed in single precision whatever comes in, and what comes out is at most the largest number of the
-    precision that came in: an overflow is a large number there, and no infinity that becomes NaN in the next layer.
+    It is computed in single precision at least, and its exponent is at most that of the largest number of the precision
+    that came in: neither the result is infinite, nor the gradient NaN, as that of a clamped infinity would be.
 
     Args:
         minus_one: :math:`e^x - 1`, which is 0 where the branch is, exact for small x.
@@ -25,10 +29,9 @@ class Exponential(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map any shape to the same, in the same precision."""
         exponent = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        if self.limit is not None:
-            exponent = exponent.clamp(max=self.limit)
-        found = exponent.expm1() if self.minus_one else exponent.exp()
-        return found.clamp(max=torch.finfo(x.dtype).max).to(x.dtype)
+        largest = math.log(torch.finfo(x.dtype).max) - MARGIN
+        exponent = exponent.clamp(max=largest if self.limit is None else min(self.limit, largest))
+        return (exponent.expm1() if self.minus_one else exponent.exp()).to(x.dtype)
 
     def extra_repr(self) -> str:
         """Shown by print."""

@@ -13,7 +13,10 @@ from madnas.restructure.merge import Merge
 from madnas.restructure.runs import constant
 
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
-"""Largest relative errors."""
+"""Largest relative errors; ..."""
+
+SLACK = 3.0
+"""... or so many times the rounding error that the network had in that precision before, where that is more."""
 
 PROBES = 2
 """Images of a probe."""
@@ -29,30 +32,39 @@ class Errors:
         absolute: the largest.
         relative: the largest of a probe, over the largest output of that probe.
         shapes: of one image of each probe.
+        rounding: relative error that there was before, against double precision; 0 where it was not looked at.
     """
 
     absolute: float
     relative: float
     shapes: tuple[tuple[int, ...], ...]
+    rounding: float = 0.0
 
     def within(self, dtype: torch.dtype) -> bool:
         """Whether they are small enough; what is not finite is not."""
-        return self.relative <= TOLERANCES[dtype]
+        return self.relative <= max(TOLERANCES[dtype], SLACK * self.rounding)
 
 
-def compare(before: Function, after: Function, probes: Iterable[Tensor]) -> Errors:
-    """Differences of two maps on probes (B, ...)."""
-    absolute = relative = 0.0
+def compare(before: Function, after: Function, probes: Iterable[Tensor], exact: Function | None = None) -> Errors:
+    """Differences of two maps on probes (B, ...).
+
+    Args:
+        before: one.
+        after: the other.
+        probes: in their precision.
+        exact: the first one in double precision, to see how much it was rounded.
+    """
+    absolute = relative = rounding = 0.0
     shapes = []
     with torch.inference_mode():
         for probe in probes:
             expected, found = before(probe.clone()), after(probe.clone())  # an activation may work in place
-            difference = float((expected - found).abs().max())
-            largest = float(expected.abs().max())
-            absolute = _worst(absolute, difference)
-            relative = _worst(relative, difference / largest if largest else difference)
+            difference, share = _difference(expected, found)
+            absolute, relative = _worst(absolute, difference), _worst(relative, share)
+            if exact is not None:
+                rounding = _worst(rounding, _difference(exact(probe.double()), expected.double())[1])
             shapes.append(tuple(probe.shape[1:]))
-    return Errors(absolute, relative, tuple(shapes))
+    return Errors(absolute, relative, tuple(shapes), rounding)
 
 
 def probes_of(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Iterator[Tensor]:
@@ -97,6 +109,12 @@ def steps_of(traced: fx.GraphModule, merge: Merge, dtype: torch.dtype) -> Functi
 def in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of a module in a precision, in evaluation mode."""
     return copy.deepcopy(module).to(dtype).eval()
+
+
+def _difference(expected: Tensor, found: Tensor) -> tuple[float, float]:
+    """The largest difference, and its share of the largest value."""
+    difference, largest = float((expected - found).abs().max()), float(expected.abs().max())
+    return difference, difference / largest if largest else difference
 
 
 def _worst(one: float, other: float) -> float:

@@ -118,7 +118,8 @@ def collapse(
     for name, dtype in PRECISIONS.items():
         watch(f"comparing the networks in {name}")
         pair = (reference, traced) if dtype == torch.float64 else (single["before"], single["after"])
-        errors[name] = compare(*pair, accepted(reference, input_shape, dtype))
+        exact = None if dtype == torch.float64 else reference
+        errors[name] = compare(*pair, accepted(reference, input_shape, dtype), exact)
         check_errors("the network", errors[name], dtype)
     latency = {}
     if timed:
@@ -178,7 +179,10 @@ def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
     source = shape(merge.source)[1:]
     before = {name: steps_of(traced, merge, dtype) for name, dtype in PRECISIONS.items()}
     after = {name: conv_of(affine, reference.to(dtype)) for name, dtype in PRECISIONS.items()}
-    errors = {name: compare(before[name], after[name], probes_of(source, dtype)) for name, dtype in PRECISIONS.items()}
+    errors = {
+        name: compare(before[name], after[name], probes_of(source, dtype), before["float64"])
+        for name, dtype in PRECISIONS.items()
+    }
     for name, dtype in PRECISIONS.items():
         check_errors(merge.modules[0], errors[name], dtype)
     latency = {}

@@ -411,7 +411,7 @@ def test_networks_that_do_not_fit():
     grey = Facts(8, 8, 2, (1, 32, 32), (0.5,), (0.5,))
     with pytest.raises(UsageError, match="does not run on images of 1 x 32 x 32"):
         build_model(fitted(find("torchvision/resnet18"), grey), grey, load_recipe("digits/quick"), 0)
-    with pytest.raises(UsageError, match="torchvision's models take no"):
+    with pytest.raises(UsageError, match="torchvision models take no"):
         build_model(fitted(find("torchvision/resnet18"), FACTS), FACTS, load_recipe("digits/quick", ["drop=0.1"]), 0)
     mlp = fitted(Target("mlp", SkipMLPSpec(2, 2, 5, 3).network("mlp")), Facts(8, 8, 10, (1, 4, 4), (0.5,), (0.5,)))
     assert mlp.spec is not None and mlp.spec.input == (16, 1, 1)
