@@ -60,9 +60,9 @@ def collapse(
     multiply-adds is left as it is, and told.
 
     Examples:
+    - madnas restructure collapse repvgg-a0 -o collapsed
     - madnas restructure collapse runs/resnet20-digits-quick-0 -o collapsed
-    - madnas restructure collapse timm/repvgg_a0 --checkpoint weights.safetensors -o collapsed
-    - madnas restructure collapse ran-e-supernet --json
+    - madnas restructure collapse timm/mobileone_s0 --only stages.0 --untimed
     """
     from . import restructure_report as report
 
@@ -120,7 +120,7 @@ def split(
     Examples:
     - madnas restructure split convnext-t --fraction 0.4 -o split
     - madnas restructure split convnext-t --activation exp-clamped --units random --seed 1
-    - madnas restructure split runs/mlp --units effect --json
+    - madnas restructure split convnext-t --only groups.3 --json
     """
     from . import restructure_report as report
 
@@ -197,6 +197,10 @@ def edit(
         str | None,
         typer.Option(metavar="N,N...", help="Blocks that become activation, one convolution, batch norm."),
     ] = None,
+    expanded: Annotated[
+        bool,
+        typer.Option("--expanded", help="Collapsed blocks as 1x1, depthwise, 1x1: trained so, and collapsed after."),
+    ] = False,
     kernels: Annotated[str | None, typer.Option(metavar="N:K,N:K...", help="Blocks that get other kernels.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new network. Default: NET-edited.")] = None,
     output: Annotated[
@@ -219,4 +223,4 @@ def edit(
     """
     from . import restructure_edit
 
-    restructure_edit.edit(target, collapse_blocks, kernels, name, output, force, json)
+    restructure_edit.edit(target, collapse_blocks, expanded, kernels, name, output, force, json)

@@ -23,6 +23,7 @@ SCHEMA = "madnas/restructure-edit/1"
 def edit(
     target: str,
     blocks: str | None,
+    expanded: bool,
     kernels: str | None,
     name: str | None,
     output: Path | None,
@@ -32,12 +33,14 @@ def edit(
     """Edit a description, print what changed, and write it."""
     if blocks is None and kernels is None:
         raise UsageError("what is to change?", "--collapse-blocks 2,3 or --kernels 6:5,8:5")
+    if expanded and blocks is None:
+        raise UsageError("--expanded: is for --collapse-blocks", "leave it out")
     if output is not None:
         check_writable(output, force)
     before = resolve(target)
     after = before
     if blocks is not None:
-        after = collapse_blocks(after, _numbers(blocks))
+        after = collapse_blocks(after, _numbers(blocks), expanded)
     if kernels is not None:
         after = with_kernels(after, _kernels(kernels))
     after = replace(after, name=name or f"{before.name}-edited")

@@ -32,9 +32,10 @@ def search(job: Job, strengths: Sequence[float], macs_aware: bool, json: bool) -
     """Search, write what was found, and print it."""
     from madnas.report.figures import render
     from madnas.report.restructure_search import draw_search, front_csv, search_document, search_report
-    from madnas.restructure.search import Found
+    from madnas.restructure.search import Found, searchable
     from madnas.restructure.search import search as run
 
+    searchable(job.target)
     if not job.folder.exists():
         check_writable(job.folder)
         job.folder.mkdir(exist_ok=True)

@@ -28,6 +28,7 @@ from madnas.models.layers import (
 from madnas.models.restructurable import (
     ActConvBlock,
     ActConvPairBlock,
+    ActExpandBlock,
     AFRBlock,
     AFRBPairBlock,
     DepthwiseBlock,
@@ -268,6 +269,7 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "inverted-pair": InvertedPairBlock,
     "act-conv": ActConvBlock,
     "act-conv-pair": ActConvPairBlock,
+    "act-expand": ActExpandBlock,
     "repvgg": RepVGGBlock,
     "linear": LinearBlock,
 }

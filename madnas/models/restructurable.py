@@ -154,6 +154,30 @@ class ActConvBlock(nn.Module):
             zero_scale(self.conv)
 
 
+class ActExpandBlock(nn.Module):
+    """What collapses to :class:`ActConvBlock`: (batch norm,) activation, 1x1, k x k depthwise, 1x1; link."""
+
+    def __init__(self, group: Group, in_chs: int, index: int, drop_path: float = 0.0) -> None:
+        super().__init__()
+        layers = block_layers(group, in_chs, index)
+        linked = is_linked(group, in_chs, index)
+        self.norm = NormAct(in_chs, group.act) if linked else activation(group.act, inplace=False)
+        self.expand = ConvNormAct(layers["expand"], act=None)
+        self.depthwise = ConvNormAct(layers["depthwise"], act=None)
+        self.project = ConvNormAct(layers["project"], act=None)
+        self.shortcut: nn.Module | None = nn.Identity() if linked else None
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        return join(self.project(self.depthwise(self.expand(self.norm(x)))), x, self.shortcut, self.drop_path)
+
+    def zero_init_last(self) -> None:
+        """Start as the shortcut alone, where there is one."""
+        if self.shortcut is not None:
+            zero_scale(self.project)
+
+
 class ActConvPairBlock(nn.Module):
     """AFRB-3 collapsed: twice activation, k x k, batch norm; a batch norm before them, and a residual link."""
 

@@ -13,6 +13,7 @@ from madnas.network.layer import Layer, Layers, Resolution, patched, strided
 from madnas.network.restructurable import (
     act_conv_layers,
     act_conv_pair_layers,
+    act_expand_layers,
     afrb_layers,
     afrb_pair_layers,
     depthwise_layers,
@@ -421,6 +422,13 @@ CATALOGUE: dict[str, BlockKind] = {
         frozenset({"stride", "act"}),
         (),
         "collapsed AFRB-1 and -2: activation, k x k, BN, residual where shapes allow",
+    ),
+    "act-expand": BlockKind(
+        act_expand_layers,
+        frozenset({"kernel", "expand"}),
+        frozenset({"stride", "act"}),
+        (),
+        "act-conv before it is collapsed: activation, 1x1, k x k depthwise, 1x1, each with BN alone",
     ),
     "act-conv-pair": BlockKind(
         act_conv_pair_layers,

@@ -213,6 +213,7 @@ POLICIES: dict[str, tuple[str, Callable[[Group, Number], Iterator[Cell]]]] = {
     "inverted-pair": ("none", _pair),
     "act-conv": ("none", _act_conv),
     "act-conv-pair": ("none", _act_conv),
+    "act-expand": ("none", _act_conv),
     "repvgg": ("none", _plain),
     "depthwise": ("none", _plain),
     "conv": ("none", _plain),

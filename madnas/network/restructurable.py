@@ -5,6 +5,7 @@ what it is            a block without its waist          AFRB-3: a waist of half
 ====================  ================================  =========================
 in the search         ``afrb`` (AFRB-1 and -2)           ``afrb-pair``
 with non-linearities  ``inverted-residual``              ``inverted-pair``
+to be collapsed       ``act-expand``
 collapsed             ``act-conv``                       ``act-conv-pair``
 ====================  ================================  =========================
 
@@ -74,6 +75,15 @@ def act_conv_layers(group: Group, in_chs: Number, resolution: Resolution, index:
     before = 2 * in_chs if is_linked(group, in_chs, index) else 0
     after = strided(resolution, stride)
     return (Layer("conv", in_chs, group.out, after, group.kernel, stride, bias=True, extra=before),)
+
+
+def act_expand_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
+    """The same before it is collapsed: activation, 1x1 expansion, k x k depthwise, 1x1, each with a batch norm alone.
+
+    To be trained with more weights than the convolution that it becomes [Bhardwaj et al. 2022, SESR].
+    """
+    before = 2 * in_chs if is_linked(group, in_chs, index) else 0
+    return _unit(group, "", (in_chs, hidden_chs(group, in_chs), group.out), resolution, index, before)
 
 
 def act_conv_pair_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:

@@ -69,7 +69,8 @@ def search_report(name: str, found: list[Found]) -> str:
             f"| {number} | {values[-1]:.4f} | {'linear' if number in one.linear else ''} |"
             for number, values in one.trajectories.items()
         ]
-        lines += ["", f"The network: `{one.folder.name}/subnetwork.yaml`", ""]
+        lines += ["", f"The network, to be trained anew: `{one.folder.name}/subnetwork.yaml`; with more weights, to be",
+                  f"collapsed after: `{one.folder.name}/expanded.yaml`.", ""]  # fmt: skip
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import dump_spec, load_spec
 from madnas.restructure.search_space import numbers_of, restructurable, subnetwork
+from madnas.scores.targets import Target
 from madnas.theory.restructuring import is_linear
 from madnas.train.build import Talk
 from madnas.train.job import Job
@@ -22,7 +23,9 @@ from madnas.train.results import NETWORK
 from madnas.train.run import train
 
 SUBNETWORK = "subnetwork.yaml"
-"""The network that was found, in the folder of its run."""
+"""The network that was found, in the folder of its run, ..."""
+EXPANDED = "expanded.yaml"
+"""... and how it is trained with more weights, to be collapsed after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Found:
         linear: numbers of the blocks that may be linear.
         supernet: the network before, for the data.
         spec: the network that was found.
+        expanded: the same with collapsed blocks as they are trained with more weights.
         top1: accuracy of the search, with slopes as they are.
     """
 
@@ -47,6 +51,7 @@ class Found:
     linear: tuple[int, ...]
     supernet: NetworkSpec
     spec: NetworkSpec
+    expanded: NetworkSpec
     top1: float
 
     @property
@@ -80,10 +85,9 @@ def search(
     Raises:
         UsageError: a network without blocks to search, and what a run of training raises.
     """
+    target = searchable(job.target)
     base = job.target.spec
-    if base is None:
-        raise UsageError(f"{job.target.word}: only networks with a description can be searched")
-    target = replace(job.target, spec=restructurable(base))
+    assert base is not None
     found = []
     for strength in strengths:
         recipe = replace(job.recipe, alpha_weight=strength, alpha_macs_aware=macs_aware)
@@ -93,6 +97,17 @@ def search(
     return found
 
 
+def searchable(target: Target) -> Target:
+    """The network with restructurable blocks.
+
+    Raises:
+        UsageError: it has no description, or no such blocks.
+    """
+    if target.spec is None:
+        raise UsageError(f"{target.word}: only networks with a description can be searched")
+    return replace(target, spec=restructurable(target.spec))
+
+
 def _found(base: NetworkSpec, job: Job, strength: float, result: dict[str, Any]) -> Found:
     """Read a finished run, and write the network that it found."""
     searched = load_spec(job.folder / NETWORK)
@@ -100,8 +115,10 @@ def _found(base: NetworkSpec, job: Job, strength: float, result: dict[str, Any])
     lines = [json.loads(line) for line in (job.folder / METRICS).read_text(encoding="utf-8").splitlines()]
     points = [line for line in lines if line["event"] == "alphas"]
     last = points[-1]["alphas"]
-    spec = replace(subnetwork(base, searched, last), name=f"{base.name}-lambda-{strength:g}")
-    write_text_atomic(job.folder / SUBNETWORK, dump_spec(spec), overwrite=True)
+    name = f"{base.name}-lambda-{strength:g}"
+    spec, expanded = (replace(subnetwork(base, searched, last, one), name=name) for one in (False, True))
+    for file, one in ((SUBNETWORK, spec), (EXPANDED, replace(expanded, name=f"{name}-expanded"))):
+        write_text_atomic(job.folder / file, dump_spec(one), overwrite=True)
     return Found(
         strength,
         job.folder,
@@ -110,5 +127,6 @@ def _found(base: NetworkSpec, job: Job, strength: float, result: dict[str, Any])
         tuple(numbers[name] for name, alpha in last.items() if is_linear(alpha)),
         replace(base, input=searched.input, head=replace(base.head, classes=searched.head.classes)),
         spec,
+        expanded,
         float(result["last"]["top1"]),
     )

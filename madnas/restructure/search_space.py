@@ -52,18 +52,21 @@ def savings(spec: NetworkSpec) -> dict[str, float]:
     return {name: one / mean if mean else 0.0 for name, one in saved.items()}
 
 
-def subnetwork(base: NetworkSpec, searched: NetworkSpec, alphas: Mapping[str, float]) -> NetworkSpec:
+def subnetwork(
+    base: NetworkSpec, searched: NetworkSpec, alphas: Mapping[str, float], expanded: bool = False
+) -> NetworkSpec:
     """The network that a search found, to be trained anew: linear blocks collapsed, the others as they were.
 
     Args:
         base: the network before the search.
         searched: the network in the search; it has the data's input and classes.
         alphas: slopes after the search, by the names of the blocks' modules.
+        expanded: see :func:`~madnas.restructure.stages.collapse_blocks`.
     """
     numbers = numbers_of(searched)
     linear = [numbers[name] for name, alpha in alphas.items() if is_linear(alpha)]
     fitted = replace(base, input=searched.input, head=replace(base.head, classes=searched.head.classes))
-    return collapse_blocks(fitted, linear)
+    return collapse_blocks(fitted, linear, expanded)
 
 
 def _restructurable(block: Group) -> Group:

@@ -24,6 +24,9 @@ COLLAPSED = {
 }
 """Blocks, and what they become without the activations inside."""
 
+EXPANDED = "act-expand"
+"""What becomes ``act-conv``, before it is collapsed."""
+
 ACT = "hard_swish"
 """Of the retrained networks, where a block has none of its own (RAN, Section 2.5)."""
 
@@ -47,15 +50,21 @@ class Change:
     macs_after: int
 
 
-def collapse_blocks(spec: NetworkSpec, numbers: Sequence[int]) -> NetworkSpec:
+def collapse_blocks(spec: NetworkSpec, numbers: Sequence[int], expanded: bool = False) -> NetworkSpec:
     """The network with blocks collapsed: activation, k x k convolution, batch norm.
+
+    Args:
+        spec: the network.
+        numbers: of blocks.
+        expanded: as 1x1, k x k depthwise, 1x1 without activations between them, to be trained so and collapsed after;
+            pairs are collapsed at once.
 
     Raises:
         UsageError: no such block, or one that cannot be collapsed.
     """
     blocks = blocks_of(spec)
     for number in numbers:
-        blocks[_index(number, blocks)] = _collapsed(blocks[_index(number, blocks)], number)
+        blocks[_index(number, blocks)] = _collapsed(blocks[_index(number, blocks)], number, expanded)
     return with_blocks(spec, blocks)
 
 
@@ -131,12 +140,16 @@ def _index(number: int, blocks: Sequence[Group]) -> int:
     return number - FIRST
 
 
-def _collapsed(block: Group, number: int) -> Group:
+def _collapsed(block: Group, number: int, expanded: bool) -> Group:
     kind = COLLAPSED.get(block.block)
     if kind is None:
-        why = "is collapsed already" if block.block in COLLAPSED.values() else "cannot be collapsed"
+        done = block.block in (*COLLAPSED.values(), EXPANDED)
+        why = "is linear already" if done else "cannot be collapsed"
         raise UsageError(f"block {number}: {block.block} {why}", f"{', '.join(COLLAPSED)} can")
     if block.se != "none":
         raise UsageError(f"block {number}: its squeeze-excitation is not linear")
     act = block.act if block.block.startswith("inverted") else ACT
-    return Group(kind, block.out, 1, kernel=block.kernel, stride=block.stride, act=act)
+    found = Group(kind, block.out, 1, kernel=block.kernel, stride=block.stride, act=act)
+    if expanded and kind == "act-conv" and block.expand is not None:
+        return replace(found, block=EXPANDED, expand=block.expand)
+    return found

@@ -268,8 +268,9 @@ class TestProcess:
             (["design", "--list"], ["torch", "timm", "pyomo", "casadi", "numpy", "matplotlib"]),
             (["design", "--list", "--json"], ["torch", "timm", "pyomo", "casadi", "numpy", "matplotlib"]),
             (["score", "resnet50"], ["torch", "timm", "pyomo", "casadi", "matplotlib"]),
+            (["restructure", "edit", "ran-e-supernet", "--collapse-blocks", "2"], ["torch", "timm", "pyomo", "casadi"]),
         ],
-        ids=["help", "design", "list", "list as JSON", "score"],
+        ids=["help", "design", "list", "list as JSON", "score", "edit"],
     )
     def test_light_paths_stay_light(self, arguments, absent):
         code = f"import sys; from madnas.cli.main import run; run({arguments!r}); "

@@ -12,17 +12,22 @@ from madnas.network.named import get
 from madnas.network.specfile import dump_spec
 from tests.cli.shell import madnas as process
 
-VERBS = ("design", "scale", "score", "experiment", "train")
+CALLBACKS = {command.callback.__name__: command.callback for command in app.registered_commands} | {
+    f"{group.typer_instance.info.name} {command.callback.__name__}": command.callback
+    for group in app.registered_groups
+    for command in group.typer_instance.registered_commands
+}
+VERBS = ("design", "scale", "score", "experiment", "train", "restructure search", "restructure collapse",
+         "restructure split", "restructure edit")  # fmt: skip
 
 
 def examples(verb):
     """The commands in the help of a verb."""
-    (command,) = [command for command in app.registered_commands if command.callback.__name__ == verb]
-    lines = [line.strip(" -`") for line in command.callback.__doc__.splitlines()]
+    lines = [line.strip(" -`") for line in CALLBACKS[verb].__doc__.splitlines()]
     return [line for line in lines if line.startswith("madnas ")]
 
 
-LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics", "train resnet20")
+LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics", "train resnet20", "--lambda")
 """Words of examples that take more than a few seconds."""
 
 EXAMPLES = [
@@ -38,7 +43,7 @@ EXAMPLES = [
 
 
 def test_every_verb_has_examples():
-    assert {command.callback.__name__ for command in app.registered_commands} == set(VERBS)
+    assert set(CALLBACKS) == set(VERBS)
     assert all(len(examples(verb)) >= 2 for verb in VERBS)
 
 
@@ -46,7 +51,7 @@ def test_every_verb_has_examples():
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_of_every_verb(verb, flag, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    assert run([verb, flag] if verb else [flag]) == 0
+    assert run([*verb.split(), flag]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert f"Usage: madnas {verb}".strip() in out
@@ -72,7 +77,9 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
             space = ["--space", "basic-cifar", "--macs", "8M"] if verb == "train" else ["--space", "mlp"]
             assert run(["design", *space, "--params", "100K", "-o", file]) == 0
             capsys.readouterr()
-    if "--eval runs/" in example:
+    if "edit a.yaml" in example or "edit b.yaml" in example:
+        Path(example.split()[3]).write_text(dump_spec(get("ran-e-a")))
+    if "runs/resnet20" in example:
         quick = ["--set", "epochs=1", "--set", "warmup_epochs=0", "--set", "image_size=8"]
         assert run(["train", "resnet20", *quick]) == 0
         capsys.readouterr()
@@ -84,7 +91,7 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
             Path("nets", f"{name}.yaml").write_text(dump_spec(get(name)))
         example = example.replace("nets/*.yaml", "nets/resnet18.yaml nets/resnet20.yaml")
     words = shlex.split(example)
-    assert words[:2] == ["madnas", verb]
+    assert words[0] == "madnas" and " ".join(words[1:]).startswith(verb)
     assert run(words[1:]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) >= (1 if "--eval" in words else 3)
@@ -94,7 +101,7 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
             assert Path(words[words.index(flag) + 1]).stat().st_size > 100
 
 
-@pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS)], ids=["madnas", *VERBS])
+@pytest.mark.parametrize("arguments", [[], ["restructure"], *(verb.split() for verb in VERBS)], ids=" ".join)
 def test_nothing_to_do_shows_help(arguments, capsys):
     assert run(arguments) in (0, 2)
     out, err = capsys.readouterr()

@@ -68,6 +68,7 @@ EXAMPLES: dict[str, NetworkSpec] = {
         Group("act-conv", 8, 2, kernel=3, act="hard_swish"),
         Group("act-conv", 12, 2, kernel=5, stride=2, act="hard_swish"),
         Group("inverted-pair", 12, 1, expand=2, kernel=3, act="hard_swish"),
+        Group("act-expand", 12, 2, expand=2, kernel=3, act="hard_swish"),
         Group("act-conv-pair", 12, 2, kernel=3, act="hard_swish"),
         Group("depthwise", 12, 1, kernel=7, act="hard_swish"),
     ),

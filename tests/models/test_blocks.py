@@ -56,6 +56,10 @@ class Reference:
         x = self.conv(x, f"{name}.depthwise", stride, groups=x.shape[1])
         return self.conv(torch.where(x > 0, x, alpha * x), f"{name}.project")
 
+    def expanded(self, x: Tensor, stride: int = 1) -> Tensor:
+        x = self.conv(x, "expand")
+        return self.conv(self.conv(x, "depthwise", stride, groups=x.shape[1]), "project")
+
     def repvgg(self, x: Tensor) -> Tensor:
         return self.conv(x, "conv", self.stride) + self.conv(x, "pointwise", self.stride)
 
@@ -140,6 +144,7 @@ CONVNEXT = Group("convnext", 8, 1, hidden=20, kernel=5, act="silu")
 PAIR = Group("mobile-pair", 8, 1, hidden=6, expand=2, kernel=5, se="zennet")
 SEPARABLE = Group("separable", 8, 1, kernel=3, act="silu", se="efficientnet")
 AFRB = Group("afrb", 8, 2, expand=3, kernel=5, stride=2)
+ACT_EXPAND = Group("act-expand", 8, 2, expand=3, kernel=5, stride=2, act="silu")
 ACT_CONV = Group("act-conv", 8, 2, kernel=5, stride=2, act="silu")
 REPVGG = Group("repvgg", 8, 1, kernel=3)
 
@@ -264,6 +269,8 @@ CASES: dict[str, tuple[Group, int, int, Formula]] = {
     ),
     "afrb-1, collapsed": (ACT_CONV, 6, 0, lambda r, x: r.conv(r.act(x), "conv", 2)),
     "afrb-2, collapsed": (ACT_CONV, 8, 1, lambda r, x: r.conv(r.active(x, "norm"), "conv") + x),
+    "afrb-1, expanded": (ACT_EXPAND, 6, 0, lambda r, x: r.expanded(r.act(x), 2)),
+    "afrb-2, expanded": (ACT_EXPAND, 8, 1, lambda r, x: r.expanded(r.active(x, "norm")) + x),
     "afrb-3, collapsed": (
         Group("act-conv-pair", 8, 1, kernel=3, act="silu"), 8, 0,
         lambda r, x: r.conv(r.act(r.conv(r.active(x, "norm"), "conv1")), "conv2") + x,

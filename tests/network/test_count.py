@@ -142,6 +142,16 @@ BY_HAND = {
         # 4*9*6 + 6 + 12; then, with a link and so a norm of 12 before it, 6*9*6 + 6 + 12
         Counts(234 + 354, 4 * (216 + 324), 4 * 12, 2),
     ),
+    "act expand": (
+        Group("act-expand", 6, 2, expand=2, kernel=3, stride=2),
+        # 4*8 + 16 on 4x4, 8*9 + 16, 8*6 + 12 on 2x2; then, with a norm of 12, 6*12 + 24, 12*9 + 24, 12*6 + 12
+        Counts(
+            48 + 88 + 60 + 12 + 96 + 132 + 84,
+            16 * 32 + 4 * (72 + 48 + 72 + 108 + 72),
+            16 * 8 + 4 * (14 + 12 + 12 + 6),
+            6,
+        ),
+    ),
     "act conv pair": (
         Group("act-conv-pair", 4, 1, kernel=3),
         # norm 8, 4*9*2 + 2 + 4, 2*9*4 + 4 + 8

@@ -63,7 +63,7 @@ def test_blocks_that_are_none(number, why):
 
 
 def test_a_block_is_collapsed_once():
-    with pytest.raises(UsageError, match="block 5: act-conv is collapsed already"):
+    with pytest.raises(UsageError, match="block 5: act-conv is linear already"):
         collapse_blocks(get("ran-e-a"), [5])
 
 

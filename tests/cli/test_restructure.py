@@ -1,0 +1,187 @@
+"""``madnas restructure`` as a user meets it: a network's way from search to the collapsed form, and wrong input."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from madnas.cli.main import run
+from madnas.network.count import count
+from madnas.network.named import get
+from madnas.network.specfile import load_spec
+from madnas.restructure.stages import blocks_of
+from madnas.scores.targets import find, module_of
+from tests.cli.shell import document, refused
+
+QUICK = ["--set", "image_size=8", "--set", "epochs=2", "--set", "warmup_epochs=0", "--set", "pad=1"]
+
+SMALL = """schema: madnas/network/1
+name: small
+input: [1, 8, 8]
+stem: {out: 8, kernel: 3, stride: 1}
+groups:
+  - {block: inverted-residual, out: 16, depth: 1, expand: 6, kernel: 3, stride: 2}
+  - {block: inverted-residual, out: 16, depth: 2, expand: 6, kernel: 3}
+  - {block: inverted-pair, out: 16, depth: 1, expand: 6, kernel: 3}
+head: {classes: 10}
+"""
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search, and its sub-network trained."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "small.yaml").write_text(SMALL)
+    search = ["restructure", "search", str(folder / "small.yaml"), "-o", str(folder / "search"), *QUICK]
+    assert run([*search, "--lambda", "1e-3,1"]) == 0
+    assert run(["train", str(folder / "search/lambda-1/expanded.yaml"), "-o", str(folder / "run"), *QUICK]) == 0
+    return folder
+
+
+def test_a_search_leaves_a_report_and_descriptions(searched):
+    folder = searched / "search"
+    report = (folder / "report.md").read_text()
+    assert "lambda 0.001" in report and "alphas.png" in report
+    assert (folder / "alphas.png").read_bytes().startswith(b"\x89PNG")
+    header, *rows = (folder / "front.csv").read_text().splitlines()
+    assert header.startswith("lambda,top1,linear_blocks") and len(rows) == 2
+    spec = load_spec(folder / "lambda-1/subnetwork.yaml")
+    assert spec.input == (1, 8, 8)
+    strong = [json.loads(line) for line in (folder / "lambda-1/metrics.jsonl").read_text().splitlines()]
+    alphas = [line["alphas"] for line in strong if line["event"] == "alphas"]
+    assert len(alphas) == 2 and len(alphas[0]) == 4
+    linear = [0.8 <= value <= 1.3 for value in alphas[-1].values()]
+    kinds = [group.block for group in spec.groups for _ in range(group.depth)]
+    assert [kind.startswith("act-conv") for kind in kinds] == linear
+    assert any(linear)  # a penalty of this weight leaves the loss no choice
+
+
+def test_a_finished_search_is_told_again(searched, capsys):
+    again = ["restructure", "search", str(searched / "small.yaml"), "-o", str(searched / "search"), *QUICK]
+    found = document(capsys, *again, "--lambda", "1e-3,1")
+    assert [one["lambda"] for one in found["results"]] == [0.001, 1]
+    assert found["results"][1]["units"]["after"] < found["results"][0]["units"]["before"]
+
+
+def test_the_collapsed_network_predicts_what_the_run_does(searched, tmp_path, capsys):
+    collapse = ["restructure", "collapse", str(searched / "run"), "-o", str(tmp_path / "collapsed"), "--untimed"]
+    found = document(capsys, *collapse)
+    assert found["errors"]["float64"]["relative"] <= 1e-12
+    assert any(one["border"] for one in found["merged"]) and found["latency"] == {}
+    assert {path.name for path in (tmp_path / "collapsed").iterdir()} == {
+        "network.yaml", "weights.safetensors", "certificate.json", "report.md"}  # fmt: skip
+    assert json.loads((tmp_path / "collapsed/certificate.json").read_text()) == found
+    rebuilt = module_of(find(str(tmp_path / "collapsed/network.yaml"))).eval()
+    rebuilt.load_state_dict(load_file(tmp_path / "collapsed/weights.safetensors"))
+    assert sum(one.numel() for one in rebuilt.parameters()) == found["after"]["params"]
+    before = document(capsys, "train", "--eval", str(searched / "run"))
+    weights = str(tmp_path / "collapsed/weights.safetensors")
+    recipe = ["--recipe", str(searched / "run/recipe.yaml")]
+    after = document(capsys, "train", str(tmp_path / "collapsed/network.yaml"), "--eval", weights, *recipe)
+    assert after["top1"] == before["top1"]
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-4)
+
+
+def test_what_is_there_is_not_replaced(searched, tmp_path, capsys):
+    collapse = ["restructure", "collapse", str(searched / "run"), "-o", str(tmp_path / "there"), "--untimed"]
+    assert run(collapse) == 0
+    capsys.readouterr()
+    assert "exists already" in refused(capsys, *collapse)
+    assert run([*collapse, "--force"]) == 0
+
+
+def test_split_with_units_by_their_effect(tmp_path, capsys):
+    convnext = """schema: madnas/network/1
+name: convs
+input: [1, 8, 8]
+stem: {out: 8, kernel: 2, stride: 2, norm: layer}
+groups: [{block: convnext, out: 16, depth: 2, expand: 4, kernel: 3, stride: 2, act: gelu}]
+head: {classes: 10, norm: layer}
+"""
+    (tmp_path / "convs.yaml").write_text(convnext)
+    assert run(["train", str(tmp_path / "convs.yaml"), "-o", str(tmp_path / "run"), *QUICK]) == 0
+    capsys.readouterr()
+    split = ["restructure", "split", str(tmp_path / "run"), "--units", "effect", "--activation", "exp-clamped"]
+    found = document(capsys, *split, "-o", str(tmp_path / "split"))
+    assert [part["kept"] for part in found["parts"]] == [38, 38]
+    spec = load_spec(tmp_path / "split/network.yaml")
+    assert (spec.groups[0].hidden, spec.groups[0].branch) == (38, "exp-clamped")
+    network = module_of(find(str(tmp_path / "split/network.yaml")))
+    network.load_state_dict(load_file(tmp_path / "split/weights.safetensors"))
+
+
+def test_split_of_timms_networks_is_a_target(tmp_path, capsys):
+    assert run(["restructure", "split", "timm/mixer_s32_224", "-o", str(tmp_path / "split")]) == 0
+    capsys.readouterr()
+    network = module_of(find(str(tmp_path / "split/network.yaml")))
+    with torch.no_grad():
+        assert network(torch.randn(1, 3, 224, 224)).shape == (1, 1000)
+
+
+def test_replaying_the_papers_stages(tmp_path, capsys):
+    a, b, c = (str(tmp_path / f"{one}.yaml") for one in "abc")
+    edit = ["restructure", "edit"]
+    assert run([*edit, "ran-e-supernet", "--collapse-blocks", "5,7,9,12,15", "--name", "ran-e-a", "-o", a]) == 0
+    assert run([*edit, a, "--collapse-blocks", "2,3", "--name", "ran-e-b", "-o", b]) == 0
+    assert run([*edit, b, "--kernels", "6:5,8:5,13:7,16:5,17:5", "--name", "ran-e-c", "-o", c]) == 0
+    out = capsys.readouterr().out
+    assert "costs MACs" in out
+    for path, name in ((a, "ran-e-a"), (b, "ran-e-b"), (c, "ran-e-c")):
+        assert blocks_of(load_spec(path)) == blocks_of(get(name))
+    found = document(capsys, *edit, "ran-e-supernet", "--collapse-blocks", "2")
+    assert found["after"]["macs"] < found["before"]["macs"] == count(get("ran-e-supernet")).macs
+
+
+WRONG = {
+    "no such network": (["collapse", "nosuch"], "unknown network 'nosuch'"),
+    "nothing linear": (["collapse", "convnext-t"], "nothing in the network is linear"),
+    "no such module": (["collapse", "resnet20", "--only", "layer9"], "no module 'layer9'"),
+    "not linear": (["collapse", "mobilenetv2", "--only", "groups.2.0"], "groups.2.0: not linear: there is"),
+    "no weights": (["collapse", "resnet20", "--checkpoint", "no.safetensors"], "no such file"),
+    "no alphas": (["collapse", "resnet20", "--round-alphas"], "no alpha of the network"),
+    "no pairs": (["split", "resnet20"], "nowhere in the network"),
+    "a fraction of all": (["split", "convnext-t", "--fraction", "1"], "--fraction: more than 0 and less than 1"),
+    "no images": (["split", "convnext-t", "--units", "effect"], "--recipe names the data"),
+    "idle recipe": (["split", "convnext-t", "--recipe", "digits/quick"], "only --units effect looks at images"),
+    "lambda of words": (["search", "ran-e-digits", "--lambda", "many"], "--lambda 'many': expected numbers"),
+    "lambda twice": (["search", "ran-e-digits", "--lambda", "1,1"], "each once"),
+    "nothing to search": (["search", "resnet20"], "resnet20: no block can be searched"),
+    "no description": (["search", "timm/mixer_s32_224"], "only networks with a description"),
+    "no change": (["edit", "ran-e-supernet"], "what is to change?"),
+    "blocks of words": (["edit", "ran-e-supernet", "--collapse-blocks", "two"], "expected numbers of blocks"),
+    "kernels of words": (["edit", "ran-e-supernet", "--kernels", "5"], "expected BLOCK:KERNEL pairs"),
+    "no such block": (["edit", "ran-e-supernet", "--kernels", "99:5"], "no block 99"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_input(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, "restructure", *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_another_network(tmp_path, searched, capsys):
+    error = refused(capsys, "restructure", "collapse", "resnet20", "--checkpoint",
+                    str(searched / "run/best.safetensors"))  # fmt: skip
+    assert "weights of another network" in error
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("merged:", "melted:"), "melted: unknown key"),
+        (("classes: 10", "classes: 0"), "classes: expected"),
+        (("groups.1", "groups.7"), "can be merged as described"),
+    ],
+)
+def test_a_changed_description(searched, tmp_path, change, message, capsys):
+    folder = tmp_path / "collapsed"
+    assert run(["restructure", "collapse", str(searched / "run"), "-o", str(folder), "--untimed"]) == 0
+    capsys.readouterr()
+    path = folder / "network.yaml"
+    path.write_text(path.read_text().replace(*change))
+    assert message in refused(capsys, "score", str(path)) + refused(capsys, "score", str(path))
+    shutil.rmtree(folder)
