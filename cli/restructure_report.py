@@ -12,7 +12,7 @@ from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
 from madnas.models.restructurable import alphas_of
 from madnas.network.specfile import dump_spec
-from madnas.report.collapse import collapse_document, collapse_report, folded, merge_rows, times
+from madnas.report.collapse import collapse_document, collapse_report, folded, ratio, times
 from madnas.report.split import split_document, split_report, split_rows
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
@@ -21,6 +21,7 @@ from madnas.restructure.opened import Opened, images_for, open_network
 from madnas.restructure.split import Which
 from madnas.restructure.split_spec import as_spec
 from madnas.train.environment import environment
+from madnas.units import short_quantity
 
 from .console import print_json, stdout
 from .progress import status
@@ -164,10 +165,9 @@ def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, fl
         console.print(f"alpha of {name}: {value:.4f} taken as 1")
     several, norms = folded(result)
     if several:
-        table = new_table("merged", "kernel", "params", "MACs", "MAC ratio", "speed", "float64", "float32")
-        for one, row in zip(result.merged, merge_rows(result), strict=True):
-            if one in several:
-                table.add_row(*row)
+        table = new_table("merged", "layers", "kernel", "MACs", "MAC ratio", "speed", "float64", "float32")
+        for one in several:
+            table.add_row(*_row(one))
         console.print(table)
     console.print(f"{len(several)} merges of several convolutions, {len(norms)} of a convolution with its norms")
     for other in result.left:
@@ -180,6 +180,21 @@ def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, fl
         console.print(f"ms      {1e3 * before.median:.2f} -> {1e3 * after.median:.2f}, {times(after)}")
     for dtype, errors in result.errors.items():
         console.print(f"{dtype}: largest difference {errors.absolute:.1e}, relative {errors.relative:.1e}")
+
+
+def _row(one: room.Merged) -> list[str]:
+    """A row of the table; the report has all digits."""
+    old, new = one.before, one.after
+    return [
+        one.modules[0],
+        str(len(one.modules)),
+        "x".join(map(str, one.kernel)) + ("+border" if one.border else ""),
+        f"{short_quantity(old.macs)} -> {short_quantity(new.macs)}",
+        ratio(old, new),
+        f"{one.latency['after'].ratio:.2f} x" if one.latency else "-",
+        f"{one.errors['float64'].relative:.0e}",
+        f"{one.errors['float32'].relative:.0e}",
+    ]
 
 
 def _print_split(opened: Opened, result: room_of_split.Split) -> None:

@@ -24,6 +24,9 @@ TEXT = frozenset(
         "how",
         "dataset",
         "opt",
+        "merged",
+        "pair",
+        "was",
         "",
     }
 )

@@ -87,7 +87,7 @@ def open_network(word: str, checkpoint: Path | None, seed: int = 0) -> Opened:
     torch.manual_seed(seed)
     model = module_of(target, classes, images).eval()
     if file is None:
-        _unsettle(model, seed)
+        unsettle(model, seed)
     else:
         _load(model, file, word)
     with torch.inference_mode():
@@ -125,7 +125,7 @@ def _load(model: nn.Module, file: Path, word: str) -> None:
         )
 
 
-def _unsettle(model: nn.Module, seed: int) -> None:
+def unsettle(model: nn.Module, seed: int) -> None:
     """Statistics and scales as training may leave them."""
     chance = generator(seed, "statistics")
     for name, scale in model.named_parameters():
