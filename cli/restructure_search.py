@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.files import write_bytes_atomic, write_text_atomic
+from madnas.report.figures import render
+from madnas.report.restructure_search import draw_search, front_csv, search_document, search_report
+from madnas.restructure.search import Found, searchable
+from madnas.restructure.search import search as run
 from madnas.train.job import Job
 
 from .console import print_json, stdout
@@ -30,15 +34,7 @@ def strengths_of(text: str) -> list[float]:
 
 def search(job: Job, strengths: Sequence[float], macs_aware: bool, json: bool) -> None:
     """Search, write what was found, and print it."""
-    from madnas.report.figures import render
-    from madnas.report.restructure_search import draw_search, front_csv, search_document, search_report
-    from madnas.restructure.search import Found, searchable
-    from madnas.restructure.search import search as run
-
     searchable(job.target)
-    if not job.folder.exists():
-        check_writable(job.folder)
-        job.folder.mkdir(exist_ok=True)
     found: list[Found] = []
     for strength in strengths:
         if not json:
@@ -58,13 +54,10 @@ def search(job: Job, strengths: Sequence[float], macs_aware: bool, json: bool) -
     talk(f"written: {job.folder / 'report.md'}, {found[-1].folder / 'subnetwork.yaml'}")
 
 
-def _print(found: Sequence[object]) -> None:
-    from madnas.restructure.search import Found
-
+def _print(found: Sequence[Found]) -> None:
     console = stdout()
     table = new_table("lambda", "top-1 %", "blocks", "params", "MACs", "units")
     for one in found:
-        assert isinstance(one, Found)
         costs = [f"{old:,} -> {new:,}" for old, new in one.costs.values()]
         table.add_row(f"{one.strength:g}", f"{100 * one.top1:.2f}", ",".join(map(str, one.linear)) or "none", *costs)
     console.print(table)

@@ -105,7 +105,7 @@ def apply(traced: fx.GraphModule, merge: Merge) -> nn.Conv2d:
     conv = conv_of(composed(merge.pieces), reference)
     name = next(name for name in merge.modules if isinstance(traced.get_submodule(name), nn.Conv2d))
     conv.train(traced.training)
-    with traced.graph.inserting_after(merge.end):
+    with traced.graph.inserting_before(min(merge.nodes)):  # an activation in place may change the source later
         new = traced.graph.call_module(name, (merge.source,))
     new.meta.update(merge.end.meta)
     merge.end.replace_all_uses_with(new)
