@@ -136,6 +136,8 @@ class Files:
     def write(self, network: str, state: "dict[str, Any] | None", document: dict[str, Any], report: str) -> None:
         """Write all files, the network last: where it is, the others are."""
         self.folder.mkdir(exist_ok=True)
+        for name in (NETWORK, WEIGHTS):  # what is replaced: never a description beside weights of another one
+            (self.folder / name).unlink(missing_ok=True)
         if state is not None:
             tensors = {name: value.detach().contiguous() for name, value in state.items()}
             write_bytes_atomic(self.folder / WEIGHTS, save(tensors), overwrite=True)

@@ -15,6 +15,7 @@ from .tables import new_table
 from .train_report import is_first_process, progress, talk
 
 LARGEST = 1000.0
+FILES = PLOT, FRONT, REPORT = "alphas.png", "front.csv", "report.md"
 
 
 def strengths_of(text: str) -> list[float]:
@@ -27,7 +28,7 @@ def strengths_of(text: str) -> list[float]:
         found = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(f"--lambda {text[:60]!r}: expected numbers", "such as 1e-3, or 6e-4,1e-3,2e-3") from error
-    if any(not 0 < one <= LARGEST for one in found) or len(set(found)) < len(found):
+    if any(not 0 < one <= LARGEST for one in found) or len({f"{one:g}" for one in found}) < len(found):
         raise UsageError(f"--lambda {text[:60]!r}: more than 0, at most {LARGEST:g}, each once")
     return found
 
@@ -35,6 +36,8 @@ def strengths_of(text: str) -> list[float]:
 def search(job: Job, strengths: Sequence[float], macs_aware: bool, json: bool) -> None:
     """Search, write what was found, and print it."""
     searchable(job.target)
+    if any((job.folder / name).exists() for name in FILES) and not list(job.folder.glob("lambda-*")):
+        raise UsageError(f"{job.folder}: has files of something else that a search would write", "name another folder")
     found: list[Found] = []
     for strength in strengths:
         if not json:
@@ -44,14 +47,14 @@ def search(job: Job, strengths: Sequence[float], macs_aware: bool, json: bool) -
     if not is_first_process():
         return
     name = job.target.word
-    write_bytes_atomic(job.folder / "alphas.png", render(draw_search(name, found), "png"), overwrite=True)
-    write_text_atomic(job.folder / "front.csv", front_csv(found), overwrite=True)
-    write_text_atomic(job.folder / "report.md", search_report(name, found), overwrite=True)
+    write_bytes_atomic(job.folder / PLOT, render(draw_search(name, found), "png"), overwrite=True)
+    write_text_atomic(job.folder / FRONT, front_csv(found), overwrite=True)
+    write_text_atomic(job.folder / REPORT, search_report(name, found), overwrite=True)
     if json:
         print_json(search_document(name, found))
         return
     _print(found)
-    talk(f"written: {job.folder / 'report.md'}, {found[-1].folder / 'subnetwork.yaml'}")
+    talk(f"written: {job.folder / REPORT}, {found[-1].folder / 'subnetwork.yaml'}")
 
 
 def _print(found: Sequence[Found]) -> None:

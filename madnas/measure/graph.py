@@ -29,7 +29,7 @@ class LayerTracer(fx.Tracer):
         return known and not any(isinstance(part, LAYERS) for part in module.modules())
 
 
-def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
+def trace(module: nn.Module, input_shape: tuple[int, ...], whole: bool = False) -> fx.GraphModule:
     """Trace a module and give every node the shape of its tensor, for one image.
 
     Of timm's models whose head cannot be traced (VGG) it is the graph of what comes before.
@@ -38,6 +38,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
         module: any module that takes one tensor; it is left in the mode that it came in. On the meta device nothing is
             computed.
         input_shape: shape of one input without the batch.
+        whole: with the head, or not at all.
 
     Raises:
         UsageError: it cannot be traced.
@@ -49,7 +50,9 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
         attention = next((part for part in module.modules() if "attention" in type(part).__name__.lower()), None)
         if attention is not None:
             raise UsageError(f"has attention ({type(attention).__name__}), and its graph cannot be traced") from error
-        if hasattr(module, "forward_features"):  # timm's, whose head may look at the size of its input (VGG)
+        if (
+            hasattr(module, "forward_features") and not whole
+        ):  # timm's, whose head may look at the size of its input (VGG)
             with suppress(Exception):
                 return _trace(Features(module), input_shape)
         raise UsageError(f"{type(module).__name__} cannot be traced: {reason}") from error

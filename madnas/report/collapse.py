@@ -50,11 +50,13 @@ def collapse_report(name: str, result: Collapsed, weights: str | None, about: di
         lines.append(f"| ms, one image | {1e3 * before.median:.2f} | {1e3 * after.median:.2f}, {times(after)} |")
     lines += [
         "",
-        "| largest difference | absolute | relative | relative, worst merge alone |",
-        "|---|---|---|---|",
+        "| largest difference | absolute | relative | relative, worst merge alone | rounding before |",
+        "|---|---|---|---|---|",
     ]
     for dtype, errors in result.errors.items():
-        lines.append(f"| {dtype} | {errors.absolute:.1e} | {errors.relative:.1e} | {worst[dtype]:.1e} |")
+        lines.append(
+            f"| {dtype} | {errors.absolute:.1e} | {errors.relative:.1e} | {worst[dtype]:.1e} | {errors.rounding:.1e} |"
+        )
     shapes = ", ".join(" x ".join(map(str, one)) for one in next(iter(result.errors.values())).shapes)
     lines += [
         "",

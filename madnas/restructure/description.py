@@ -1,8 +1,8 @@
 """The description of a restructured network: the network that it was, and what of it was merged or split."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from madnas.errors import SpecError, UsageError
@@ -33,6 +33,7 @@ class Description:
         branch: activation of the branches beside them.
         linear: blocks whose alpha was taken as 1.
         costly: whether merges that cost multiply-adds were made.
+        bn_eps: of its batch norms, where the recipe that trained it says so.
         base: what the network was called before, in a library; absent if ``spec`` describes it.
         spec: of the network before.
     """
@@ -46,6 +47,7 @@ class Description:
     branch: Literal["none", "gelu", "exp", "expm1", "exp-clamped"] = "none"
     linear: tuple[str, ...] = ()
     costly: bool = False
+    bn_eps: float | None = None
     base: str | None = None
     spec: dict[str, Any] | None = None
 
@@ -60,7 +62,7 @@ def dump(description: Description) -> str:
 
 def is_description(path: str) -> bool:
     """Whether a file says of itself that it is one."""
-    if not path.endswith((".yaml", ".yml")) or not Path(path).is_file():
+    if not path.endswith((".yaml", ".yml")) or not os.path.isfile(path):
         return False
     return any(line.startswith("schema:") and SCHEMA in line for line in read_text(path).splitlines())
 
@@ -99,8 +101,10 @@ def rebuild(description: Description) -> "nn.Module":
 
     from madnas.models.restructurable import alphas_of
     from madnas.restructure.merge import apply, finish, plan, traced_for_merging
+    from madnas.train.model import set_norms
 
     model = base_model(description)
+    set_norms(model, None, description.bn_eps)
     if description.split:
         from madnas.restructure.split import split_structure
 
@@ -124,11 +128,13 @@ def rebuild(description: Description) -> "nn.Module":
 
 def base_model(description: Description) -> "nn.Module":
     """The network before, with fresh weights."""
-    from madnas.scores.targets import Target, find, module_of
+    from madnas.scores.targets import RESTRUCTURED, Target, find, module_of
 
     if description.spec is None:
         assert description.base is not None
         target = find(description.base)
+        if target.library == RESTRUCTURED:
+            raise UsageError(f"{description.name}: its base {description.base} is restructured itself")
     else:
         target = Target(description.name, parse_spec(description.spec, description.name))
     return module_of(target, description.classes, description.input)

@@ -9,7 +9,7 @@ from torch import fx, nn
 from madnas.measure.graph import trace
 from madnas.restructure.affine import Affine, Unmergeable
 from madnas.restructure.border import conv_of
-from madnas.restructure.runs import Left, Piece, Run, composed, macs_of, names_of, runs_of
+from madnas.restructure.runs import Left, Piece, Run, composed, is_shared, macs_of, names_of, runs_of
 
 Segment = tuple[Piece, ...]
 """Pieces in a row that become one."""
@@ -71,10 +71,10 @@ def traced_for_merging(model: nn.Module, input_shape: tuple[int, ...]) -> fx.Gra
     Raises:
         UsageError: it cannot be traced.
     """
-    traced = trace(model.eval(), input_shape)
+    traced = trace(model.eval(), input_shape, whole=True)
     for node in list(traced.graph.nodes):
         part = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if type(part) is BatchNormAct2d:
+        if type(part) is BatchNormAct2d and not is_shared(traced, node):
             _take_apart(traced, node, part)
     traced.recompile()
     return traced
@@ -93,7 +93,7 @@ def plan(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Merge], lis
         if not any(piece.layers for piece in run.pieces):
             continue
         chosen = _segments(run.pieces, costly)
-        merges += [Merge(segment) for segment in chosen if _changes(segment)]
+        merges += [Merge(one) for one in chosen if _changes(one) and any(piece.layers for piece in one)]
         if not costly:
             left += _left(run, chosen)
     return merges, left
@@ -145,16 +145,21 @@ def _cost(segment: Segment, costly: bool) -> tuple[int, ...] | None:
     if not _changes(segment):
         (piece,) = segment
         operations = 0 if _is_identity(piece) else len(piece.nodes)
-        return (operations, piece.macs, 0, 0) if costly else (piece.macs, operations, 0, 0)
-    if not any(piece.layers for piece in segment):
-        return None
+        return _order(costly, piece.macs, operations, 0, 0)
+    if not any(piece.layers for piece in segment):  # norms alone: they stay as they are
+        return _order(costly, 0, len(segment[0].nodes), 0, 0) if len(segment) == 1 else None
     try:
         whole = _shape_of(segment)
     except Unmergeable:
         return None
     macs = macs_of(whole, segment[-1].nodes[-1])
     border = int(whole.border is not None)
-    return (1, macs, border, 1) if costly else (macs, 1, border, 1)
+    return _order(costly, macs, 1, border, 1)
+
+
+def _order(costly: bool, macs: int, operations: int, border: int, change: int) -> tuple[int, ...]:
+    """What comes first is saved first."""
+    return (operations, macs, border, change) if costly else (macs, operations, border, change)
 
 
 def _changes(segment: Segment) -> bool:

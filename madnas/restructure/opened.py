@@ -1,6 +1,7 @@
 """What a user gives to be restructured: a network with weights, from a run's folder, a file, or none."""
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from madnas.files import read_text
 from madnas.network.specfile import check_spec, spec_to_tree
 from madnas.restructure.description import SCHEMA, Description
 from madnas.runfolder import RUN
-from madnas.scores.targets import Target, find, input_of, module_of
-from madnas.train.checkpoint import load_initial
+from madnas.scores.targets import RESTRUCTURED, Target, find, input_of, module_of
+from madnas.train.checkpoint import load_initial, read_weights
 from madnas.train.data import open_data
 from madnas.train.engine import normaliser
 from madnas.train.evaluate import past, run_of, weights_of
+from madnas.train.model import set_norms
 from madnas.train.recipe import load_recipe
 from madnas.train.results import RECIPE
 
@@ -37,6 +39,7 @@ class Opened:
         input: (C, H, W).
         classes: outputs.
         weights: the file they come from; None for fresh ones.
+        bn_eps: of its batch norms, where the run's recipe says so.
     """
 
     target: Target
@@ -44,6 +47,7 @@ class Opened:
     input: tuple[int, int, int]
     classes: int
     weights: Path | None
+    bn_eps: float | None = None
 
     @property
     def source(self) -> str | None:
@@ -56,7 +60,7 @@ class Opened:
         name = self.target.model if spec is None else spec.name
         return Description(
             SCHEMA, f"{name}-{what}", self.input, self.classes, base=self.target.word if spec is None else None,
-            spec=None if spec is None else spec_to_tree(spec),
+            spec=None if spec is None else spec_to_tree(spec), bn_eps=self.bn_eps,
         )  # fmt: skip
 
 
@@ -72,27 +76,32 @@ def open_network(word: str, checkpoint: Path | None, seed: int = 0) -> Opened:
         UsageError: no such network, or weights of another one.
         SpecError: a file that is no network.
     """
-    folder = run_of(Path(word)) if (Path(word) / RUN).exists() else None
+    folder = run_of(Path(word)) if os.path.exists(os.path.join(word, RUN)) else None
+    eps = None
     if folder is None:
         target, file = find(word), checkpoint
         images, classes = input_of(target), None
     else:
         target, file = past(folder).target, checkpoint or weights_of(Path(word))
+        eps = load_recipe(str(folder / RECIPE)).bn_eps
         about = json.loads(read_text(folder / RUN))
         channels, height, width = about["shape"]
         images, classes = (channels, height, width), int(about["classes"])
     if target.spec is not None:
         spec = check_spec(replace(target.spec, input=images))
         target, classes = replace(target, spec=spec), spec.head.classes
+    if target.library == RESTRUCTURED:
+        raise UsageError(f"{word}: is restructured already", "begin with the network that it was")
     torch.manual_seed(seed)
     model = module_of(target, classes, images).eval()
+    set_norms(model, None, eps)
     if file is None:
         unsettle(model, seed)
     else:
         _load(model, file, word)
     with torch.inference_mode():
         outputs = model(torch.zeros(1, *images)).shape[-1]
-    return Opened(target, model, images, int(outputs), file)
+    return Opened(target, model, images, int(outputs), file, eps)
 
 
 def images_for(opened: Opened, recipe: str | None, data: Path, seed: int) -> list[Tensor]:
@@ -122,6 +131,11 @@ def _load(model: nn.Module, file: Path, word: str) -> None:
             f"{file}: not the weights of {word}: {len(missing)} tensors are missing or of another shape, such as "
             f"{missing[0]}",
             "the folder of a run, in place of the network, knows its classes and its input",
+        )
+    others = sorted(set(read_weights(file)) - set(model.state_dict()))
+    if others:
+        raise UsageError(
+            f"{file}: weights of another network: {len(others)} of its tensors are none of {word}, such as {others[0]}"
         )
 
 

@@ -116,7 +116,7 @@ def _continued(traced: fx.GraphModule, node: fx.Node, found: dict[fx.Node, Run])
 def _branches(node: fx.Node, found: dict[fx.Node, Run]) -> Run | None:
     """The run that is a sum of linear branches of one map; None of other sums."""
     sides = [one for one in node.args if isinstance(one, fx.Node)]
-    if len(sides) != 2 or node.kwargs or len(node.args) != 2 or any(shape(one) != shape(node) for one in sides):
+    if len(set(sides)) != 2 or node.kwargs or len(node.args) != 2 or any(shape(one) != shape(node) for one in sides):
         return None
     runs = [found[side] for side in sides if side in found and len(side.users) == 1]
     if not runs:
@@ -162,7 +162,7 @@ def _layer(traced: fx.GraphModule, node: fx.Node) -> Affine | None:
     same = identity(shape(node)[1], torch.zeros((), dtype=torch.float64))
     if is_sum(node) and len(inputs) == 1 and _adds_zero(node):  # of branches that a block does not have
         return same
-    if node.op == "call_function" and node.target is F.prelu:
+    if node.op == "call_function" and node.target is F.prelu and not node.kwargs:
         return same if is_linear_prelu(traced, node) else None
     if node.op != "call_module" or len(inputs) != 1 or is_shared(traced, node):
         return None
@@ -178,7 +178,7 @@ def _layer(traced: fx.GraphModule, node: fx.Node) -> Affine | None:
 
 def _adds_zero(node: fx.Node) -> bool:
     others = [one for one in node.args if not isinstance(one, fx.Node)]
-    return not node.kwargs and len(node.args) == 2 and all(isinstance(one, int | float) and one == 0 for one in others)
+    return not node.kwargs and len(others) == 1 and isinstance(others[0], int | float) and others[0] == 0
 
 
 def is_linear_prelu(traced: fx.GraphModule, node: fx.Node) -> bool:
@@ -189,8 +189,10 @@ def is_linear_prelu(traced: fx.GraphModule, node: fx.Node) -> bool:
 
 def constant(traced: fx.GraphModule, value: Any) -> Tensor | None:
     """What a node is that does not depend on the input; None if it does."""
-    if not isinstance(value, fx.Node):
+    if isinstance(value, int | float):
         return torch.as_tensor(value)
+    if not isinstance(value, fx.Node):
+        return None
     if value.op == "get_attr":
         return operator.attrgetter(str(value.target))(traced).detach()
     function: Any = value.target

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from madnas.errors import UsageError
+from madnas.network.blocks import CATALOGUE
 from madnas.network.spec import Group, NetworkSpec
 from madnas.restructure.stages import FIRST, block_macs, blocks_of, collapse_blocks, with_blocks
 from madnas.theory.restructuring import is_linear
@@ -70,7 +71,8 @@ def subnetwork(
 
 
 def _restructurable(block: Group) -> Group:
-    if block.block not in RESTRUCTURABLE or block.expand is None or block.se != "none":
+    plain = block.se == "none" and block.shortcut in (None, *CATALOGUE[block.block].shortcuts[:1])
+    if block.block not in RESTRUCTURABLE or block.expand is None or not plain:
         return block
     kind = RESTRUCTURABLE[block.block]
     return Group(kind, block.out, 1, expand=block.expand, kernel=block.kernel, stride=block.stride)

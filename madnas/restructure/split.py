@@ -190,7 +190,7 @@ def split(
         UsageError: it cannot be traced, there is nothing to split, or an error is above the tolerance.
     """
     reference = in_dtype(model, torch.float64)
-    masked = trace(copy.deepcopy(reference), input_shape)
+    masked = trace(copy.deepcopy(reference), input_shape, whole=True)
     chosen, left = _chosen(masked, only, fraction, costly)
     watch("choosing units")
     effects = _effects(reference, masked, chosen, images) if which == "effect" else {}
@@ -200,7 +200,7 @@ def split(
         units[pair.name] = _units(pair, number, which, seed, effects)
         dim = _dim(module_at(masked, pair.first))
         masked.set_submodule(str(pair.act.target), PartlyLinear(module_at(masked, pair.act), units[pair.name], dim))
-    result = trace(copy.deepcopy(reference), input_shape)
+    result = trace(copy.deepcopy(reference), input_shape, whole=True)
     parts = []
     for pair in pairs_of(result):
         if pair.name in units:
@@ -239,7 +239,7 @@ def split_structure(
     Raises:
         UsageError: the network has no such layers.
     """
-    traced = trace(model.eval(), input_shape)
+    traced = trace(model.eval(), input_shape, whole=True)
     pairs = {pair.name: pair for pair in pairs_of(traced)}
     for name, number in kept.items():
         if name not in pairs or not 0 < number < pairs[name].hidden:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from madnas.errors import UsageError
-from madnas.network.blocks import CATALOGUE
+from madnas.network.blocks import CATALOGUE, shortcut_of
 from madnas.network.expand import openings
-from madnas.network.layer import Layer
+from madnas.network.layer import Layers
 from madnas.network.spec import Group, NetworkSpec
 from madnas.network.specfile import check_spec
 
@@ -65,7 +65,7 @@ def collapse_blocks(spec: NetworkSpec, numbers: Sequence[int], expanded: bool = 
     blocks = blocks_of(spec)
     for number in numbers:
         blocks[_index(number, blocks)] = _collapsed(blocks[_index(number, blocks)], number, expanded)
-    return with_blocks(spec, blocks)
+    return _edited(spec, blocks, numbers)
 
 
 def with_kernels(spec: NetworkSpec, kernels: Mapping[int, int]) -> NetworkSpec:
@@ -81,7 +81,7 @@ def with_kernels(spec: NetworkSpec, kernels: Mapping[int, int]) -> NetworkSpec:
         if block.kernel is None:
             raise UsageError(f"block {number}: {block.block} has no kernel to change")
         blocks[_index(number, blocks)] = replace(block, kernel=kernel)
-    return with_blocks(spec, blocks)
+    return _edited(spec, blocks, list(kernels))
 
 
 def blocks_of(spec: NetworkSpec) -> list[Group]:
@@ -123,12 +123,34 @@ def changes(before: NetworkSpec, after: NetworkSpec) -> list[Change]:
 
 def block_macs(spec: NetworkSpec) -> list[int]:
     """Multiply-adds of every block for one image, in closed form."""
-    alone = replace(spec, groups=tuple(blocks_of(spec)))
-    return [sum(_macs(layer) for layer in opening.layers) for opening in openings(alone)]
+    return [sum(int(layer.macs) for layer in layers) for layers in _block_layers(spec)]
 
 
-def _macs(layer: Layer) -> int:
-    return int(layer.macs)
+def _block_layers(spec: NetworkSpec) -> list[Layers]:
+    """Layers of every block, at its place in its group."""
+    found: list[Layers] = []
+    for one in openings(spec):
+        group, layers = one.group, CATALOGUE[one.group.block].layers
+        found.append(one.layers)
+        found += [layers(group, group.out, one.after, index) for index in range(1, int(group.depth))]
+    return found
+
+
+def _edited(spec: NetworkSpec, blocks: Sequence[Group], touched: Sequence[int]) -> NetworkSpec:
+    """The network with other blocks, if the rest stays as it was.
+
+    Raises:
+        UsageError: it does not, because some shortcuts begin with a group, and groups have changed.
+    """
+    edited = with_blocks(spec, blocks)
+    for number, (old, new) in enumerate(zip(_block_layers(spec), _block_layers(edited), strict=True), FIRST):
+        if number not in touched and [layer.params for layer in old] != [layer.params for layer in new]:
+            raise UsageError(
+                f"block {number} would change too: the {shortcut_of(blocks[number - FIRST])!r} shortcut of its group is in "
+                "the first block, and the edit divides the group",
+                "edit all blocks of the group",
+            )
+    return edited
 
 
 def _index(number: int, blocks: Sequence[Group]) -> int:
@@ -148,8 +170,12 @@ def _collapsed(block: Group, number: int, expanded: bool) -> Group:
         raise UsageError(f"block {number}: {block.block} {why}", f"{', '.join(COLLAPSED)} can")
     if block.se != "none":
         raise UsageError(f"block {number}: its squeeze-excitation is not linear")
+    if block.shortcut is not None and block.shortcut != CATALOGUE[block.block].shortcuts[0]:
+        raise UsageError(f"block {number}: its {block.shortcut!r} shortcut has no place in {kind}")
+    if expanded and kind == "act-conv" and block.expand is None:
+        raise UsageError(f"block {number}: --expanded needs expand, and the block has hidden")
     act = block.act if block.block.startswith("inverted") else ACT
     found = Group(kind, block.out, 1, kernel=block.kernel, stride=block.stride, act=act)
-    if expanded and kind == "act-conv" and block.expand is not None:
+    if expanded and kind == "act-conv":
         return replace(found, block=EXPANDED, expand=block.expand)
     return found

@@ -169,7 +169,7 @@ def load_initial(model: nn.Module, path: Path) -> list[str]:
     Raises:
         UsageError: it cannot be read, has values that are not finite, or is not of this network: less than half fits.
     """
-    found = _read_weights(path)
+    found = read_weights(path)
     wrong = [name for name, value in found.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if wrong:
         raise UsageError(f"{path}: weights are not finite, such as {wrong[0]}")
@@ -184,7 +184,12 @@ def load_initial(model: nn.Module, path: Path) -> list[str]:
     return [name for name in own if name not in fitting]
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a file of safetensors or of torch, by their names; code in it is not run.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is refused anyway

@@ -66,11 +66,16 @@ def build_model(network: Network, facts: Facts, recipe: TrainRecipe, seed: int) 
     torch.manual_seed(seed)
     model = _create(network, facts, recipe)
     _check_runs(network.target, model, facts)
+    set_norms(model, recipe.bn_momentum, recipe.bn_eps)
+    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
+
+
+def set_norms(model: nn.Module, momentum: float | None, eps: float | None) -> None:
+    """Give all batch norms a momentum and an epsilon; None leaves their own."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            module.momentum = module.momentum if recipe.bn_momentum is None else recipe.bn_momentum
-            module.eps = module.eps if recipe.bn_eps is None else recipe.bn_eps
-    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
+            module.momentum = module.momentum if momentum is None else momentum
+            module.eps = module.eps if eps is None else eps
 
 
 def _check_runs(target: Target, model: nn.Module, facts: Facts) -> None:

@@ -185,3 +185,33 @@ def test_a_changed_description(searched, tmp_path, change, message, capsys):
     path.write_text(path.read_text().replace(*change))
     assert message in refused(capsys, "score", str(path)) + refused(capsys, "score", str(path))
     shutil.rmtree(folder)
+
+
+def test_weights_of_a_larger_network(tmp_path, capsys):
+    """Every tensor of ResNet-18 is in ResNet-34, with the same shape."""
+    from safetensors.torch import save_file
+
+    save_file(module_of(find("resnet34")).state_dict(), tmp_path / "weights.safetensors")
+    collapse = ["restructure", "collapse", "resnet18", "--checkpoint", str(tmp_path / "weights.safetensors")]
+    assert "weights of another network" in refused(capsys, *collapse)
+
+
+def test_the_epsilon_of_the_run_is_kept(tmp_path, capsys):
+    (tmp_path / "small.yaml").write_text(SMALL)
+    run_folder, collapsed = str(tmp_path / "run"), tmp_path / "collapsed"
+    assert run(["train", str(tmp_path / "small.yaml"), "-o", run_folder, *QUICK, "--set", "bn_eps=0.1"]) == 0
+    capsys.readouterr()
+    assert run(["restructure", "collapse", run_folder, "-o", str(collapsed), "--untimed"]) == 0
+    capsys.readouterr()
+    before = document(capsys, "train", "--eval", run_folder)
+    weights = str(collapsed / "weights.safetensors")
+    after = document(capsys, "train", str(collapsed / "network.yaml"), "--eval", weights, *QUICK)
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-5)
+    assert "is restructured already" in refused(capsys, "restructure", "collapse", str(collapsed / "network.yaml"))
+
+
+def test_files_of_something_else_are_not_replaced_by_a_search(tmp_path, capsys):
+    (tmp_path / "report.md").write_text("mine")
+    search = ["restructure", "search", "ran-e-digits", "-o", str(tmp_path)]
+    assert "has files of something else" in refused(capsys, *search)
+    assert (tmp_path / "report.md").read_text() == "mine"

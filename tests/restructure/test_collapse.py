@@ -221,3 +221,28 @@ def test_what_cannot_be_traced_is_an_error():
 
     with pytest.raises(UsageError, match="cannot be traced"):
         collapsed(Looks(), (3, 8, 8))
+
+
+class Odd(nn.Module):
+    """A norm beside the identity before a convolution, a map added to itself, and a PReLU by keyword."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.first, self.last = nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.slope = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        x = self.first(x + self.norm(x))
+        x = torch.relu(x + x)
+        return self.last(nn.functional.prelu(x, weight=self.slope))
+
+
+def test_odd_sums():
+    result = collapsed(unsettled(Odd()), (4, 8, 8))
+    assert result.errors["float64"].relative <= 1e-12
+    assert result.after.macs <= result.before.macs
+
+
+def test_a_model_without_a_head_that_can_be_traced_is_an_error():
+    with pytest.raises(UsageError, match="cannot be traced"):
+        collapsed(timm.create_model("vgg11_bn", num_classes=3), (3, 224, 224))

@@ -78,3 +78,20 @@ def test_kernels_that_are_none():
         with_kernels(get("ran-e-supernet"), {6: 4})
     with pytest.raises(UsageError, match="cell"):
         collapse_blocks(get("densenet-cifar"), [2])
+
+
+def test_an_edit_that_would_change_other_blocks_is_refused():
+    """DeepMAD's shortcuts project in the first block of every group: a group that is divided would have two."""
+    with pytest.raises(UsageError, match="block .* would change too"):
+        with_kernels(get("deepmad-r18"), {5: 3})
+
+
+def test_what_a_collapsed_block_has_no_place_for_is_refused():
+    spec = get("mobilenetv2")
+    hidden = replace(spec, groups=tuple(
+        replace(group, expand=None, hidden=96) if group.expand else group for group in spec.groups))  # fmt: skip
+    number = next(
+        n for n, block in enumerate(blocks_of(hidden), 2) if block.block == "inverted-residual" and block.hidden
+    )
+    with pytest.raises(UsageError, match="--expanded needs expand"):
+        collapse_blocks(hidden, [number], expanded=True)
