@@ -146,8 +146,8 @@ def _edited(spec: NetworkSpec, blocks: Sequence[Group], touched: Sequence[int]) 
     for number, (old, new) in enumerate(zip(_block_layers(spec), _block_layers(edited), strict=True), FIRST):
         if number not in touched and [layer.params for layer in old] != [layer.params for layer in new]:
             raise UsageError(
-                f"block {number} would change too: the {shortcut_of(blocks[number - FIRST])!r} shortcut of its group is in "
-                "the first block, and the edit divides the group",
+                f"block {number} would change too: its group begins with a {shortcut_of(blocks[number - FIRST])!r} "
+                "shortcut, and the edit divides the group",
                 "edit all blocks of the group",
             )
     return edited
