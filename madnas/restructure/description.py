@@ -128,11 +128,11 @@ def rebuild(description: Description) -> "nn.Module":
 
 def base_model(description: Description) -> "nn.Module":
     """The network before, with fresh weights."""
-    from madnas.scores.targets import RESTRUCTURED, Target, find, module_of
+    from madnas.scores.targets import RESTRUCTURED, Target, as_library, module_of
 
     if description.spec is None:
         assert description.base is not None
-        target = find(description.base)
+        target = as_library(description.base)
         if target.library == RESTRUCTURED:
             raise UsageError(f"{description.name}: its base {description.base} is restructured itself")
     else:

@@ -16,7 +16,7 @@ from madnas.files import read_text
 from madnas.network.specfile import check_spec, spec_to_tree
 from madnas.restructure.description import SCHEMA, Description
 from madnas.runfolder import RUN
-from madnas.scores.targets import RESTRUCTURED, Target, find, input_of, module_of
+from madnas.scores.targets import RESTRUCTURED, Target, as_library, find, input_of, module_of
 from madnas.train.checkpoint import load_initial, read_weights
 from madnas.train.data import open_data
 from madnas.train.engine import normaliser
@@ -79,7 +79,7 @@ def open_network(word: str, checkpoint: Path | None, seed: int = 0) -> Opened:
     folder = run_of(Path(word)) if os.path.exists(os.path.join(word, RUN)) else None
     eps = None
     if folder is None:
-        target, file = find(word), checkpoint
+        target, file = find(word) if checkpoint is None else as_library(word), checkpoint
         images, classes = input_of(target), None
     else:
         target, file = past(folder).target, checkpoint or weights_of(Path(word))

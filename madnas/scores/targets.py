@@ -63,6 +63,15 @@ def find(word: str) -> Target:
         raise
 
 
+def as_library(word: str) -> Target:
+    """What a word names, as its library builds it where it says ``timm/``: with the names of its checkpoints.
+
+    Raises:
+        UsageError: nothing.
+    """
+    return _timm(word) if word.startswith(PREFIX) else find(word)
+
+
 def _timm(word: str) -> Target:
     import timm
 

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -215,3 +216,14 @@ def test_files_of_something_else_are_not_replaced_by_a_search(tmp_path, capsys):
     search = ["restructure", "search", "ran-e-digits", "-o", str(tmp_path)]
     assert "has files of something else" in refused(capsys, *search)
     assert (tmp_path / "report.md").read_text() == "mine"
+
+
+def test_timms_own_weights_of_a_network_that_is_described_here(tmp_path, capsys):
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("resnet18").state_dict(), tmp_path / "weights.safetensors")
+    collapse = ["restructure", "collapse", "timm/resnet18", "--checkpoint", str(tmp_path / "weights.safetensors")]
+    assert run([*collapse, "--untimed", "-o", str(tmp_path / "collapsed")]) == 0
+    capsys.readouterr()
+    network = module_of(find(str(tmp_path / "collapsed/network.yaml")))
+    network.load_state_dict(load_file(tmp_path / "collapsed/weights.safetensors"))
