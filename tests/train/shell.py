@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from madnas.data.source import Batch
+from madnas.files import write_text_atomic
 from madnas.scores.targets import find
 from madnas.train.engine import Engine, Update
 from madnas.train.job import Job
@@ -48,7 +49,7 @@ class Crash(BaseException):
 
 def network(folder: Path) -> str:
     path = folder / "tiny.yaml"
-    path.write_text(TINY)
+    write_text_atomic(path, TINY, overwrite=True)  # another process may be reading it
     return str(path)
 
 

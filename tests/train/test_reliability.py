@@ -423,7 +423,7 @@ def test_an_error_in_one_process_ends_the_others(tmp_path):
         variables = {"WORLD_SIZE": "2", "RANK": str(number), "LOCAL_RANK": str(number), "MASTER_ADDR": "127.0.0.1",
                      "MASTER_PORT": port, "PYTHONPATH": str(ROOT)}  # fmt: skip
         tasks.append(subprocess.Popen(command, env=environment(**variables), text=True, stderr=subprocess.PIPE))
-    errors = [task.communicate(timeout=300)[1] for task in tasks]
+    errors = [task.communicate(timeout=120)[1] for task in tasks]
     assert [task.returncode for task in tasks] == [1, 5], errors
     assert "process 0 of 2 ends because another one did" in errors[0]
     assert "sample 17 is broken" in errors[1]
