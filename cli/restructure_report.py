@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.text import Text
 from safetensors.torch import save
 
@@ -16,6 +17,7 @@ from madnas.report.collapse import collapse_document, collapse_report, folded, r
 from madnas.report.split import split_document, split_report, split_rows
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
+from madnas.restructure.certificate import compare, in_dtype, probes_of
 from madnas.restructure.description import dump
 from madnas.restructure.opened import Opened, images_for, open_network
 from madnas.restructure.split import Which
@@ -45,14 +47,12 @@ def collapse(
     """Collapse a network, print what was done, and write it."""
     files = Files.of(output, force)
     opened = open_network(target, checkpoint)
-    rounded = room.round_alphas(opened.model) if round_alphas else {}
-    if round_alphas and not rounded:
-        raise UsageError("--round-alphas: no alpha of the network lies in 0.8 to 1.3")
+    rounded, moved = _rounded(opened, costly, only) if round_alphas else ({}, 0.0)
     with status(json) as watch:
         result = room.collapse(opened.model, opened.input, costly, only, timed, watch)
     about = environment(Process())
     word, source = opened.target.word, opened.source
-    document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded}
+    document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded, "rounding_moved": moved}
     linear = tuple(name for name, alpha in alphas_of(opened.model).items() if alpha.item() == 1)
     if files is not None:
         description = replace(
@@ -60,11 +60,11 @@ def collapse(
             costly=costly,
         )  # fmt: skip
         state = None if source is None else result.model.state_dict()
-        files.write(dump(description), state, document, collapse_report(word, result, source, about))
+        files.write(dump(description), state, document, collapse_report(word, result, source, about, rounded, moved))
     if json:
         print_json(document)
         return
-    _print_collapse(opened, result, rounded)
+    _print_collapse(opened, result, rounded, moved)
     tell_places(files, source)
 
 
@@ -159,12 +159,24 @@ def json_text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, float]) -> None:
+def _rounded(opened: Opened, costly: bool, only: list[str]) -> tuple[dict[str, float], float]:
+    """Slopes that were set to 1, and by how much of the largest output that moved the network."""
+    before = in_dtype(opened.model, torch.float64)
+    rounded = room.round_alphas(opened.model, opened.input, costly, only)
+    if not rounded:
+        raise UsageError("--round-alphas: no alpha from 0.8 to 1.3 is in a block that would be collapsed")
+    after = in_dtype(opened.model, torch.float64)
+    return rounded, compare(before, after, [next(probes_of(opened.input, torch.float64))]).relative
+
+
+def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, float], moved: float) -> None:
     console = stdout()
     shape = "x".join(str(size) for size in opened.input)
     console.print(Text.assemble((opened.target.word, "bold"), f"  input {shape}"))
     for name, value in linear.items():
         console.print(f"alpha of {name}: {value:.4f} taken as 1")
+    if linear:
+        console.print(f"which changed the outputs by up to {moved:.2g} of the largest")
     several, norms = folded(result)
     if several:
         table = new_table("merged", "layers", "kernel", "MACs", "MAC ratio", "speed", "float64", "float32")

@@ -1,10 +1,13 @@
 """What a collapse says: a document for machines, and a page for people."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from madnas.measure.latency import Latency
-from madnas.restructure.collapse import Collapsed, Cost, Merged
+from madnas.restructure.certificate import Cost
+from madnas.restructure.collapse import Collapsed, Merged
 
 SCHEMA = "madnas/collapse-certificate/1"
 
@@ -32,8 +35,15 @@ def collapse_document(name: str, result: Collapsed, weights: str | None, about: 
     }
 
 
-def collapse_report(name: str, result: Collapsed, weights: str | None, about: dict[str, Any]) -> str:
-    """The certificate in Markdown."""
+def collapse_report(
+    name: str,
+    result: Collapsed,
+    weights: str | None,
+    about: dict[str, Any],
+    rounded: Mapping[str, float] = MappingProxyType({}),
+    moved: float = 0.0,
+) -> str:
+    """The certificate in Markdown; with slopes that were taken as 1, and how far that moved the outputs."""
     worst = {dtype: max(one.errors[dtype].relative for one in result.merged) for dtype in result.errors}
     lines = [
         f"# {name}, collapsed",
@@ -66,6 +76,10 @@ def collapse_report(name: str, result: Collapsed, weights: str | None, about: di
         "|---|---|---|---|---|---|---|---|",
         *("| " + " | ".join(row) + " |" for row in merge_rows(result)),
     ]
+    if rounded:
+        slopes = ", ".join(f"{block} ({slope:.4f})" for block, slope in rounded.items())
+        lines += ["", f"Slopes taken as 1: {slopes}. That alone changed outputs by up to {moved:.2g} of the largest;",
+                  "all other differences are from the network after it."]  # fmt: skip
     if result.left:
         lines += ["", "Left, because one layer has more multiply-adds (`--costly` merges them):", ""]
         lines += [f"- {' + '.join(one.modules)}: {one.before:,} would become {one.after:,}" for one in result.left]

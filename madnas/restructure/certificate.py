@@ -9,8 +9,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from madnas.data.seeds import generator
+from madnas.errors import UsageError
 from madnas.restructure.merge import Merge
 from madnas.restructure.runs import constant
+
+PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
+
 
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 """Largest relative errors; ..."""
@@ -22,6 +26,19 @@ PROBES = 2
 """Images of a probe."""
 
 Function = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of a network, or of a part.
+
+    Attributes:
+        params: of its tensors that are trained.
+        macs: multiply-adds of one image; constants are not counted.
+    """
+
+    params: int
+    macs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,19 @@ class Errors:
     def within(self, dtype: torch.dtype) -> bool:
         """Whether they are small enough; what is not finite is not."""
         return self.relative <= max(TOLERANCES[dtype], SLACK * self.rounding)
+
+
+def check_errors(what: str, errors: Errors, dtype: torch.dtype) -> None:
+    """Refuse what differs.
+
+    Raises:
+        UsageError: by more than the tolerance.
+    """
+    if not errors.within(dtype):
+        raise UsageError(
+            f"{what}: merged, it differs by {errors.relative:.2g} of its largest output in {dtype}; nothing is written",
+            "weights or running statistics of very different sizes, or not finite, make sums inexact",
+        )
 
 
 def compare(before: Function, after: Function, probes: Iterable[Tensor], exact: Function | None = None) -> Errors:
@@ -73,6 +103,21 @@ def probes_of(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Iter
     chance = generator(seed, "probes")
     for down, across in ((0, 0), (1, 0), (0, 1), (1, 1)):
         yield torch.randn(PROBES, chs, height + down, width + across, generator=chance, dtype=torch.float64).to(dtype)
+
+
+def accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
+    """Probes of the sizes that a network takes."""
+    found: list[Tensor] = []
+    for probe in probes_of(input_shape, dtype):
+        try:
+            with torch.inference_mode():
+                model(probe.double())
+        except (AssertionError, RuntimeError, ValueError):  # a classifier or positions that are made for one size
+            if not found:
+                raise
+            continue
+        found.append(probe)
+    return found
 
 
 def steps_of(traced: fx.GraphModule, merge: Merge, dtype: torch.dtype) -> Function:

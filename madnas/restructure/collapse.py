@@ -11,28 +11,23 @@ from torch import fx, nn
 from madnas.errors import UsageError
 from madnas.measure.graph import shape
 from madnas.measure.latency import Latency, race
-from madnas.measure.module_count import count_module
+from madnas.measure.module_count import count_module, count_params
 from madnas.models.restructurable import alphas_of
 from madnas.restructure.border import conv_of
-from madnas.restructure.certificate import Errors, compare, in_dtype, probes_of, steps_of
+from madnas.restructure.certificate import (
+    PRECISIONS,
+    Cost,
+    Errors,
+    accepted,
+    check_errors,
+    compare,
+    in_dtype,
+    probes_of,
+    steps_of,
+)
 from madnas.restructure.merge import Merge, apply, finish, plan, traced_for_merging
 from madnas.restructure.runs import Left, composed
-from madnas.theory.restructuring import LINEAR
-
-PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Of a network, or of a part.
-
-    Attributes:
-        params: of its tensors that are trained.
-        macs: multiply-adds of one image; constants are not counted.
-    """
-
-    params: int
-    macs: int
+from madnas.theory.restructuring import LINEAR, is_linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +122,7 @@ def collapse(
         probe = next(probes_of(input_shape, torch.float32))[:1]
         latency = race({name: partial(one, probe) for name, one in single.items()}, torch.device("cpu"))
     collapsed = single["after"]
-    before = Cost(params_of(model), count_module(model, input_shape).macs)
+    before = Cost(count_params(model), count_module(model, input_shape).macs)
     assert isinstance(collapsed, fx.GraphModule)
     return Collapsed(
         collapsed,
@@ -135,41 +130,46 @@ def collapse(
         tuple(left),
         errors,
         before,
-        Cost(params_of(collapsed), before.macs + sum(one.after.macs - one.before.macs for one in merged)),
+        Cost(count_params(collapsed), before.macs + sum(one.after.macs - one.before.macs for one in merged)),
         latency,
     )
 
 
-def round_alphas(model: nn.Module, which: Sequence[str] | None = None) -> dict[str, float]:
-    """Set the slopes that count as linear to 1, which changes the network.
+def round_alphas(
+    model: nn.Module, input_shape: tuple[int, ...], costly: bool = False, only: Sequence[str] = ()
+) -> dict[str, float]:
+    """Set slopes that count as linear to 1 where their blocks are then collapsed, which changes the network.
 
     Args:
         model: changed in place.
-        which: names of blocks; by default all whose slope lies in :data:`LINEAR`.
+        input_shape: (C, H, W).
+        costly: as in :func:`collapse`.
+        only: as in :func:`collapse`.
 
     Returns:
         the slopes that were changed, by their blocks' names.
 
     Raises:
-        UsageError: a block of ``which`` has another slope, or is none.
+        UsageError: as :func:`collapse`.
     """
-    changed = {}
-    low, high = LINEAR
-    for name, alpha in alphas_of(model).items():
-        value = float(alpha.detach())
-        inside = low <= value <= high
-        if which is not None and name in which and not inside:
-            raise UsageError(f"{name}: its alpha is {value:.4g}, outside of {low} to {high}: it is not linear")
-        if inside and (which is None or name in which):
-            changed[name] = value
-            with torch.no_grad():
-                alpha.fill_(1.0)
+    slopes = {name: alpha.item() for name, alpha in alphas_of(model).items()}
+    trial = copy.deepcopy(model)
+    _set_alphas(trial, [name for name, slope in slopes.items() if is_linear(slope)])
+    merges, _ = _chosen(trial, *plan(traced_for_merging(copy.deepcopy(trial), input_shape), costly), only)
+    several = [name for merge in merges if merge.layers > 1 for name in merge.modules]
+    changed = {
+        name: slope for name, slope in slopes.items() if is_linear(slope) and slope != 1 and lies_in(several, name)
+    }
+    _set_alphas(model, list(changed))
     return changed
 
 
-def params_of(module: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(one.numel() for one in module.parameters())
+def _set_alphas(model: nn.Module, names: Sequence[str]) -> None:
+    """Slopes of 1."""
+    alphas = alphas_of(model)
+    with torch.no_grad():
+        for name in names:
+            alphas[name].fill_(1.0)
 
 
 def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
@@ -190,39 +190,11 @@ def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
         probe = next(probes_of(source, torch.float32))[:1]
         calls = {"before": partial(before["float32"], probe), "after": partial(after["float32"], probe)}
         latency = race(calls, torch.device("cpu"), rounds=7)
-    old = sum(params_of(traced.get_submodule(name)) for name in merge.modules)
-    costs = Cost(old, merge.macs), Cost(params_of(after["float64"]), merge.macs_after)
+    old = sum(count_params(traced.get_submodule(name)) for name in merge.modules)
+    costs = Cost(old, merge.macs), Cost(count_params(after["float64"]), merge.macs_after)
     modules = merge.modules
     apply(traced, merge)
     return Merged(modules, affine.kernel, affine.border is not None, *costs, errors, latency)
-
-
-def accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[torch.Tensor]:
-    """Probes of the sizes that a network takes."""
-    found: list[torch.Tensor] = []
-    for probe in probes_of(input_shape, dtype):
-        try:
-            with torch.inference_mode():
-                model(probe.double())
-        except Exception:  # a classifier that is made for one size, whatever it raises
-            if not found:
-                raise
-            continue
-        found.append(probe)
-    return found
-
-
-def check_errors(what: str, errors: Errors, dtype: torch.dtype) -> None:
-    """Refuse what differs.
-
-    Raises:
-        UsageError: by more than the tolerance.
-    """
-    if not errors.within(dtype):
-        raise UsageError(
-            f"{what}: merged, it differs by {errors.relative:.2g} of its largest output in {dtype}; nothing is written",
-            "weights or running statistics of very different sizes, or not finite, make sums inexact",
-        )
 
 
 def _chosen(
@@ -260,12 +232,12 @@ def lies_in(modules: Sequence[str], name: str) -> bool:
 
 def _why_not(part: nn.Module) -> str:
     """What stands between the layers of a module."""
-    alphas = [float(alpha.detach()) for alpha in alphas_of(part).values()]
     low, high = LINEAR
-    if alphas:
-        if low <= alphas[0] <= high:
-            return f"its alpha is {alphas[0]:.4g}; --round-alphas takes {low} to {high} as 1"
-        return f"its alpha is {alphas[0]:.4g}, outside of {low} to {high}"
+    for slope in (alpha.item() for alpha in alphas_of(part).values()):
+        if not is_linear(slope):
+            return f"its alpha is {slope:.4g}, outside of {low} to {high}"
+        if slope != 1:
+            return f"its alpha is {slope:.4g}; --round-alphas takes {low} to {high} as 1"
     linear = (nn.Conv2d, nn.BatchNorm2d, nn.Identity, nn.Dropout)
     between = [f"{name} ({type(one).__name__})" for name, one in part.named_modules()
                if not list(one.children()) and not isinstance(one, linear)]  # fmt: skip

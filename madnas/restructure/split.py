@@ -8,7 +8,7 @@ layers see one pixel.
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import floor, prod
+from math import floor
 from typing import Any, Literal
 
 import torch
@@ -16,43 +16,24 @@ from torch import Tensor, fx, nn
 
 from madnas.data.seeds import generator
 from madnas.errors import UsageError
-from madnas.measure.graph import MAP, shape, trace
-from madnas.measure.module_count import count_module
+from madnas.measure.graph import shape, trace
+from madnas.measure.module_count import count_module, count_params
 from madnas.models.exponential import branch_act
-from madnas.restructure.certificate import Errors, compare, in_dtype, probes_of
-from madnas.restructure.collapse import PRECISIONS, Cost, accepted, check_errors, lies_in, params_of
+from madnas.restructure.certificate import (
+    PRECISIONS,
+    Cost,
+    Errors,
+    accepted,
+    check_errors,
+    compare,
+    in_dtype,
+    probes_of,
+)
+from madnas.restructure.collapse import lies_in
 from madnas.restructure.merge import finish
-from madnas.restructure.runs import NOTHING, is_shared
+from madnas.restructure.pairs import Pair, dim_of, matrix_of, module_at, pairs_of
 
 Which = Literal["first", "random", "effect"]
-
-ACTIVATIONS = frozenset({"ReLU", "ReLU6", "GELU", "GELUTanh", "QuickGELU", "SiLU", "Swish", "Mish", "Hardswish",
-                         "HardSwish", "HardSwishMe", "Sigmoid", "Tanh", "ELU", "LeakyReLU", "Hardsigmoid"})  # fmt: skip
-"""Names of modules that map every number by itself."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pair:
-    """Two layers with an activation between them.
-
-    Attributes:
-        first: node of the first layer.
-        act: of the activation.
-        last: of the second layer.
-        hidden: units between them.
-        pixels: of the map.
-    """
-
-    first: fx.Node
-    act: fx.Node
-    last: fx.Node
-    hidden: int
-    pixels: int
-
-    @property
-    def name(self) -> str:
-        """Of the first layer."""
-        return str(self.first.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +129,6 @@ def kept_units(hidden: int, fraction: float) -> int:
     return floor(hidden * (1 - fraction) + 1e-9)
 
 
-def pairs_of(traced: fx.GraphModule) -> list[Pair]:
-    """All pairs of layers with an activation between them, in the network's order."""
-    found: list[Pair] = []
-    taken: set[fx.Node] = set()
-    for node in traced.graph.nodes:
-        pair = _pair(traced, node)
-        if pair is not None and pair.first not in taken:  # of three layers in a row, the first two
-            found.append(pair)
-            taken.add(pair.last)
-    return found
-
-
 def split(
     model: nn.Module,
     input_shape: tuple[int, ...],
@@ -198,7 +167,7 @@ def split(
     for pair in chosen:
         number = pair.hidden - kept_units(pair.hidden, fraction)
         units[pair.name] = _units(pair, number, which, seed, effects)
-        dim = _dim(module_at(masked, pair.first))
+        dim = dim_of(module_at(masked, pair.first))
         masked.set_submodule(str(pair.act.target), PartlyLinear(module_at(masked, pair.act), units[pair.name], dim))
     result = trace(copy.deepcopy(reference), input_shape, whole=True)
     parts = []
@@ -220,8 +189,8 @@ def split(
         made = single.get_submodule(part.name)
         assert isinstance(made, SplitPair)
         made.branch_act = branch_act(activation)
-    before = Cost(params_of(model), count_module(model, input_shape).macs)
-    after = Cost(params_of(single), before.macs + sum(part.after.macs - part.before.macs for part in parts))
+    before = Cost(count_params(model), count_module(model, input_shape).macs)
+    after = Cost(count_params(single), before.macs + sum(part.after.macs - part.before.macs for part in parts))
     return Split(single, tuple(parts), left, errors, before, after, changed)
 
 
@@ -256,14 +225,14 @@ def _split_one(traced: fx.GraphModule, pair: Pair, linear: Tensor, activation: s
     """Replace a pair by its split form, and compare that with the pair without those activations."""
     first, act, last = (module_at(traced, node) for node in (pair.first, pair.act, pair.last))
     made = _split_pair(first, act, last, linear, activation)
-    before = nn.Sequential(first, PartlyLinear(act, linear, _dim(first)), last)
+    before = nn.Sequential(first, PartlyLinear(act, linear, dim_of(first)), last)
     errors = {}
     source = pair.first.all_input_nodes[0]
     for name, dtype in PRECISIONS.items():
         probe = torch.randn(2, *shape(source)[1:], generator=generator(0, "probes"), dtype=torch.float64).to(dtype)
         errors[name] = compare(in_dtype(before, dtype), in_dtype(made, dtype), [probe], before.eval())
         check_errors(pair.name, errors[name], dtype)
-    costs = [Cost(params_of(part), pair.pixels * _weights(part)) for part in (before, made)]
+    costs = [Cost(count_params(part), pair.pixels * _weights(part)) for part in (before, made)]
     _replace(traced, pair, made)
     return Part(pair.name, pair.hidden, int((~linear).sum()), costs[0], costs[1], errors)
 
@@ -285,7 +254,7 @@ def _replace(traced: fx.GraphModule, pair: Pair, made: SplitPair) -> None:
 
 def _split_pair(first: nn.Module, act: nn.Module, last: nn.Module, linear: Tensor, activation: str) -> SplitPair:
     """The split form, its branch without activation yet; the constant is where it will belong."""
-    inner, outer = _matrix(first), _matrix(last)
+    inner, outer = matrix_of(first), matrix_of(last)
     inner_bias, outer_bias = _bias(first), _bias(last)
     constant = outer[:, linear] @ inner_bias[linear]
     own = activation != "none"
@@ -315,15 +284,9 @@ def _layer(kind: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
     return made
 
 
-def _matrix(layer: Any) -> Tensor:
-    """Weights (out, in)."""
-    found: Tensor = layer.weight.detach().flatten(1)
-    return found
-
-
 def _bias(layer: Any) -> Tensor:
     """Bias (out,), or zeros."""
-    weight = _matrix(layer)
+    weight = matrix_of(layer)
     found: Tensor = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()
     return found
 
@@ -331,55 +294,6 @@ def _bias(layer: Any) -> Tensor:
 def _weights(module: nn.Module) -> int:
     """Multiply-adds of one pixel."""
     return sum(part.weight.numel() for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d))
-
-
-def _dim(layer: nn.Module) -> int:
-    """Where a layer's units are."""
-    return -1 if isinstance(layer, nn.Linear) else 1
-
-
-def module_at(traced: fx.GraphModule, node: fx.Node) -> nn.Module:
-    """The module that a node calls."""
-    return traced.get_submodule(str(node.target))
-
-
-def _pair(traced: fx.GraphModule, node: fx.Node) -> Pair | None:
-    """The pair that begins with a node."""
-    if not _is_pointwise(traced, node):
-        return None
-    hidden = len(_matrix(module_at(traced, node)))
-    act = _next(traced, node)
-    if act is None or act.op != "call_module" or type(module_at(traced, act)).__name__ not in ACTIVATIONS:
-        return None
-    last = None if is_shared(traced, act) else _next(traced, act)
-    if last is None or not _is_pointwise(traced, last) or _matrix(module_at(traced, last)).shape[1] != hidden:
-        return None
-    sides = shape(node)[2:] if len(shape(node)) == MAP and _dim(module_at(traced, node)) == 1 else shape(node)[1:-1]
-    return Pair(node, act, last, hidden, prod(sides))
-
-
-def _next(traced: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    """The only node that uses a node's value, over those that change nothing."""
-    while len(node.users) == 1:
-        (node,) = node.users
-        if node.op != "call_module" or not isinstance(module_at(traced, node), NOTHING):
-            return node
-    return None
-
-
-def _is_pointwise(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node is a linear layer, or a 1x1 convolution that is one."""
-    if node.op != "call_module" or is_shared(traced, node):
-        return False
-    part = module_at(traced, node)
-    if type(part) is nn.Linear:
-        return True
-    return (
-        type(part) is nn.Conv2d
-        and part.kernel_size == part.stride == (1, 1)
-        and part.padding == (0, 0)
-        and part.groups == 1
-    )
 
 
 def _chosen(
@@ -399,7 +313,7 @@ def _chosen(
         kept = kept_units(pair.hidden, fraction)
         if not 0 < kept < pair.hidden:
             raise UsageError(f"--fraction {fraction:g} of the {pair.hidden} units of {pair.name} leaves {kept}")
-        inside, out = _matrix(module_at(traced, pair.first)).shape[1], len(_matrix(module_at(traced, pair.last)))
+        inside, out = matrix_of(module_at(traced, pair.first)).shape[1], len(matrix_of(module_at(traced, pair.last)))
         (chosen if costly or (pair.hidden - kept) * (inside + out) >= inside * out else left).append(pair)
     if not chosen:
         raise UsageError(
@@ -429,7 +343,7 @@ def _effects(
     sums = {pair.name: torch.zeros(pair.hidden, dtype=torch.float64) for pair in pairs}
     hooks = []
     for pair in pairs:
-        act, dim = model.get_submodule(str(pair.act.target)), _dim(module_at(traced, pair.first))
+        act, dim = model.get_submodule(str(pair.act.target)), dim_of(module_at(traced, pair.first))
 
         def note(part: Any, given: tuple[Tensor, ...], name: str = pair.name, dim: int = dim) -> None:
             (x,) = given
@@ -446,5 +360,5 @@ def _effects(
         hook.remove()
     if not seen:
         raise UsageError("units by their effect need images", "give --recipe, which names the data")
-    weights = {pair.name: (_matrix(module_at(traced, pair.last)) ** 2).sum(0) for pair in pairs}
+    weights = {pair.name: (matrix_of(module_at(traced, pair.last)) ** 2).sum(0) for pair in pairs}
     return {name: total / seen * weights[name] for name, total in sums.items()}

@@ -141,7 +141,7 @@ WRONG = {
     "no such module": (["collapse", "resnet20", "--only", "layer9"], "no module 'layer9'"),
     "not linear": (["collapse", "mobilenetv2", "--only", "groups.2.0"], "groups.2.0: not linear: there is"),
     "no weights": (["collapse", "resnet20", "--checkpoint", "no.safetensors"], "no such file"),
-    "no alphas": (["collapse", "resnet20", "--round-alphas"], "no alpha of the network"),
+    "no alphas": (["collapse", "resnet20", "--round-alphas"], "no alpha from 0.8 to 1.3"),
     "no pairs": (["split", "resnet20"], "nowhere in the network"),
     "a fraction of all": (["split", "convnext-t", "--fraction", "1"], "--fraction: more than 0 and less than 1"),
     "no images": (["split", "convnext-t", "--units", "effect"], "--recipe names the data"),

@@ -171,15 +171,26 @@ def test_alphas_that_are_not_one_are_no_line():
     assert not any(one.before.macs != one.after.macs for one in collapsed(model).merged)
     with pytest.raises(UsageError, match=r"groups.1.0: not linear: its alpha is 0.9; --round-alphas"):
         collapsed(model, only=["groups.1.0"])
-    assert round_alphas(model) == pytest.approx({"groups.0.0": 0.9, "groups.1.0": 0.9})
+    small = (3, EDGE, EDGE)
+    assert round_alphas(copy.deepcopy(model), small, only=["groups.1.0"]) == pytest.approx({"groups.1.0": 0.9})
+    assert round_alphas(model, small) == pytest.approx({"groups.0.0": 0.9, "groups.1.0": 0.9})
     assert any(one.before.macs != one.after.macs for one in collapsed(model).merged)
 
 
 def test_an_alpha_out_of_range_is_refused():
     model = afrb(*SMALL, alpha=0.3)
-    with pytest.raises(UsageError, match=r"groups.0.0: its alpha is 0.3, outside of 0.8 to 1.3"):
-        round_alphas(model, ["groups.0.0"])
-    assert round_alphas(model) == {}
+    for refused in (collapsed, lambda model, only: round_alphas(model, (3, EDGE, EDGE), only=only)):
+        with pytest.raises(UsageError, match=r"groups.0.0: not linear: its alpha is 0.3, outside of 0.8 to 1.3"):
+            refused(model, only=["groups.0.0"])
+    assert round_alphas(model, (3, EDGE, EDGE)) == {}
+
+
+def test_slopes_of_blocks_that_are_left_stay_as_they_are():
+    groups = Group("afrb", 64, 1, expand=6, kernel=3, stride=2), Group("afrb", 64, 1, expand=4, kernel=3, stride=1)
+    model = afrb(*groups, alpha=0.9)
+    assert list(round_alphas(model, (3, EDGE, EDGE))) == ["groups.0.0"]
+    assert [alpha.item() for alpha in alphas_of(model).values()] == pytest.approx([1, 0.9])
+    assert list(round_alphas(model, (3, EDGE, EDGE), costly=True)) == ["groups.1.0"]
 
 
 def test_only_some_modules():
