@@ -174,7 +174,7 @@ class TestTraced:
 
 
 class TestFiles:
-    METRICS = ("--metrics", "zen-closed,synflow", "--repeats", "2", "--batch-size", "2")
+    METRICS = ("--metrics", "zen-closed,synflow", "--repeats", "2", "--batch-size", "2", "--resolution", "64")
 
     def test_the_same_command_goes_on(self, capsys, tmp_path, monkeypatch):
         path = tmp_path / "scores.jsonl"
