@@ -210,7 +210,7 @@ def _print_slurm(device: str, workers: int, starts_anew: bool) -> None:
 def _train(job: "Job", resume: str, json: bool) -> None:
     from madnas.train.signals import wishes
 
-    with wishes() as wish:  # before what takes long to import
+    with wishes(until_exit=True) as wish:  # before what takes long to import
         from madnas.train.run import train as run
 
         _run(job, resume, json, lambda show, talk: run(job, show, talk, wish))

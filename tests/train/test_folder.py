@@ -173,6 +173,25 @@ def test_a_single_class_is_none(tmp_path, images):
             finish(folder_job(tmp_path, data))
 
 
+def test_a_class_without_images_is_named(tmp_path, images):
+    """timm would leave it out in silence; hidden folders are no classes."""
+    data = tmp_path / "images"
+    shutil.copytree(images, data)
+    for name in (".cache", "yellow"):
+        (data / "train" / name).mkdir()
+        (data / "train" / name / "photo.heic").write_bytes(b"")
+    with pytest.raises(DataError, match=r"train: no images in yellow$"):
+        finish(folder_job(tmp_path, data))
+
+
+def test_names_that_are_no_text(tmp_path, images):
+    data = tmp_path / "images"
+    shutil.copytree(images, data)
+    (data / "train" / "red" / os.fsdecode(b"\xff\xfe.jpg")).write_bytes(b"")
+    result = finish(folder_job(tmp_path, data, "batch_size=25", "mixup=0", "cutmix=0", "epochs=1"))
+    assert (result["updates"], result["unreadable_samples"]) == (1, 1)
+
+
 def test_other_data_is_another_run(tmp_path, images):
     """The same number of images and classes is not the same data."""
     crash_at(folder_job(tmp_path, images), 3)

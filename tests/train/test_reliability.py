@@ -1,5 +1,6 @@
 """What can go wrong: broken checkpoints, full disks, strangers' files, numbers that are not finite, signals."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -11,8 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
+from timm.utils import CheckpointSaver
 
 from madnas.data.order import Order
 from madnas.data.resident import ResidentSource
@@ -21,6 +24,7 @@ from madnas.errors import DivergedError, RequeueError, UsageError
 from madnas.train.checkpoint import load_initial, newest, open_checkpoint
 from madnas.train.engine import Engine
 from madnas.train.run import train
+from madnas.train.signals import ENDING, wishes
 from tests.train.shell import (
     MADNAS,
     SMALL,
@@ -133,6 +137,18 @@ def test_a_strangers_checkpoint_runs_nothing(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="cannot be loaded"):
         finish(one)
     assert not (tmp_path / "pwned").exists()
+
+
+def test_timms_own_checkpoints_are_read(tmp_path):
+    """They have its options in them, of a class that only holds names and values."""
+    model = timm.create_model("test_efficientnet", num_classes=10)
+    options = argparse.Namespace(model="test_efficientnet", lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    folder = str(tmp_path)
+    CheckpointSaver(model, optimizer, options, checkpoint_dir=folder, recovery_dir=folder).save_checkpoint(0, 0.5)
+    other = timm.create_model("test_efficientnet", num_classes=10)
+    assert load_initial(other, tmp_path / "last.pth.tar") == []
+    assert all(torch.equal(one, its) for one, its in zip(model.parameters(), other.parameters(), strict=True))
 
 
 @pytest.fixture
@@ -366,6 +382,22 @@ def test_updates_that_float16_leaves_out_are_counted(tmp_path):
     assert result["overflowed_updates"] >= 0
     text = (tmp_path / "run" / "report.md").read_text()
     assert f"because float16 overflowed: {result['overflowed_updates']};" in text
+
+
+def test_who_was_told_to_end_hears_nothing_any_more():
+    """A launcher that sees one process end signals the others, and would spoil their exit codes."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with wishes(until_exit=True) as wish:
+            wish.waits = True
+            os.kill(os.getpid(), signal.SIGUSR1)
+        assert [signal.getsignal(number) for number in ENDING] == [signal.SIG_IGN] * 3
+    finally:
+        for number in ENDING:
+            signal.signal(number, before)
+    with wishes(until_exit=True):
+        pass
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_nohup_is_respected(tmp_path):
