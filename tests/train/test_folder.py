@@ -7,7 +7,6 @@ import pickle
 import shutil
 import signal
 import struct
-import subprocess
 import tarfile
 
 import numpy as np
@@ -26,12 +25,12 @@ from madnas.train.job import Job
 from madnas.train.recipe import load_recipe
 from madnas.train.run import train
 from tests.train.shell import (
-    MADNAS,
+    Task,
     assert_equal_runs,
     crash_at,
-    environment,
     finish,
     job,
+    madnas,
     metrics,
     steps_logged,
     when,
@@ -226,12 +225,9 @@ def test_splits_with_different_classes_are_refused(tmp_path, images):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signals_to_the_whole_group_leave_the_readers_to_the_parent(tmp_path, images, number):
-    command = [*MADNAS, "resnet20", "--recipe", "imagenet/deepmad", "--data", str(images), "-o", "run", "-j", "2",
-               "--log-interval", "1"]  # fmt: skip
-    for change in (*CHANGES, "epochs=500"):
-        command += ["--set", change]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+    settings = [part for change in (*CHANGES, "epochs=500") for part in ("--set", change)]
+    process = Task(tmp_path, madnas, "resnet20", "--recipe", "imagenet/deepmad", "--data", str(images), "-o", "run",
+                   "-j", "2", "--log-interval", "1", *settings)  # fmt: skip
     when(lambda: steps_logged(tmp_path / "run") >= 3, process)
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import pickle
-import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from timm.utils import CheckpointSaver
 
+from madnas.cli.main import run
 from madnas.data.order import Order
 from madnas.data.resident import ResidentSource
 from madnas.data.seeds import generator
@@ -27,18 +27,17 @@ from madnas.train.run import train
 from madnas.train.signals import ENDING, wishes
 from tests.train.shell import (
     MADNAS,
-    SMALL,
     Crash,
     assert_equal_runs,
     crash_at,
-    environment,
     finish,
-    free_port,
     job,
     metrics,
-    network,
+    one_fails,
+    small,
     start,
     steps_logged,
+    together,
     when,
 )
 
@@ -85,18 +84,11 @@ def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint(tmp_path):
     crash_at(one, 4)
     size = max(file.stat().st_size for file in folders(tmp_path / "run")[-1].iterdir())
 
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, size - 1))
-
-    command = [*MADNAS, network(tmp_path), "-o", "run", "--log-interval", "1", "--recovery-interval", "3"]
-    for change in SMALL:
-        command += ["--set", change]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), text=True, capture_output=True, preexec_fn=limit,
-                          timeout=300, check=False)  # fmt: skip
-    assert done.returncode == 2
-    assert "cannot be written: File too large" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = start(tmp_path, "-o", "run", largest_file=size - 1)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert "cannot be written: File too large" in err
+    assert "Traceback" not in err
     checkpoint = newest(tmp_path / "run", lambda text: None)
     assert checkpoint is not None and checkpoint.state["step"] == 3
     assert finish(one)["updates"] == 20
@@ -401,9 +393,7 @@ def test_who_was_told_to_end_hears_nothing_any_more():
 
 
 def test_nohup_is_respected(tmp_path):
-    signals = subprocess.run(
-        [sys.executable, "-c", NOHUP], text=True, capture_output=True, timeout=60, check=False, cwd=ROOT
-    )
+    signals = subprocess.run([sys.executable, "-c", NOHUP], text=True, capture_output=True, timeout=60, check=False)
     assert signals.stdout.split() == ["True", "False"], signals.stderr
 
 
@@ -446,63 +436,18 @@ def test_a_signal_during_a_test_puts_the_test_off(tmp_path, monkeypatch, number)
 
 def test_an_error_in_one_process_ends_the_others(tmp_path):
     """Without a launcher that ends them; the one that knows says why."""
-    port = free_port()
-    script = tmp_path / "one_fails.py"
-    script.write_text(ONE_FAILS)
-    command = [sys.executable, str(script), network(tmp_path), str(tmp_path / "run")]
-    tasks = []
-    for number in range(2):
-        variables = {"WORLD_SIZE": "2", "RANK": str(number), "LOCAL_RANK": str(number), "MASTER_ADDR": "127.0.0.1",
-                     "MASTER_PORT": port, "PYTHONPATH": str(ROOT)}  # fmt: skip
-        tasks.append(subprocess.Popen(command, env=environment(**variables), text=True, stderr=subprocess.PIPE))
+    tasks = together(tmp_path, 2, one_fails, tmp_path)
     errors = [task.communicate(timeout=120)[1] for task in tasks]
     assert [task.returncode for task in tasks] == [1, 5], errors
     assert "process 0 of 2 ends because another one did" in errors[0]
     assert "sample 17 is broken" in errors[1]
 
 
-ROOT = Path(__file__).parents[2]
-ONE_FAILS = """
-import sys
-from pathlib import Path
-from madnas.data.resident import ResidentSource
-from madnas.errors import DataError, MadnasError
-from tests.train.shell import finish, job
-
-train = ResidentSource.train
-
-def broken(self, order, start, stop, process):
-    for step, batch in enumerate(train(self, order, start, stop, process)):
-        if step == 4 and process.rank == 1:
-            raise DataError("sample 17 is broken")
-        yield batch
-
-ResidentSource.train = broken
-try:
-    finish(job(Path(sys.argv[1]).parent))
-except MadnasError as error:
-    print(error, file=sys.stderr)
-    sys.exit(error.exit_code)
-"""
-
-
-def test_a_learning_rate_beyond_all_bounds_ends_with_6(tmp_path):
-    command = [*MADNAS, network(tmp_path), "-o", "run"]
-    for change in (
-        *SMALL,
-        "lr=1000",
-        "warmup_epochs=0",
-        "opt=momentum",
-        "momentum=1",
-        "clip_grad=null",
-        "weight_decay=10",
-    ):
-        command += ["--set", change]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment(), text=True, capture_output=True, timeout=300, check=False
-    )
-    assert done.returncode == 6, done.stderr
-    assert "not finite" in done.stderr
+def test_a_learning_rate_beyond_all_bounds_ends_with_6(tmp_path, capsys):
+    changes = ("lr=1000", "opt=momentum", "momentum=1", "clip_grad=null", "weight_decay=10")
+    settings = [part for change in changes for part in ("--set", change)]
+    assert run(["train", *small(tmp_path, *settings, "-o", str(tmp_path / "run"))]) == 6
+    assert "not finite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGHUP, 75),
@@ -523,7 +468,7 @@ def test_signals_end_with_a_checkpoint(tmp_path, number, code):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_signals_before_the_first_update_end_at_once(tmp_path, number, code):
     """While data is listed and modules are built: there is nothing to save, and the scheduler is to ask again."""
-    process = start(tmp_path, "-o", "run", "--set", "epochs=200")
+    process = start(tmp_path, "-o", "run", "--set", "epochs=200", launcher=MADNAS)
     when(lambda: caught(process.pid, signal.SIGUSR1), process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
