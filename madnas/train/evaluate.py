@@ -13,7 +13,7 @@ from madnas.files import read_text
 from madnas.runfolder import RUN
 from madnas.scores.targets import Target, find
 from madnas.train.best import BEST
-from madnas.train.build import new_engine, test_batch
+from madnas.train.build import TEST_BATCH, new_engine
 from madnas.train.checkpoint import AVERAGE, LAST, MANIFEST, MODEL, load_initial, open_checkpoint
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.data import open_data
@@ -104,7 +104,7 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
                 f"{len(missing)} tensors are missing or of another shape, such as {missing[0]}",
                 "--recipe (and --set) name the data they were trained on",
             )
-        found = engine.test(source, test_batch(job))
+        found = engine.test(source, TEST_BATCH)
         return {
             "schema": "madnas/train-eval/1",
             "network": job.target.word,

@@ -19,7 +19,7 @@ from madnas.network.specfile import dump_spec
 from madnas.runfolder import UNFINISHED, claimed_folder, remove
 from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.best import existing, ranked, tidy_weights, write_weights
-from madnas.train.build import Talk, new_engine, test_batch
+from madnas.train.build import TEST_BATCH, Talk, new_engine
 from madnas.train.checkpoint import BEGUN, Checkpoint, newest, save_checkpoint, unloadable, weights
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.data import open_data
@@ -206,7 +206,7 @@ class Run:
         """The pending test. A signal puts it off: the same command begins with it."""
         assert self.memory.pending is not None
         self._check_sound()
-        found = self.engine.test(self.source, test_batch(self.job), self._look)
+        found = self.engine.test(self.source, TEST_BATCH, self._look)
         epoch, train_loss, rate = (self.memory.pending[name] for name in ("epoch", "train_loss", "lr"))
         self._records.add({"event": "eval", "epoch": epoch, "step": self.memory.step, **found,
                            "train_loss": train_loss, "lr": rate})  # fmt: skip

@@ -243,7 +243,7 @@ def one_fails(folder: Path) -> None:
                 raise DataError("sample 17 is broken")
             yield batch
 
-    ResidentSource.train = broken  # type: ignore[method-assign]
+    ResidentSource.train = broken
     try:
         finish(job(folder))
     except MadnasError as error:

@@ -61,10 +61,31 @@ TABLE_12 = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TABLE_12)
-def test_table_12_of_deepmad(name):
-    recipe = load_recipe(name)
-    assert {key: getattr(recipe, key) for key in TABLE_12[name]} == TABLE_12[name]
+ZEN = {"opt": "sgd", "momentum": 0.9, "lr": 0.1, "batch_size": 256, "sched": "cosine", "aa": "original"}
+RAN_E = {"opt": "rmsproptf", "opt_alpha": 0.9, "momentum": 0.9, "opt_eps": 0.001, "weight_decay": 5e-6,
+         "batch_size": 768, "sched": "cosine", "warmup_epochs": 5, "smoothing": 0.1, "aa": "original", "mixup": 0,
+         "cutmix": 0}  # fmt: skip
+RAN_I = {"opt": "adamw", "opt_betas": (0.9, 0.999), "weight_decay": 0.05, "batch_size": 8 * 80, "drop_path": 0.1,
+         "lr": pytest.approx(4e-3 * 640 / 4096), "min_lr": 1e-6, "warmup_epochs": 20, "sched": "cosine",
+         "smoothing": 0.1, "mixup": 0.8, "cutmix": 1.0, "aa": "rand-m9-mstd0.5-inc1", "reprob": 0.25,
+         "remode": "pixel", "model_ema_decay": 0.9999}  # fmt: skip
+OTHER_PAPERS = {
+    "cifar/zennet": ZEN | {"epochs": 1440, "weight_decay": 5e-4},  # Appendix A of Zen-NAS
+    "imagenet/zennet": ZEN | {"epochs": 480, "weight_decay": 4e-5, "kd_model_name": "tf_efficientnet_b3"},
+    "cifar/nn-mass": {"lr": 0.05, "min_lr": 0, "sched": "cosine", "sched_on_updates": False, "epochs": 600},  # G.2
+    "imagenet/nn-mass-mobilenet": {"opt": "momentum", "momentum": 0.9, "weight_decay": 4e-5, "epochs": 150,
+                                   "batch_size": 256, "lr": 0.05, "sched_on_updates": False},  # G.3
+    "mnist/nn-mass-mlp": {"epochs": 60, "dataset": "mnist"},  # G.1
+    "imagenet/ran-e-100": RAN_E, "imagenet/ran-e-350": RAN_E,  # Appendix B of RAN
+    "imagenet/ran-i-100": RAN_I, "imagenet/ran-i-300": RAN_I,  # Appendix C: ConvNeXt's settings, batch 80 on 8 GPUs
+    "imagenet/resnet-fair": TABLE_12["imagenet/deepmad"],  # Section 5.4: "trained fairly"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLE_12 | OTHER_PAPERS)
+def test_settings_are_those_of_the_papers(name):
+    recipe, expected = load_recipe(name), (TABLE_12 | OTHER_PAPERS)[name]
+    assert {key: getattr(recipe, key) for key in expected} == expected
 
 
 def rate(recipe: TrainRecipe, step: int, per_epoch: int = 10) -> float:

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from madnas.data.resident import ResidentSource
 from madnas.data.seeds import generator
 from madnas.errors import DivergedError, RequeueError, UsageError
 from madnas.train.checkpoint import load_initial, newest, open_checkpoint
+from madnas.train.distributed import processes
 from madnas.train.engine import Engine
 from madnas.train.run import train
 from madnas.train.signals import ENDING, wishes
@@ -423,7 +425,7 @@ def test_a_signal_during_a_test_puts_the_test_off(tmp_path, monkeypatch, number)
 
     with monkeypatch.context() as patch:
         patch.setattr(ResidentSource, "test", told_to_end)
-        patch.setattr("madnas.train.run.test_batch", lambda job: 100)
+        patch.setattr("madnas.train.run.TEST_BATCH", 100)
         with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else RequeueError):
             finish(one)
     assert calls == [0, 1]
@@ -441,6 +443,18 @@ def test_an_error_in_one_process_ends_the_others(tmp_path):
     assert [task.returncode for task in tasks] == [1, 5], errors
     assert "process 0 of 2 ends because another one did" in errors[0]
     assert "sample 17 is broken" in errors[1]
+
+
+def test_processes_that_cannot_meet_say_where(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+                            "MASTER_PORT": port}.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        with pytest.raises(UsageError, match=f"does not find the others at 127.0.0.1:{port}"), processes("cpu"):
+            pass
 
 
 def test_a_learning_rate_beyond_all_bounds_ends_with_6(tmp_path, capsys):
