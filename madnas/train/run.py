@@ -319,7 +319,7 @@ class Run:
 
     def _take_back(self, batch: Batch, step: int, what: str) -> None:
         """Go back to the last checkpoint and leave the batch out, or stop."""
-        if not self.engine.is_sound(statistics=False):
+        if not self.engine.is_sound(everything=False):
             what = WEIGHT
         if what == WEIGHT:  # the update before made it so, and this one found out
             step = max(0, step - 1)

@@ -237,6 +237,21 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, overflowing):
     assert all(torch.isfinite(value).all() for value in load_file(last.path / "model.safetensors").values())
 
 
+def test_what_an_optimiser_remembers_is_finite_or_not_saved(tmp_path, monkeypatch):
+    """Adam's mean square may overflow with weights that stay finite, and never move again."""
+    accept = Engine.accept
+
+    def overflow(self, step):
+        found = accept(self, step)
+        if step == 5:
+            next(iter(self.optimizer.state.values()))["exp_avg_sq"].fill_(float("inf"))
+        return found
+
+    monkeypatch.setattr(Engine, "accept", overflow)
+    settings = ("opt=adamw", "momentum=null", "lr=0.001", "nonfinite_retries=1")
+    assert finish(job(tmp_path, *settings, recovery_interval=1))["skipped_updates"] == [5]
+
+
 def test_weights_that_are_not_finite_are_no_best(tmp_path, monkeypatch):
     """Looked at before the test, so that they never get the name of the best."""
     end = Engine.end_epoch
