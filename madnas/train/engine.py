@@ -277,12 +277,8 @@ class Engine:
             tensors += [one for module in modules for one in module.buffers()]
             remembered = (one for state in self.optimizer.state.values() for one in state.values())
             tensors += [one for one in remembered if isinstance(one, Tensor)]
-        sums = [
-            one.sum(dtype=torch.float64).isfinite().to(self.process.device)
-            for one in tensors
-            if one.is_floating_point()
-        ]
-        return bool(torch.stack(sums).all())
+        sums = [one.sum(dtype=torch.float64) for one in tensors if one.is_floating_point()]
+        return bool(torch.stack([one.to(self.process.device) for one in sums]).isfinite().all())
 
     def own_values(self) -> Tensor:
         """What differs between processes: running statistics, as one vector of float64."""
