@@ -39,9 +39,9 @@ def processes(device: str) -> Iterator[Process]:
         yield Process(0, 1, torch.device(device))
         return
     if device.startswith("cuda"):
-        check_device(f"cuda:{local}")
-        torch.cuda.set_device(local)
-        device = f"cuda:{local}"
+        device = f"cuda:{_gpu(local)}"
+        check_device(device)
+        torch.cuda.set_device(torch.device(device))
     _meet("cuda:nccl,cpu:gloo" if device != "cpu" else "gloo", rank, world)
     try:
         yield Process(rank, world, torch.device(device))
@@ -53,6 +53,11 @@ def processes(device: str) -> Iterator[Process]:
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _gpu(local: int) -> int:
+    """The GPU of a place on the machine; of SLURM's tasks each may see its own alone (``--gpus-per-task``)."""
+    return 0 if "RANK" not in os.environ and torch.cuda.device_count() == 1 else local
 
 
 def _meet(backend: str, rank: int, world: int) -> None:

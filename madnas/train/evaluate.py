@@ -45,6 +45,12 @@ def run_of(path: Path) -> Path | None:
     return path.parent.parent if _is_last(path) else None
 
 
+def begun(path: Path) -> Path | None:
+    """The folder of the run that its folder or ``checkpoints/last`` means; None for everything else."""
+    folder = None if (path / MANIFEST).exists() else run_of(path)
+    return folder if folder is not None and (folder / RUN).is_file() else None
+
+
 def _is_last(path: Path) -> bool:
     """Whether this is the file that names the last checkpoint."""
     return path.name == LAST and path.parent.name == CHECKPOINTS and path.is_file()

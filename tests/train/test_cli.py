@@ -127,6 +127,20 @@ def test_default_folder_and_no_second_run(command, tmp_path, capsys):
     assert run([*command, "--restart"]) == 0
 
 
+def test_resume_may_name_a_run(command, tmp_path, capsys):
+    assert run([*command, "-o", "run"]) == 0
+    (tmp_path / "run" / "result.json").unlink()
+    for place in ("run", "run/checkpoints/last"):
+        assert run([*command, "--resume", place]) == 0
+    assert "goes on after update 20 of 20" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    for place in ("nowhere", "run/checkpoints/step-000000020", "run/best.safetensors"):
+        assert run([*command, "--resume", place]) == 2
+        assert "neither auto nor never, nor the folder of a run" in capsys.readouterr().err
+    assert run([*command, "--resume", "run", "-o", "other"]) == 2
+    assert "--output another folder" in capsys.readouterr().err
+
+
 def test_list_and_show(capsys):
     assert run(["train", "--list", "--json"]) == 0
     assert [one["name"] for one in json.loads(capsys.readouterr().out)["recipes"]] == list(recipe_files())

@@ -22,6 +22,7 @@ from madnas.data.order import Order
 from madnas.data.resident import ResidentSource
 from madnas.data.seeds import generator
 from madnas.errors import DivergedError, RequeueError, UsageError
+from madnas.train import distributed
 from madnas.train.checkpoint import load_initial, newest, open_checkpoint
 from madnas.train.distributed import processes
 from madnas.train.engine import Engine
@@ -458,6 +459,15 @@ def test_an_error_in_one_process_ends_the_others(tmp_path):
     assert [task.returncode for task in tasks] == [1, 5], errors
     assert "process 0 of 2 ends because another one did" in errors[0]
     assert "sample 17 is broken" in errors[1]
+
+
+@pytest.mark.parametrize(("seen", "launcher", "expected"), [(8, "RANK", 3), (8, "", 3), (1, "", 0), (1, "RANK", 3)])
+def test_each_process_takes_its_own_gpu(monkeypatch, seen, launcher, expected):
+    """SLURM may show a task no other; torchrun's processes see all, and one too many is refused elsewhere."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    if launcher:
+        monkeypatch.setenv(launcher, "3")
+    assert distributed._gpu(3) == expected
 
 
 def test_processes_that_cannot_meet_say_where(monkeypatch):
