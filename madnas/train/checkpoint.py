@@ -144,6 +144,9 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         manifest = json.loads((path / MANIFEST).read_text())
+        missing = {MODEL, TRAINING, STATE} - manifest.keys()
+        if missing:
+            raise ValueError(f"{MANIFEST} does not name {', '.join(sorted(missing))}")
         for name, expected in manifest.items():
             with open(path / name, "rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != expected:

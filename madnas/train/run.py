@@ -300,11 +300,11 @@ class Run:
             self.engine.load_state(training)
             losses = training["losses"]
             self._losses.copy_(losses[self.process.rank] if len(losses) == self.process.world else losses.mean(0))
+            if self.process.is_first:
+                self._records.go_back(self.memory.metrics_bytes, self.memory.ledger_bytes, self._talk)
+                self.memory.kept = existing(self.job.folder, self.memory.kept, self._talk)
         except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError) as error:
             raise unloadable(checkpoint.path, error) from error  # whole, and not of this run
-        if self.process.is_first:
-            self._records.go_back(self.memory.metrics_bytes, self.memory.ledger_bytes, self._talk)
-            self.memory.kept = existing(self.job.folder, self.memory.kept, self._talk)
 
     def _stop(self, wanted: int) -> None:
         self._save()

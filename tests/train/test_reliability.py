@@ -49,7 +49,7 @@ def folders(run):
     return sorted((run / "checkpoints").glob("step-*"))
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "manifest"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "manifest", "names"])
 def test_a_broken_newest_checkpoint_is_told_and_the_one_before_taken(tmp_path, damage):
     whole = job(tmp_path, recovery_interval=3, name="whole")
     finish(whole)
@@ -61,6 +61,8 @@ def test_a_broken_newest_checkpoint_is_told_and_the_one_before_taken(tmp_path, d
     data = bytearray(file.read_bytes())
     if damage == "remove":
         file.unlink()
+    elif damage == "names":  # a manifest of nothing
+        (last / "manifest.json").write_text("{}")
     else:
         data[len(data) // 2] ^= 1
         file.write_bytes(data if damage == "flip" else data[: len(data) // 2])
@@ -279,10 +281,12 @@ def test_a_checkpoint_that_is_whole_and_of_another_network_is_an_error(tmp_path)
         with pytest.raises(UsageError, match="cannot be loaded"):
             finish(one)
     torch.save(training, folder / "training.pt")
-    (folder / "state.json").write_text('{"step": 3, "speed": 1}')
-    rehash(folder)
-    with pytest.raises(UsageError, match="cannot be loaded"):
-        finish(one)
+    for state in ('{"step": 3, "speed": 1}', '{"step": 3, "kept": [{"epoch": "../x", "top1": 1}]}',
+                  '{"step": 3, "metrics_bytes": "many"}'):  # fmt: skip
+        (folder / "state.json").write_text(state)
+        rehash(folder)
+        with pytest.raises(UsageError, match="cannot be loaded"):
+            finish(one)
 
 
 def rehash(folder):
