@@ -171,7 +171,7 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
     assert run(sys.argv[1:]) == 0
     script, err = capsys.readouterr()
     assert "add --device cuda" in err
-    assert "srun --kill-on-bad-exit=1 madnas train 'net 1.yaml' --recipe cifar/deepmad\n" in script
+    assert "srun --kill-on-bad-exit=0 --wait=60 madnas train 'net 1.yaml' --recipe cifar/deepmad\n" in script
     assert "#SBATCH --signal=USR1@300" in script and "scontrol requeue" in script
     (tmp_path / "job.sh").write_text(script)
     assert subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=False).returncode == 0
