@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from madnas.cli.main import run
 from madnas.train.recipe import recipe_files
-from tests.train.shell import SMALL, TINY, madnas, network, small, together
+from tests.train.shell import SMALL, TINY, network
 
 FILES = {
     "run.json", "environment.json", "network.yaml", "metrics.jsonl", "timing.jsonl", "summary.csv", "checkpoints",
@@ -221,13 +221,6 @@ def test_mistakes(arguments, code, message, tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
-
-
-def test_two_processes_share_a_batch_or_say_why_not(tmp_path):
-    tasks = together(tmp_path, 2, madnas, *small(tmp_path, "--set", "batch_size=27"))
-    errors = [task.communicate(timeout=120)[1] for task in tasks]
-    assert [task.returncode for task in tasks] == [2, 2], errors
-    assert all("a batch of 27 does not fall into 2 equal parts" in text for text in errors)
 
 
 def test_nothing_heavy_is_loaded_to_list():

@@ -32,6 +32,7 @@ from tests.train.shell import (
     job,
     madnas,
     metrics,
+    network,
     steps_logged,
     when,
 )
@@ -61,7 +62,7 @@ def images(tmp_path_factory):
 def folder_job(tmp_path, data, *changes, name="run", **settings):
     recipe = load_recipe("imagenet/deepmad", [*CHANGES, *changes])
     given = {"log_interval": 1, "recovery_interval": 2, "workers": 0, **settings}
-    return Job(find("resnet20"), "imagenet/deepmad", recipe, 0, tmp_path / name, data, **given)
+    return Job(find(network(tmp_path)), "imagenet/deepmad", recipe, 0, tmp_path / name, data, **given)
 
 
 def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path, images):
@@ -226,8 +227,8 @@ def test_splits_with_different_classes_are_refused(tmp_path, images):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signals_to_the_whole_group_leave_the_readers_to_the_parent(tmp_path, images, number):
     settings = [part for change in (*CHANGES, "epochs=500") for part in ("--set", change)]
-    process = Task(tmp_path, madnas, "resnet20", "--recipe", "imagenet/deepmad", "--data", str(images), "-o", "run",
-                   "-j", "2", "--log-interval", "1", *settings)  # fmt: skip
+    arguments = ["--recipe", "imagenet/deepmad", "--data", str(images), "-o", "run", "-j", "2", "--log-interval", "1"]
+    process = Task(tmp_path, madnas, network(tmp_path), *arguments, *settings)
     when(lambda: steps_logged(tmp_path / "run") >= 3, process)
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)
