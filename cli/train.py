@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -80,8 +80,9 @@ def train(
                      rich_help_panel=OUTPUT),
     ] = None,
     resume: Annotated[
-        Literal["auto", "never"],
-        typer.Option(help="Go on with a run that was begun in the folder, or refuse to.", rich_help_panel=OUTPUT),
+        str,
+        typer.Option(metavar="auto|never|RUN", help="Go on with a run that was begun in the output folder; refuse to; "
+                     "or go on with the run of this folder.", rich_help_panel=OUTPUT),
     ] = "auto",
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away what is in the folder.", rich_help_panel=OUTPUT)
@@ -152,6 +153,7 @@ def train(
         return
     from madnas.train.job import Job
 
+    resume, output = _resumed(resume, output)
     job = Job(
         network, recipe, loaded, seed, output or _folder(target or network.word, recipe, seed), data, device, workers,
         log_interval, eval_interval, recovery_interval, checkpoint_hist=checkpoint_hist, torchcompile=torchcompile,
@@ -172,6 +174,23 @@ def train(
             report.print_test(found, json)
     else:
         _train(job, resume, json)
+
+
+def _resumed(resume: str, output: Path | None) -> tuple[str, Path | None]:
+    """What to do with a begun run, and where it is: ``--resume`` may name it, as timm's names a checkpoint."""
+    if resume in ("auto", "never"):
+        return resume, output
+    from madnas.train.evaluate import begun
+
+    folder = begun(Path(resume))
+    if folder is None:
+        raise UsageError(
+            f"--resume: {resume[:200]}: neither auto nor never, nor the folder of a run or its checkpoints/last",
+            "a run goes on from its newest checkpoint; --initial-checkpoint starts another one from weights",
+        )
+    if output is not None and output.resolve() != folder.resolve():
+        raise UsageError(f"--resume names the run of {folder}, and --output another folder", "leave --output out")
+    return "auto", folder
 
 
 def _check(job: "Job", resume: str) -> None:
@@ -210,7 +229,7 @@ def _print_slurm(device: str, workers: int, starts_anew: bool) -> None:
 def _train(job: "Job", resume: str, json: bool) -> None:
     from madnas.train.signals import wishes
 
-    with wishes() as wish:  # before what takes long to import
+    with wishes(until_exit=True) as wish:  # before what takes long to import
         from madnas.train.run import train as run
 
         _run(job, resume, json, lambda show, talk: run(job, show, talk, wish))

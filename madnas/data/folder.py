@@ -147,8 +147,10 @@ def _told(loader: "DataLoader[Any]") -> Iterator[Any]:
     """What a loader gives; of an error in a reading process the message, without its traceback."""
     try:
         yield from loader
+        return
     except DataError as error:
-        raise DataError(str(error).rpartition("DataError: ")[2].strip(), error.hint) from None
+        told, hint = str(error).rpartition("DataError: ")[2].strip(), error.hint
+    raise DataError(told, hint)  # out here, where nothing keeps the loader and its processes alive
 
 
 def _let_the_parent_decide(worker: int) -> None:

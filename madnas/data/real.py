@@ -2,9 +2,11 @@
 
 import struct
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -89,14 +91,25 @@ def load_digits(seed: int) -> Dataset:
     Raises:
         UsageError: scikit-learn is not installed.
     """
-    try:
-        datasets = import_module("sklearn.datasets")
-    except ImportError as error:
-        raise UsageError(
-            "the digits come with scikit-learn, which is not installed", "pip install scikit-learn"
-        ) from error
-    pixels, classes = datasets.load_digits(return_X_y=True)
-    inputs, labels = torch.tensor(pixels / 16, dtype=torch.float32), torch.tensor(classes, dtype=torch.int64)
+    pixels, classes = _digits()
+    inputs, labels = torch.tensor(pixels / 16, dtype=torch.float32), torch.tensor(classes).long()
     order = torch.randperm(len(labels), generator=generator(seed, "digits"))
     test, train = order.tensor_split([round(TEST_SHARE * len(order))])
     return Dataset(inputs[train], labels[train], inputs[test], labels[test], CLASSES)
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels from 0 to 16 (1797, 64) and classes (1797,), from scikit-learn's file.
+
+    scikit-learn itself, which needs seconds to load, is asked only where it keeps the file in another place.
+    """
+    found = find_spec("sklearn")
+    if found is None:
+        raise UsageError("the digits come with scikit-learn, which is not installed", "pip install scikit-learn")
+    for folder in found.submodule_search_locations or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            table = np.loadtxt(file, delimiter=",")
+            return table[:, :-1], table[:, -1]
+    pixels, classes = import_module("sklearn.datasets").load_digits(return_X_y=True)
+    return pixels, classes

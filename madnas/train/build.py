@@ -13,6 +13,9 @@ from madnas.train.job import Job
 from madnas.train.model import Network, build_model
 from madnas.train.objective import Teacher, has_features
 
+TEST_BATCH = 256
+"""Images at once in a test, in each process: a number of its own, so that a test needs no more memory than training."""
+
 Talk = Callable[[str], None]
 """Takes warnings and news."""
 
@@ -78,8 +81,3 @@ def _teacher(job: Job, source: Source, process: Process) -> Teacher | None:
         config: Any = teacher.pretrained_cfg
         theirs = tuple(config["mean"]), tuple(config["std"])
     return Teacher(teacher, theirs, (mean, std)).to(process.device)
-
-
-def test_batch(job: Job) -> int:
-    """Images of a batch when testing; at least 256 in whatever training does."""
-    return max(256, job.recipe.batch_size)

@@ -5,6 +5,7 @@
 has the SHA-256 of each. ``checkpoints/last`` names the newest one.
 """
 
+import argparse
 import hashlib
 import io
 import json
@@ -143,6 +144,9 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         manifest = json.loads((path / MANIFEST).read_text())
+        missing = {MODEL, TRAINING, STATE} - manifest.keys()
+        if missing:
+            raise ValueError(f"{MANIFEST} does not name {', '.join(sorted(missing))}")
         for name, expected in manifest.items():
             with open(path / name, "rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != expected:
@@ -207,11 +211,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _torch_weights(path: Path) -> dict[str, Any]:
-    found = torch.load(path, map_location="cpu", weights_only=True)
+    from timm.models import clean_state_dict
+
+    with torch.serialization.safe_globals([argparse.Namespace]):  # the options in timm's: names and values
+        found = torch.load(path, map_location="cpu", weights_only=True)
     for key in ("state_dict_ema", "state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    return {name.removeprefix("module."): value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    return {name: value for name, value in clean_state_dict(found).items() if isinstance(value, torch.Tensor)}
 
 
 def _put_back(folder: Path) -> None:

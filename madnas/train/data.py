@@ -1,6 +1,7 @@
 """From a recipe to its data."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def _digest(reader: Any) -> str:
     if hasattr(reader, "samples"):  # of a folder: files and labels
         start = len(str(reader.root)) + 1
         lines = (f"{path[start:]} {label}\n" for path, label in reader.samples)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()  # names need not be UTF-8
     return f"{len(reader)} {sorted(reader.class_to_idx.items())}"
 
 
@@ -180,4 +181,19 @@ def _reader(name: str, folder: Path, split: str) -> Any:
         raise DataError(f"{name or folder}: {split} cannot be read: {reason}") from error
     if not len(found):
         raise DataError(f"{folder}: no images for {split}")
+    if not name:
+        _check_filled(folder, found)
     return found
+
+
+def _check_filled(folder: Path, reader: Any) -> None:
+    """Refuse a class without images: timm would leave it out, and number the others anew, in silence."""
+    start = len(str(folder)) + 1
+    filled = {path[start:].partition(os.sep)[0] for path, _ in reader.samples}
+    empty = sorted(one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    empty = [name for name in empty if name not in filled]
+    if empty:
+        raise DataError(
+            f"{folder}: no images in {', '.join(empty[:5])}",
+            f"take folders out that are no classes; image files end with .jpg, .jpeg, .png or {', '.join(EXTENSIONS)}",
+        )

@@ -17,6 +17,9 @@ from madnas.errors import PeerError, UsageError
 TIMEOUT = timedelta(minutes=30)
 """Longest wait for another process; reading a test set on one of them has to fit."""
 
+LOST = ("gloo", "closed by peer", "reset by peer", "Broken pipe", "remote process exited")
+"""In what gloo and NCCL say when another process is gone, or does not answer: no class says it."""
+
 
 @contextmanager
 def processes(device: str) -> Iterator[Process]:
@@ -36,21 +39,41 @@ def processes(device: str) -> Iterator[Process]:
         yield Process(0, 1, torch.device(device))
         return
     if device.startswith("cuda"):
-        check_device(f"cuda:{local}")
-        torch.cuda.set_device(local)
-        device = f"cuda:{local}"
-    dist.init_process_group("cuda:nccl,cpu:gloo" if device != "cpu" else "gloo", rank=rank, world_size=world,
-                            timeout=TIMEOUT)  # fmt: skip
+        device = f"cuda:{_gpu(local)}"
+        check_device(device)
+        torch.cuda.set_device(torch.device(device))
+    _meet("cuda:nccl,cpu:gloo" if device != "cpu" else "gloo", rank, world)
     try:
         yield Process(rank, world, torch.device(device))
     except RuntimeError as error:
-        if not any(text in str(error) for text in ("closed by peer", "reset by peer", "Broken pipe")):
+        if not any(text in str(error) for text in LOST):
             raise
         raise PeerError(
             f"process {rank} of {world} ends because another one did", "the first message of another says why"
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _gpu(local: int) -> int:
+    """The GPU of a place on the machine; of SLURM's tasks each may see its own alone (``--gpus-per-task``)."""
+    return 0 if "RANK" not in os.environ and torch.cuda.device_count() == 1 else local
+
+
+def _meet(backend: str, rank: int, world: int) -> None:
+    """Wait for the others.
+
+    Raises:
+        UsageError: no such address, a port that is taken, or a rank that is none.
+    """
+    try:
+        dist.init_process_group(backend, rank=rank, world_size=world, timeout=TIMEOUT)
+    except (RuntimeError, ValueError) as error:
+        address = ":".join(os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
+        raise UsageError(
+            f"process {rank} of {world} does not find the others at {address}: {str(error).splitlines()[0][:200]}",
+            "MASTER_ADDR and MASTER_PORT name the machine of the first process and a free port there",
+        ) from error
 
 
 def _place() -> tuple[int, int, int]:

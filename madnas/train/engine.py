@@ -269,12 +269,16 @@ class Engine:
         loss, top1, top5, n = total(sums, self.process).tolist()
         return {"loss": loss / n, "top1": top1 / n, "top5": top5 / n, "n": int(n)}
 
-    def is_sound(self, statistics: bool = True) -> bool:
-        """Whether all weights are finite, and running statistics and moving average too."""
+    def is_sound(self, everything: bool = True) -> bool:
+        """Whether all weights are finite; and running statistics, moving average and what the optimiser remembers."""
         modules: list[nn.Module] = [self.student] if self.average is None else [self.student, self.average.module]
-        parts = [part for module in modules for part in (module.parameters(), module.buffers() if statistics else ())]
-        tensors = [one.detach() for part in parts for one in part if one.is_floating_point()]
-        return bool(torch.stack([one.sum(dtype=torch.float64).isfinite() for one in tensors]).all())
+        tensors = [one.detach() for module in modules for one in module.parameters()]
+        if everything:
+            tensors += [one for module in modules for one in module.buffers()]
+            remembered = (one for state in self.optimizer.state.values() for one in state.values())
+            tensors += [one for one in remembered if isinstance(one, Tensor)]
+        sums = [one.sum(dtype=torch.float64) for one in tensors if one.is_floating_point()]
+        return bool(torch.stack([one.to(self.process.device) for one in sums]).isfinite().all())
 
     def own_values(self) -> Tensor:
         """What differs between processes: running statistics, as one vector of float64."""

@@ -13,7 +13,7 @@ from madnas.files import read_text
 from madnas.runfolder import RUN
 from madnas.scores.targets import Target, find
 from madnas.train.best import BEST
-from madnas.train.build import new_engine, test_batch
+from madnas.train.build import TEST_BATCH, new_engine
 from madnas.train.checkpoint import AVERAGE, LAST, MANIFEST, MODEL, load_initial, open_checkpoint
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.data import open_data
@@ -43,6 +43,12 @@ def run_of(path: Path) -> Path | None:
     if path.is_dir():
         return path.parent.parent if (path / MANIFEST).exists() else path
     return path.parent.parent if _is_last(path) else None
+
+
+def begun(path: Path) -> Path | None:
+    """The folder of the run that its folder or ``checkpoints/last`` means; None for everything else."""
+    folder = None if (path / MANIFEST).exists() else run_of(path)
+    return folder if folder is not None and (folder / RUN).is_file() else None
 
 
 def _is_last(path: Path) -> bool:
@@ -104,7 +110,7 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
                 f"{len(missing)} tensors are missing or of another shape, such as {missing[0]}",
                 "--recipe (and --set) name the data they were trained on",
             )
-        found = engine.test(source, test_batch(job))
+        found = engine.test(source, TEST_BATCH)
         return {
             "schema": "madnas/train-eval/1",
             "network": job.target.word,

@@ -10,7 +10,7 @@ import torch
 
 from madnas.data.order import Order
 from madnas.device import explained
-from madnas.train.build import new_engine, test_batch
+from madnas.train.build import TEST_BATCH, new_engine
 from madnas.train.checkpoint import KEPT, weights
 from madnas.train.data import open_data
 from madnas.train.distributed import processes
@@ -46,7 +46,7 @@ def plan_of(job: Job) -> dict[str, Any]:
             seconds.append(now - begin)
             begin = now
         step_seconds = sum(seconds[WARM:]) / max(1, len(seconds) - WARM)
-        tested = _test_seconds(engine, source, job)
+        tested = _test_seconds(engine, source)
         size = len(weights(engine.model))
         copies = 2 + (engine.average is not None) + len(next(iter(engine.optimizer.state.values()), {}))
         return {
@@ -86,15 +86,22 @@ def _rates(engine: Any, per_epoch: int, epochs: int) -> list[dict[str, float | i
     return found
 
 
-def _test_seconds(engine: Any, source: Any, job: Job) -> float:
-    """Seconds of a test, from one of its batches."""
-    batch = test_batch(job)
-    images, _ = next(source.test(batch, engine.process))
+def _test_seconds(engine: Any, source: Any) -> float:
+    """Seconds of a test, reading included, from its first batches; the very first one also starts what reads."""
+    seconds, images = [], []
     begin = time.monotonic()
     with torch.inference_mode():
-        engine.result.eval()(images)
-    _wait(engine.process.device)
-    return (time.monotonic() - begin) * source.facts.test / len(images)
+        for batch, _ in islice(source.test(TEST_BATCH, engine.process), 3):
+            engine.result.eval()(batch)
+            _wait(engine.process.device)
+            now = time.monotonic()
+            seconds.append(now - begin)
+            images.append(len(batch))
+            begin = now
+    if not images:  # more processes than samples
+        return 0.0
+    warm = 1 if len(seconds) > 1 else 0
+    return sum(seconds[warm:]) / sum(images[warm:]) * source.facts.test / engine.process.world
 
 
 def _wait(device: torch.device) -> None:

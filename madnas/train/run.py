@@ -19,7 +19,7 @@ from madnas.network.specfile import dump_spec
 from madnas.runfolder import UNFINISHED, claimed_folder, remove
 from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.best import existing, ranked, tidy_weights, write_weights
-from madnas.train.build import Talk, new_engine, test_batch
+from madnas.train.build import TEST_BATCH, Talk, new_engine
 from madnas.train.checkpoint import BEGUN, Checkpoint, newest, save_checkpoint, unloadable, weights
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.data import open_data
@@ -206,7 +206,7 @@ class Run:
         """The pending test. A signal puts it off: the same command begins with it."""
         assert self.memory.pending is not None
         self._check_sound()
-        found = self.engine.test(self.source, test_batch(self.job), self._look)
+        found = self.engine.test(self.source, TEST_BATCH, self._look)
         epoch, train_loss, rate = (self.memory.pending[name] for name in ("epoch", "train_loss", "lr"))
         self._records.add({"event": "eval", "epoch": epoch, "step": self.memory.step, **found,
                            "train_loss": train_loss, "lr": rate})  # fmt: skip
@@ -300,11 +300,11 @@ class Run:
             self.engine.load_state(training)
             losses = training["losses"]
             self._losses.copy_(losses[self.process.rank] if len(losses) == self.process.world else losses.mean(0))
+            if self.process.is_first:
+                self._records.go_back(self.memory.metrics_bytes, self.memory.ledger_bytes, self._talk)
+                self.memory.kept = existing(self.job.folder, self.memory.kept, self._talk)
         except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError) as error:
             raise unloadable(checkpoint.path, error) from error  # whole, and not of this run
-        if self.process.is_first:
-            self._records.go_back(self.memory.metrics_bytes, self.memory.ledger_bytes, self._talk)
-            self.memory.kept = existing(self.job.folder, self.memory.kept, self._talk)
 
     def _stop(self, wanted: int) -> None:
         self._save()
@@ -319,7 +319,7 @@ class Run:
 
     def _take_back(self, batch: Batch, step: int, what: str) -> None:
         """Go back to the last checkpoint and leave the batch out, or stop."""
-        if not self.engine.is_sound(statistics=False):
+        if not self.engine.is_sound(everything=False):
             what = WEIGHT
         if what == WEIGHT:  # the update before made it so, and this one found out
             step = max(0, step - 1)

@@ -43,8 +43,13 @@ class Wish:
 
 
 @contextmanager
-def wishes() -> Iterator[Wish]:
-    """Listen to SIGTERM, SIGUSR1, SIGHUP and Ctrl-C; in threads other than the first, which hear none, to nothing."""
+def wishes(until_exit: bool = False) -> Iterator[Wish]:
+    """Listen to SIGTERM, SIGUSR1, SIGHUP and Ctrl-C; in threads other than the first, which hear none, to nothing.
+
+    Args:
+        until_exit: once told to end, hear nothing any more: a launcher that sees one process end signals the others,
+            which are about to end with the same code, and would end with another one.
+    """
     wish = Wish()
     if threading.current_thread() is not threading.main_thread():
         yield wish
@@ -56,5 +61,6 @@ def wishes() -> Iterator[Wish]:
     except _EndedEarly:
         raise RequeueError("told to end before the first update", "the same command begins anew, or goes on") from None
     finally:
+        deaf = until_exit and wish.value == REQUEUE
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if deaf and number in ENDING else handler)

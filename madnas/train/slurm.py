@@ -16,12 +16,14 @@ TEMPLATE = """\
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 
-# Five minutes before the end every task is sent SIGUSR1: after the update at hand (a test is put off) madnas writes a
-# checkpoint and ends with 75, and the job goes back into the queue. The same command then goes on where it stopped.
+# Submit it from the environment that has madnas: jobs inherit it. Five minutes before the end every task is sent
+# SIGUSR1: after the update at hand (a test is put off) madnas writes a checkpoint and ends with 75, and the job goes
+# back into the queue. The same command then goes on where it stopped. When one task has ended, the others have a minute
+# for it: killed at once, they would turn 75 into 137.
 export MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 
-srun --kill-on-bad-exit=1 {command}
+srun --kill-on-bad-exit=0 --wait=60 {command}
 code=$?
 if [ $code -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $code

@@ -3,9 +3,11 @@
 import math
 import struct
 
+import numpy as np
 import pytest
 import torch
 
+from madnas.data import real
 from madnas.data.datasets import load_dataset
 from madnas.data.names import is_dataset
 from madnas.data.real import FILES, load_mnist
@@ -142,10 +144,19 @@ def test_digits():
     assert torch.bincount(torch.cat([data.labels, data.test_labels])).min() == 174
 
 
+def test_digits_are_those_of_scikit_learn(monkeypatch):
+    """Its file is read directly where it is found; else it is asked itself."""
+    pixels, classes = pytest.importorskip("sklearn.datasets").load_digits(return_X_y=True)
+    read = real._digits()
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
+    for found in (read, real._digits()):
+        assert np.array_equal(found[0], pixels) and np.array_equal(found[1], classes)
+
+
 def test_digits_without_scikit_learn(monkeypatch):
     import sys
 
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     load_dataset.cache_clear()
     with pytest.raises(UsageError, match="scikit-learn, which is not installed"):
         load_dataset("digits")

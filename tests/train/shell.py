@@ -1,22 +1,27 @@
 """What the tests of training share: a tiny network, small runs in this process, and real processes."""
 
 import json
+import multiprocessing
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file
 
+from madnas.data.resident import ResidentSource
 from madnas.data.source import Batch
+from madnas.errors import DataError, MadnasError
 from madnas.files import write_text_atomic
 from madnas.scores.targets import find
 from madnas.train.engine import Engine, Update
@@ -130,21 +135,163 @@ def assert_equal(one: Any, other: Any) -> None:
         assert one == other
 
 
+class Running(Protocol):
+    """What :class:`Task` and :class:`subprocess.Popen` have in common."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> Any: ...
+    def poll(self) -> int | None: ...
+    def communicate(self, *, timeout: float | None = None) -> tuple[str, str]: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    ["madnas.cli.main", "madnas.cli.train_report", "madnas.train.run", "madnas.report.training"]
+)
+
+
+class Task:
+    """A process of its own, forked from one that has torch loaded: interpreters take seconds to load it.
+
+    Args:
+        folder: where it works.
+        work: what it does; a function of a module.
+        arguments: of that.
+        variables: of its environment.
+        largest_file: bytes that it may write into a file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        work: Callable[..., None],
+        *arguments: Any,
+        largest_file: int | None = None,
+        **variables: str,
+    ) -> None:
+        self._texts = [Path(tempfile.mkstemp(prefix=name, dir=folder)[1]) for name in (".out-", ".err-")]
+        given = (folder, self._texts, variables, largest_file, work, arguments)
+        self._process = FORKS.Process(target=_task, args=given)
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def communicate(self, *, timeout: float | None = None) -> tuple[str, str]:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("task", timeout or 0)
+        out, err = (path.read_text() for path in self._texts)
+        return out, err
+
+    def send_signal(self, number: int, /) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def _task(
+    folder: Path,
+    texts: list[Path],
+    variables: dict[str, str],
+    largest_file: int | None,
+    work: Callable[..., None],
+    arguments: tuple[Any, ...],
+) -> None:
+    os.setsid()
+    os.chdir(folder)
+    os.environ.update(environment(**variables))
+    for number, path in enumerate(texts, 1):
+        os.dup2(os.open(path, os.O_WRONLY), number)
+    if largest_file is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    work(*arguments)
+
+
+def madnas(*arguments: str) -> None:
+    """``python -m madnas train`` in a :class:`Task`."""
+    from madnas.__main__ import main
+
+    sys.argv = ["madnas", "train", *arguments]
+    main()
+
+
+def recorded_run(folder: Path) -> None:
+    with recorded(folder):
+        finish(job(folder, recovery_interval=3))
+
+
+def one_fails(folder: Path) -> None:
+    """The second process cannot go on with the fifth update."""
+    train_batches = ResidentSource.train
+
+    def broken(self: ResidentSource, order: Any, start: int, stop: int, process: Any) -> Iterator[Batch]:
+        for step, batch in enumerate(train_batches(self, order, start, stop, process)):
+            if step == 4 and process.rank == 1:
+                raise DataError("sample 17 is broken")
+            yield batch
+
+    ResidentSource.train = broken
+    try:
+        finish(job(folder))
+    except MadnasError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
 def environment(**variables: str) -> dict[str, str]:
     """One thread for each process: that is what makes sums on a CPU the same, however many processes there are."""
     return {**os.environ, "OMP_NUM_THREADS": "1", **variables}
 
 
-def start(folder: Path, *arguments: str, launcher: list[str] = MADNAS) -> "subprocess.Popen[str]":
-    command = [*launcher, network(folder), "--log-interval", "1", "--recovery-interval", "3"]
-    for change in SMALL:
-        command += ["--set", change]
-    command += arguments
-    return subprocess.Popen(command, cwd=folder, env=environment(), text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+def small(folder: Path, *arguments: str) -> list[str]:
+    """Arguments of a small run."""
+    changes = [part for change in SMALL for part in ("--set", change)]
+    return [network(folder), "--log-interval", "1", "--recovery-interval", "3", *changes, *arguments]
 
 
-def when(condition: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 120) -> None:
+def start(folder: Path, *arguments: str, launcher: list[str] | None = None, **settings: Any) -> Running:
+    """A small run in a process of its own; with a launcher, in an interpreter of its own."""
+    if launcher is None:
+        return Task(folder, madnas, *small(folder, *arguments), **settings)
+    return subprocess.Popen([*launcher, *small(folder, *arguments)], cwd=folder, env=environment(), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+
+
+def together(folder: Path, world: int, work: Callable[..., None], *arguments: Any, slurm: bool = False) -> list[Task]:
+    """Processes that work together, as torchrun or ``srun`` start them."""
+    names = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS") if slurm else ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    places = [dict(zip(names, (str(one), str(one), str(world)), strict=True)) for one in range(world)]
+    return [Task(folder, work, *arguments, **address, **place) for place in places]
+
+
+def ended(tasks: list[Task], seconds: float = 300) -> list[tuple[int | None, str]]:
+    """Exit codes and what was said; when one has ended, the others are told to, as launchers do."""
+    end = time.monotonic() + seconds
+    while all(task.poll() is None for task in tasks) and time.monotonic() < end:
+        time.sleep(0.002)
+    for task in tasks:
+        with suppress(ProcessLookupError):
+            if task.poll() is None and any(other.poll() for other in tasks):
+                task.send_signal(signal.SIGTERM)
+    texts = [task.communicate(timeout=seconds)[1] for task in tasks]
+    return [(task.returncode, text) for task, text in zip(tasks, texts, strict=True)]
+
+
+def when(condition: Callable[[], bool], process: Running, seconds: float = 120) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not condition():
@@ -160,12 +307,13 @@ def steps_logged(folder: Path) -> int:
     return path.read_text().count('"train"') if path.exists() else 0
 
 
-def kill_all(process: "subprocess.Popen[str]") -> None:
-    """SIGKILL to the process and everything that it started; torchrun gives its processes groups of their own."""
-    for pid in [process.pid, *descendants(process.pid)]:
+def kill_all(*processes: Running) -> None:
+    """SIGKILL to processes and everything that they started; torchrun gives its processes groups of their own."""
+    for pid in [pid for process in processes for pid in (process.pid, *descendants(process.pid))]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    process.communicate()
+    for process in processes:
+        process.communicate()
 
 
 def descendants(parent: int) -> list[int]:
@@ -187,15 +335,6 @@ def free_port() -> str:
         with socket.socket() as one, suppress(OSError):
             one.bind(("127.0.0.1", port))
             return str(port)
-
-
-def rank(parent: int, number: int) -> int:
-    """The process of a rank below torchrun."""
-    for pid in descendants(parent):
-        with suppress(OSError):
-            if f"RANK={number}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                return pid
-    raise AssertionError(f"no process of rank {number}")
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from madnas.cli.main import run
 from madnas.train.recipe import recipe_files
-from tests.train.shell import SMALL, TINY, TORCHRUN, environment, network
+from tests.train.shell import SMALL, TINY, network
 
 FILES = {
     "run.json", "environment.json", "network.yaml", "metrics.jsonl", "timing.jsonl", "summary.csv", "checkpoints",
@@ -127,6 +127,20 @@ def test_default_folder_and_no_second_run(command, tmp_path, capsys):
     assert run([*command, "--restart"]) == 0
 
 
+def test_resume_may_name_a_run(command, tmp_path, capsys):
+    assert run([*command, "-o", "run"]) == 0
+    (tmp_path / "run" / "result.json").unlink()
+    for place in ("run", "run/checkpoints/last"):
+        assert run([*command, "--resume", place]) == 0
+    assert "goes on after update 20 of 20" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    for place in ("nowhere", "run/checkpoints/step-000000020", "run/best.safetensors"):
+        assert run([*command, "--resume", place]) == 2
+        assert "neither auto nor never, nor the folder of a run" in capsys.readouterr().err
+    assert run([*command, "--resume", "run", "-o", "other"]) == 2
+    assert "--output another folder" in capsys.readouterr().err
+
+
 def test_list_and_show(capsys):
     assert run(["train", "--list", "--json"]) == 0
     assert [one["name"] for one in json.loads(capsys.readouterr().out)["recipes"]] == list(recipe_files())
@@ -157,7 +171,7 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
     assert run(sys.argv[1:]) == 0
     script, err = capsys.readouterr()
     assert "add --device cuda" in err
-    assert "srun --kill-on-bad-exit=1 madnas train 'net 1.yaml' --recipe cifar/deepmad\n" in script
+    assert "srun --kill-on-bad-exit=0 --wait=60 madnas train 'net 1.yaml' --recipe cifar/deepmad\n" in script
     assert "#SBATCH --signal=USR1@300" in script and "scontrol requeue" in script
     (tmp_path / "job.sh").write_text(script)
     assert subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=False).returncode == 0
@@ -207,15 +221,6 @@ def test_mistakes(arguments, code, message, tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
-
-
-def test_two_processes_share_a_batch_or_say_why_not(tmp_path):
-    command = [*TORCHRUN, network(tmp_path), "--set", "image_size=8", "--set", "batch_size=27", "--set", "epochs=3"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode != 0
-    assert "a batch of 27 does not fall into 2 equal parts" in done.stderr
 
 
 def test_nothing_heavy_is_loaded_to_list():

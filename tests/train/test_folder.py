@@ -7,7 +7,6 @@ import pickle
 import shutil
 import signal
 import struct
-import subprocess
 import tarfile
 
 import numpy as np
@@ -26,13 +25,14 @@ from madnas.train.job import Job
 from madnas.train.recipe import load_recipe
 from madnas.train.run import train
 from tests.train.shell import (
-    MADNAS,
+    Task,
     assert_equal_runs,
     crash_at,
-    environment,
     finish,
     job,
+    madnas,
     metrics,
+    network,
     steps_logged,
     when,
 )
@@ -62,7 +62,7 @@ def images(tmp_path_factory):
 def folder_job(tmp_path, data, *changes, name="run", **settings):
     recipe = load_recipe("imagenet/deepmad", [*CHANGES, *changes])
     given = {"log_interval": 1, "recovery_interval": 2, "workers": 0, **settings}
-    return Job(find("resnet20"), "imagenet/deepmad", recipe, 0, tmp_path / name, data, **given)
+    return Job(find(network(tmp_path)), "imagenet/deepmad", recipe, 0, tmp_path / name, data, **given)
 
 
 def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path, images):
@@ -173,6 +173,25 @@ def test_a_single_class_is_none(tmp_path, images):
             finish(folder_job(tmp_path, data))
 
 
+def test_a_class_without_images_is_named(tmp_path, images):
+    """timm would leave it out in silence; hidden folders are no classes."""
+    data = tmp_path / "images"
+    shutil.copytree(images, data)
+    for name in (".cache", "yellow"):
+        (data / "train" / name).mkdir()
+        (data / "train" / name / "photo.heic").write_bytes(b"")
+    with pytest.raises(DataError, match=r"train: no images in yellow$"):
+        finish(folder_job(tmp_path, data))
+
+
+def test_names_that_are_no_text(tmp_path, images):
+    data = tmp_path / "images"
+    shutil.copytree(images, data)
+    (data / "train" / "red" / os.fsdecode(b"\xff\xfe.jpg")).write_bytes(b"")
+    result = finish(folder_job(tmp_path, data, "batch_size=25", "mixup=0", "cutmix=0", "epochs=1"))
+    assert (result["updates"], result["unreadable_samples"]) == (1, 1)
+
+
 def test_other_data_is_another_run(tmp_path, images):
     """The same number of images and classes is not the same data."""
     crash_at(folder_job(tmp_path, images), 3)
@@ -207,12 +226,9 @@ def test_splits_with_different_classes_are_refused(tmp_path, images):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signals_to_the_whole_group_leave_the_readers_to_the_parent(tmp_path, images, number):
-    command = [*MADNAS, "resnet20", "--recipe", "imagenet/deepmad", "--data", str(images), "-o", "run", "-j", "2",
-               "--log-interval", "1"]  # fmt: skip
-    for change in (*CHANGES, "epochs=500"):
-        command += ["--set", change]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+    settings = [part for change in (*CHANGES, "epochs=500") for part in ("--set", change)]
+    arguments = ["--recipe", "imagenet/deepmad", "--data", str(images), "-o", "run", "-j", "2", "--log-interval", "1"]
+    process = Task(tmp_path, madnas, network(tmp_path), *arguments, *settings)
     when(lambda: steps_logged(tmp_path / "run") >= 3, process)
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)

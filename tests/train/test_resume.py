@@ -1,44 +1,25 @@
 """Whatever ends a run, the same command goes on to the same result, bit for bit."""
 
-import json
-import os
 import shutil
-import signal
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from madnas.data.order import Order
-from madnas.data.source import Facts
 from madnas.errors import UsageError
-from madnas.experiments.skip_mlp import SkipMLPSpec
-from madnas.network.specfile import dump_spec
 from madnas.scores.targets import find
 from madnas.train.checkpoint import newest
-from madnas.train.model import build_model, fitted
-from madnas.train.recipe import load_recipe
 from madnas.train.run import train
 from tests.train.shell import (
-    LAUNCHER,
     MADNAS,
-    SMALL,
     TINY,
-    TORCHRUN,
     assert_equal_runs,
     crash_at,
-    environment,
     finish,
-    free_port,
     job,
     kill_all,
     metrics,
-    network,
-    rank,
-    recorded,
     start,
     steps_logged,
     when,
@@ -166,10 +147,8 @@ def test_a_checkpoint_that_is_old_is_renewed_in_the_middle_of_an_epoch(tmp_path,
 
 
 def test_kill_9_three_times_in_a_row(tmp_path):
-    """The real thing: SIGKILL to a process, wherever it is."""
-    whole = start(tmp_path, "-o", "whole")
-    _, err = whole.communicate(timeout=300)
-    assert whole.returncode == 0, err
+    """The real thing: SIGKILL to a process, wherever it is; what was not killed had an interpreter of its own."""
+    whole = start(tmp_path, "-o", "whole", launcher=MADNAS)
     for steps in (2, 9, 15):
         process = start(tmp_path, "-o", "killed")
         when(lambda steps=steps: steps_logged(tmp_path / "killed") >= steps, process)
@@ -178,95 +157,8 @@ def test_kill_9_three_times_in_a_row(tmp_path):
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "goes on after update" in err
-    assert_equal_runs(tmp_path / "killed", tmp_path / "whole")
-
-
-def test_two_processes_killed_and_signalled(tmp_path):
-    """Two gloo ranks: killed, then SIGUSR1 to one of them alone, then to the end; as without any of it."""
-    whole = start(tmp_path, "-o", "whole", launcher=TORCHRUN)
     _, err = whole.communicate(timeout=300)
     assert whole.returncode == 0, err
-    process = start(tmp_path, "-o", "killed", launcher=TORCHRUN)
-    when(lambda: steps_logged(tmp_path / "killed") >= 5, process)
-    kill_all(process)
-    process = start(tmp_path, "-o", "killed", launcher=TORCHRUN)
-    when(lambda: steps_logged(tmp_path / "killed") >= 9, process)
-    os.kill(rank(process.pid, 1), signal.SIGUSR1)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert err.count("exitcode  : 75") >= 1, err
-    assert "told to end; update" in err
-    process = start(tmp_path, "-o", "killed", launcher=TORCHRUN)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert_equal_runs(tmp_path / "killed", tmp_path / "whole")
-
-
-RECORDED = """
-import sys
-from pathlib import Path
-from tests.train.shell import finish, job, recorded
-
-with recorded(Path(sys.argv[1])):
-    finish(job(Path(sys.argv[1]), recovery_interval=3))
-"""
-
-
-def test_one_process_then_two_then_one(tmp_path):
-    """The number of processes may change between stops; every update still sees the same samples."""
-    first = job(tmp_path, recovery_interval=3)
-    with recorded(tmp_path):
-        crash_at(first, 6)
-    script = tmp_path / "recorded.py"
-    script.write_text(RECORDED)
-    process = subprocess.Popen([*LAUNCHER, str(script), str(tmp_path)], text=True, stderr=subprocess.PIPE,
-                               env=environment(PYTHONPATH=str(Path(__file__).parents[2])))  # fmt: skip
-    when(lambda: steps_logged(tmp_path / "run") >= 12, process)
-    kill_all(process)
-    with recorded(tmp_path):
-        assert finish(first)["updates"] == 20
-    assert [line["step"] for line in metrics(tmp_path / "run") if line["event"] == "train"] == list(range(1, 21))
-    seen = [json.loads(line) for line in (tmp_path / "seen.jsonl").read_text().splitlines()]
-    order, worlds = Order(1348, 128, 0), {}
-    for step, place, world, indices in seen:
-        assert indices == order.batch(step).tolist()[place * 128 // world : (place + 1) * 128 // world]
-        worlds.setdefault(world, set()).add((step, place))
-    assert {step for step, _ in worlds[1]} >= {*range(6), *range(13, 20)}
-    assert worlds[2] >= {(step, place) for step in range(6, 11) for place in (0, 1)}
-
-
-def test_several_processes_learn_what_one_learns(tmp_path):
-    """Without batch norms, whose statistics are each process' own: the same weights but for the last bits."""
-    changes = ("epochs=1", "lr=0.01", "crop=none")  # what is random is each process' own too
-    mlp = dump_spec(SkipMLPSpec(2, 2, 5, 3).network("mlp"))
-    for world in (1, 2, 3):
-        command = [*LAUNCHER[:-1], str(world), "-m", "madnas", "train", "mlp.yaml", "-o", f"run{world}"]
-        for change in (*(one for one in SMALL if one != "pad=1"), *changes, "batch_size=120"):
-            command += ["--set", change]
-        (tmp_path / "mlp.yaml").write_text(mlp)
-        done = subprocess.run(command, cwd=tmp_path, env=environment(), text=True, capture_output=True, timeout=300,
-                              check=False)  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    one, *others = (load_file(tmp_path / f"run{world}" / "last.safetensors") for world in (1, 2, 3))
-    fresh = build_model(fitted(find(str(tmp_path / "mlp.yaml")), Facts(8, 8, 10, (1, 8, 8), (0.5,), (0.5,))),
-                        Facts(8, 8, 10, (1, 8, 8), (0.5,), (0.5,)), load_recipe("digits/quick"), 0)  # fmt: skip
-    for other in others:
-        for name, value in one.items():
-            assert torch.allclose(value, other[name], rtol=1e-4, atol=1e-5), name
-    assert any(not torch.allclose(value, one[name], atol=1e-3) for name, value in fresh.state_dict().items())
-
-
-def test_three_processes_killed(tmp_path):
-    """Means over three are not exact in binary: nothing may be averaged once more when a run goes on."""
-    launcher = [*LAUNCHER[:-1], "3", "-m", "madnas", "train"]
-    for name in ("whole", "killed"):
-        process = start(tmp_path, "-o", name, "--set", "batch_size=120", launcher=launcher)
-        if name == "killed":
-            when(lambda: steps_logged(tmp_path / "killed") >= 11, process)  # after the first epoch's test
-            kill_all(process)
-            process = start(tmp_path, "-o", name, "--set", "batch_size=120", launcher=launcher)
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
     assert_equal_runs(tmp_path / "killed", tmp_path / "whole")
 
 
@@ -279,30 +171,3 @@ def test_the_order_is_that_of_one_process(world):
     epoch = torch.cat([order.batch(step) for step in range(order.steps_per_epoch)])
     assert len(epoch) == 96 == len(set(epoch.tolist()))
     assert not torch.equal(order.batch(0), order.batch(order.steps_per_epoch))
-
-
-def test_slurms_tasks_find_each_other(tmp_path):
-    """As ``srun`` starts them: no launcher, SLURM's variables and an address."""
-    port = free_port()
-    command = [*MADNAS, network(tmp_path), "-o", "run", "--json"]
-    for change in SMALL:
-        command += ["--set", change]
-    tasks = []
-    for number in range(2):
-        variables = {"SLURM_NTASKS": "2", "SLURM_PROCID": str(number), "SLURM_LOCALID": str(number),
-                     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # fmt: skip
-        tasks.append(subprocess.Popen(command, cwd=tmp_path, env=environment(**variables), text=True,
-                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE))  # fmt: skip
-    outputs = [task.communicate(timeout=120) for task in tasks]
-    assert [task.returncode for task in tasks] == [0, 0], outputs
-    assert outputs[1][0] == "" and json.loads(outputs[0][0])["updates"] == 20
-    assert json.loads((tmp_path / "run" / "environment.json").read_text())["processes"] == 2
-
-
-def test_slurm_without_an_address(tmp_path):
-    command = [*MADNAS, network(tmp_path)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(SLURM_NTASKS="2", SLURM_PROCID="0", SLURM_LOCALID="0"),
-                          text=True, capture_output=True, timeout=120, check=False)  # fmt: skip
-    assert done.returncode == 2
-    assert "MASTER_ADDR is not set" in done.stderr
-    assert "Traceback" not in done.stderr
