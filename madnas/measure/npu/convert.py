@@ -19,6 +19,9 @@ from madnas.measure.npu.lowering import IMAGE, RULES, Call, Lowering, Value
 CHECKS = ("_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size")
 """Functions that compute nothing."""
 
+ATTENTION = ("scaled_dot_product_attention", "_native_multi_head_attention", "_transformer_encoder_layer_fwd")
+"""Functions that are named in one word when they are refused."""
+
 
 def convert(
     module: nn.Module, input_shape: tuple[int, ...], relu6: bool = False, seed: int = 0, name: str = ""
@@ -57,8 +60,12 @@ def _walk(program: Any, low: Lowering, image: Value) -> list[Value]:
     """Apply the rules in order.
 
     Returns:
-        what the network gives out.
+        what the network gives out; maps channels last.
     """
+    attention = next((node for node in program.graph.nodes if _name(node) in ATTENTION), None)
+    if attention is not None:
+        low.where = _where(attention)
+        raise low.refusal("attention")
     known: dict[fx.Node, Any] = {}
     constants = _constants(program)
     for node in program.graph.nodes:
@@ -66,7 +73,8 @@ def _walk(program: Any, low: Lowering, image: Value) -> list[Value]:
             known[node] = constants.get(node.name, image)
         elif node.op == "output":
             results = fx.node.map_arg(node.args[0], lambda one: known[one])
-            return [one for one in results if isinstance(one, Value)]
+            values = [one for one in results if isinstance(one, Value)]
+            return [low.image(one) if len(one.order) == len(IMAGE) else one for one in values]
         elif node.op == "call_function":
             low.where = _where(node)
             known[node] = _called(node, low, known)
@@ -89,7 +97,7 @@ def _called(node: fx.Node, low: Lowering, known: dict[fx.Node, Any]) -> Any:
     if node.target is operator.getitem:
         return args[0][int(args[1])] if isinstance(args[0], tuple | list) else args[0]
     overload: Any = node.target
-    name = getattr(overload, "_schema", None) and overload._schema.name.partition("::")[2]
+    name = _name(node)
     if not name:
         raise low.refusal(getattr(overload, "__name__", str(overload)))
     if name in CHECKS:
@@ -128,6 +136,11 @@ def _filled(name: str, args: Any, kwargs: Any) -> torch.Tensor:
     return torch.full(tuple(args[1]), kwargs.get("fill_value", args[2] if fill is None else fill))
 
 
+def _name(node: fx.Node) -> str:
+    """Name of the function of torch that a node calls; empty if it calls none."""
+    return str(getattr(getattr(node.target, "_schema", None), "name", "")).partition("::")[2]
+
+
 def _shape(node: fx.Node) -> tuple[int, ...]:
     """Sizes of what a node gives out first."""
     value = node.meta.get("val")
@@ -139,8 +152,7 @@ def _linear_only(node: fx.Node) -> bool:
     """Whether all that reads a node are linear layers, perhaps behind what changes nothing."""
 
     def reads(user: fx.Node) -> bool:
-        name = getattr(getattr(user.target, "_schema", None), "name", "").partition("::")[2]
-        return name == "linear" or (name == "dropout" and _linear_only(user))
+        return _name(user) == "linear" or (_name(user) == "dropout" and _linear_only(user))
 
     return bool(node.users) and all(map(reads, node.users))
 

@@ -119,9 +119,8 @@ class _Writer:
     def _operation(self, step: Operation) -> int:
         table = OPTIONS.get(step.kind)
         kind = 0 if table is None else getattr(self.schema.BuiltinOptions, table)
-        options = (
-            None if table is None else self._table(table, **{k: self._value(k, v) for k, v in step.options.items()})
-        )
+        values = {name: self._value(name, value) for name, value in step.options.items()}
+        options = None if table is None else self._table(table, **values)
         return self._table(
             "Operator",
             OpcodeIndex=self.codes.index(step.kind),

@@ -27,7 +27,10 @@ def avg_pool2d(low: Lowering, call: Call) -> Value:
     if call["count_include_pad"] and any(before):
         x = padded(low, x, [(before[0], before[0]), (before[1], before[1])])
         before = [0, 0]
+    inside = x
     x, padding = bordered(low, x, size, stride, before, call.shape[2:])
+    if x is not inside:
+        raise low.refusal("a mean that leaves out pixels which TFLite would not leave out")
     return _pool(low, "AVERAGE_POOL_2D", x, size, stride, padding, call)
 
 
