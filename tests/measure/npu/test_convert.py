@@ -14,6 +14,7 @@ from madnas.measure.npu.flatbuffer import flatbuffer
 from madnas.models import build
 from madnas.network.count import count
 from madnas.network.named import get
+from madnas.restructure.border import BorderConv2d
 from tests.measure.npu.interpreter import File
 from tests.models.examples import EXAMPLES
 
@@ -179,6 +180,19 @@ def test_a_map_that_others_read_before_the_relu_keeps_it_apart():
     graph, expected, found = both(Read(), (4, 6, 6))
     torch.testing.assert_close(found, expected)
     assert [one.kind for one in graph.operations] == ["CONV_2D", "RELU", "ADD"]
+
+
+def test_constants_at_the_border_are_a_sum_with_a_constant_map():
+    conv = BorderConv2d(4, 6, 3, stride=2, padding=1)
+    nn.init.ones_(conv.border)
+    graph = convert(nn.Sequential(conv, nn.ReLU()), (4, 8, 8))
+    kinds = [(one.kind, one.options.get("FusedActivationFunction")) for one in graph.operations]
+    assert kinds == [("PAD", None), ("CONV_2D", "NONE"), ("ADD", "RELU")]
+    constant = graph.operations[-1].inputs[1]
+    assert constant.shape == (1, 4, 4, 6)
+    found = constant.values[0, :, :, 0] * constant.scale - conv.bias[0].item()
+    inside = torch.tensor([[4, 6, 6, 6], [6, 9, 9, 9], [6, 9, 9, 9], [6, 9, 9, 9]], dtype=torch.float64)
+    torch.testing.assert_close(torch.tensor(found), inside, rtol=0, atol=10 / 127)
 
 
 def test_relu6_for_all_activations():
