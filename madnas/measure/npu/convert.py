@@ -1,6 +1,7 @@
 """From a module to an int8 graph of TFLite's operators, by the functions of torch that an export of it calls."""
 
 import operator
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,7 +50,8 @@ def convert(
 
 def _export(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
     try:
-        with inference(module, input_shape) as x:
+        with inference(module, input_shape) as x, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a module keeps for itself while it is exported
             return torch.export.export(module, (x,))
     except Exception as error:  # whatever a module's code does with a symbolic tensor
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -71,6 +73,9 @@ def _walk(program: Any, low: Lowering, image: Value) -> list[Value]:
     for node in program.graph.nodes:
         if node.op == "placeholder":
             known[node] = constants.get(node.name, image)
+        elif node.op == "get_attr":  # a constant, or a part of the graph that some function is called with
+            stored = getattr(program.graph_module, str(node.target), None)
+            known[node] = stored if isinstance(stored, torch.Tensor) else None
         elif node.op == "output":
             results = fx.node.map_arg(node.args[0], lambda one: known[one])
             values = [one for one in results if isinstance(one, Value)]

@@ -240,6 +240,14 @@ def test_attention_and_what_cannot_be_exported_are_refused():
 
     with pytest.raises(UsageError, match="Asks cannot be exported"):
         convert(Asks(), (4, 8, 8))
+
+    class Casts(nn.Module):
+        def forward(self, x):
+            with torch.autocast("cpu", enabled=False):
+                return x.relu()
+
+    with pytest.raises(UsageError, match="wrap_with_autocast has no counterpart"):
+        convert(Casts(), (4, 8, 8))
     with pytest.raises(UsageError, match="self_attn: attention has no counterpart"):
         convert(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (4, 8))
 
