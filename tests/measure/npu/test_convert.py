@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+pytest.importorskip("tflite", reason="needs the extra npu")
+
 from madnas.errors import UsageError
 from madnas.measure.npu.convert import convert
 from madnas.measure.npu.flatbuffer import flatbuffer
