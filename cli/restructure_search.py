@@ -51,7 +51,7 @@ def search(job: Job, strengths: Sequence[float], macs_aware: bool, npu: str | No
         return
     name, speeds = job.target.word, _speeds(found, npu, json)
     write_bytes_atomic(job.folder / PLOT, render(draw_search(name, found), "png"), overwrite=True)
-    write_text_atomic(job.folder / FRONT, front_csv(found), overwrite=True)
+    write_text_atomic(job.folder / FRONT, front_csv(found, speeds), overwrite=True)
     write_text_atomic(job.folder / REPORT, search_report(name, found, speeds), overwrite=True)
     if json:
         print_json(search_document(name, found, speeds))

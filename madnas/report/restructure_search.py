@@ -41,16 +41,21 @@ def search_document(name: str, found: list[Found], speeds: Speeds = ()) -> dict[
     }
 
 
-def front_csv(found: list[Found]) -> str:
+def front_csv(found: list[Found], speeds: Speeds = ()) -> str:
     """A line for each strength."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["lambda", "top1", "linear_blocks", "params", "macs", "units", "alphas"])
-    for one in found:
+    table.writerow(["lambda", "top1", "linear_blocks", "params", "macs", "units", "alphas"]
+                   + ["npu_inferences_per_second"] * bool(speeds))  # fmt: skip
+    for place, one in enumerate(found):
         costs = {what: new for what, (_, new) in one.costs.items()}
         alphas = " ".join(f"{number}:{values[-1]:.4f}" for number, values in one.trajectories.items())
         linear = " ".join(map(str, one.linear))
-        table.writerow([f"{one.strength:g}", one.top1, linear, costs["params"], costs["macs"], costs["units"], alphas])
+        row = [f"{one.strength:g}", one.top1, linear, costs["params"], costs["macs"], costs["units"], alphas]
+        if speeds:
+            speed = speeds[place]
+            row.append(f"{speed.after.inferences_per_second:.6g}" if isinstance(speed, NpuChange) else "")
+        table.writerow(row)
     return text.getvalue()
 
 

@@ -77,6 +77,9 @@ def test_a_search_says_what_an_npu_gains(searched, capsys):
     assert speeds[0]["before"] == speeds[1]["before"] and speeds[0]["before"]["npu"] == "ethos-u55-256"
     assert speeds[1]["after"]["macs"] == found["results"][1]["macs"]["after"]
     assert speeds[1]["ratio"] > speeds[0]["ratio"] >= 1
+    lines = (searched / "search/front.csv").read_text().splitlines()
+    assert lines[0].endswith(",npu_inferences_per_second")
+    assert float(lines[2].rpartition(",")[2]) == pytest.approx(speeds[1]["after"]["inferences_per_second"], rel=1e-5)
     report = (searched / "search/report.md").read_text()
     assert f"{speeds[1]['ratio']:.2f}" in report and "Ethos_U55_High_End_Embedded, Shared_Sram" in report
 

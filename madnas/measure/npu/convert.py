@@ -87,12 +87,12 @@ def _walk(program: Any, low: Lowering, image: Value) -> list[Value]:
 
 
 def _constants(program: Any) -> dict[str, torch.Tensor]:
-    """Parameters and buffers by the names of their nodes."""
+    """Parameters and buffers by the names of their nodes; copies, for a network may work in place on them."""
     signature = program.graph_signature
     places = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     places |= signature.inputs_to_lifted_tensor_constants
     stored = {**program.state_dict, **program.constants}
-    return {name: stored[place].detach() for name, place in places.items()}
+    return {name: stored[place].detach().cpu().clone() for name, place in places.items()}
 
 
 def _called(node: fx.Node, low: Lowering, known: dict[fx.Node, Any]) -> Any:
@@ -110,7 +110,7 @@ def _called(node: fx.Node, low: Lowering, known: dict[fx.Node, Any]) -> Any:
     if not _depends(args, kwargs):
         return overload(*args, **kwargs)
     if name.startswith("new_"):  # a constant that has only its device and precision from a map
-        return _filled(name, args, kwargs)
+        return _filled(name, args, kwargs, node.meta["val"].dtype)
     in_place = name.endswith("_") and not name.endswith("__")
     found = RULES.get(name.removesuffix("_") if in_place else name)
     if found is None:
@@ -135,10 +135,10 @@ def _depends(*arguments: Any) -> bool:
     return False
 
 
-def _filled(name: str, args: Any, kwargs: Any) -> torch.Tensor:
+def _filled(name: str, args: Any, kwargs: Any, dtype: torch.dtype) -> torch.Tensor:
     """A constant of the kind of ``new_ones``."""
     fill = {"new_ones": 1.0, "new_zeros": 0.0}.get(name)
-    return torch.full(tuple(args[1]), kwargs.get("fill_value", args[2] if fill is None else fill))
+    return torch.full(tuple(args[1]), kwargs.get("fill_value", args[2] if fill is None else fill), dtype=dtype)
 
 
 def _name(node: fx.Node) -> str:

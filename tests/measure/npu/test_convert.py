@@ -187,7 +187,7 @@ def test_a_map_that_others_read_before_the_relu_keeps_it_apart():
 def test_constants_at_the_border_are_a_sum_with_a_constant_map():
     conv = BorderConv2d(4, 6, 3, stride=2, padding=1)
     nn.init.ones_(conv.border)
-    graph = convert(nn.Sequential(conv, nn.ReLU()), (4, 8, 8))
+    graph = convert(nn.Sequential(conv, nn.ReLU()).double(), (4, 8, 8))
     kinds = [(one.kind, one.options.get("FusedActivationFunction")) for one in graph.operations]
     assert kinds == [("PAD", None), ("CONV_2D", "NONE"), ("ADD", "RELU")]
     constant = graph.operations[-1].inputs[1]
@@ -252,6 +252,22 @@ def test_attention_and_what_cannot_be_exported_are_refused():
         convert(Casts(), (4, 8, 8))
     with pytest.raises(UsageError, match="self_attn: attention has no counterpart"):
         convert(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (4, 8))
+
+
+def test_the_module_keeps_its_weights():
+    class Halves(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("factor", torch.full((4, 1, 1), 8.0))
+
+        def forward(self, x):
+            return F.relu(x) * self.factor.detach().mul_(0.5)
+
+    module = Halves()
+    graph = convert(module, (4, 8, 8))
+    assert module.factor.unique().tolist() == [8.0]
+    constant = graph.operations[-1].inputs[1]
+    assert (constant.values * constant.scale).max() == pytest.approx(4)
 
 
 def test_the_module_stays_in_its_mode():
