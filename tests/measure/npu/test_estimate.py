@@ -180,7 +180,10 @@ def test_networks_of_the_paper(name):
     found = estimate(spec)
     assert found.npu_share == 1
     assert found.macs == int(count(spec).macs)
-    assert found.npu_macs == found.macs + 1344 * 49  # the mean over the last map
+    # The mean over the last map; and in some a block that begins with an activation follows the stem's own: Vela cannot
+    # put both into the stem's convolution, and makes a pooling of single pixels of the second one.
+    twice = 16 * 112 * 112 if name in ("ran-e-b", "ran-e-c", "ran-e-gt") else 0
+    assert found.npu_macs == found.macs + 1344 * 49 + twice
 
 
 @pytest.mark.slow
