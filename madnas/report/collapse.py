@@ -54,10 +54,8 @@ def collapse_report(
         "|---|---|---|",
         f"| params | {result.before.params:,} | {result.after.params:,} |",
         f"| MACs | {result.before.macs:,} | {result.after.macs:,} |",
+        *latency_row(result.latency),
     ]
-    if result.latency:
-        before, after = result.latency["before"], result.latency["after"]
-        lines.append(f"| ms, one image | {1e3 * before.median:.2f} | {1e3 * after.median:.2f}, {times(after)} |")
     lines += [
         "",
         "| largest difference | absolute | relative | relative, worst merge alone | rounding before |",
@@ -83,8 +81,20 @@ def collapse_report(
     if result.left:
         lines += ["", "Left, because one layer has more multiply-adds (`--costly` merges them):", ""]
         lines += [f"- {' + '.join(one.modules)}: {one.before:,} would become {one.after:,}" for one in result.left]
-    lines += ["", f"Measured on {about['device']} with {about['threads']} threads, torch {about['torch']}.", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", measured_on(about), ""])
+
+
+def latency_row(latency: Mapping[str, Latency]) -> list[str]:
+    """A row of the table of costs; none where nothing was measured."""
+    if not latency:
+        return []
+    before, after = latency["before"], latency["after"]
+    return [f"| ms, one image | {1e3 * before.median:.2f} | {1e3 * after.median:.2f}, {times(after)} |"]
+
+
+def measured_on(about: Mapping[str, Any]) -> str:
+    """Where latencies come from."""
+    return f"Measured on {about['device']} with {about['threads']} threads, torch {about['torch']}."
 
 
 def merge_rows(result: Collapsed) -> list[list[str]]:

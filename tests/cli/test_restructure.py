@@ -137,7 +137,7 @@ def test_replaying_the_papers_stages(tmp_path, capsys):
 
 WRONG = {
     "no such network": (["collapse", "nosuch"], "unknown network 'nosuch'"),
-    "nothing linear": (["collapse", "convnext-t"], "nothing in the network is linear"),
+    "nothing linear": (["collapse", "timm/convnextv2_atto"], "nothing in the network is linear"),
     "no such module": (["collapse", "resnet20", "--only", "layer9"], "no module 'layer9'"),
     "not linear": (["collapse", "mobilenetv2", "--only", "groups.2.0"], "groups.2.0: not linear: there is"),
     "no weights": (["collapse", "resnet20", "--checkpoint", "no.safetensors"], "no such file"),

@@ -46,7 +46,7 @@ SMALL = (Group("afrb", 16, 1, expand=6, kernel=3, stride=2), Group("afrb", 16, 1
 
 
 def collapsed(model, shape=(3, EDGE, EDGE), **options):
-    return collapse(model, shape, timed=False, **options)
+    return collapse(model, shape, **options)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_numbers_that_are_not_finite_are_refused():
 
 def test_a_wrong_merge_is_refused(monkeypatch):
     """The certificate is not for show."""
-    import madnas.restructure.collapse as room
+    import madnas.restructure.merge as room
 
     right = room.composed
     monkeypatch.setattr(room, "composed", lambda pieces: replace(right(pieces), bias=right(pieces).bias + 1e-6))
@@ -222,7 +222,7 @@ def test_a_wrong_merge_is_refused(monkeypatch):
 
 def test_nothing_to_merge():
     with pytest.raises(UsageError, match="nothing in the network is linear"):
-        collapsed(timm.create_model("convnext_atto", num_classes=7), (3, 32, 32))
+        collapsed(timm.create_model("convnextv2_atto", num_classes=7), (3, 32, 32))
 
 
 def test_what_cannot_be_traced_is_an_error():
