@@ -239,7 +239,8 @@ def _evaluated(traced: fx.GraphModule, value: Any) -> Any:
     known = {one: _evaluated(traced, one) for one in value.all_input_nodes}
     if any(one is None for one in known.values()):
         return None
-    given, named = (fx.node.map_arg(part, known.__getitem__) for part in (value.args, value.kwargs))
+    given: Any = fx.node.map_arg(value.args, known.__getitem__)
+    named: Any = fx.node.map_arg(value.kwargs, known.__getitem__)
     target: Any = value.target
     found = getattr(given[0], target)(*given[1:], **named) if value.op == "call_method" else target(*given, **named)
     return found
