@@ -223,7 +223,7 @@ def _row(one: room.Merged) -> list[str]:
     """A row of the table; the report has all digits."""
     old, new = one.before, one.after
     return [
-        one.modules[0],
+        one.name,
         str(len(one.modules)),
         "x".join(map(str, one.kernel)) + ("+border" if one.border else ""),
         f"{short_quantity(old.macs)} -> {short_quantity(new.macs)}",

@@ -101,7 +101,7 @@ def merge_rows(result: Collapsed) -> list[list[str]]:
     """A row of texts for each merge."""
     return [
         [
-            f"{one.modules[0]} (+ {len(one.modules) - 1})",
+            f"{one.name} (+ {len(one.modules) - 1})",
             "x".join(str(side) for side in one.kernel) + (", border" if one.border else ""),
             _change(one.before.params, one.after.params),
             _change(one.before.macs, one.after.macs),

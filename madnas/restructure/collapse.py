@@ -22,7 +22,7 @@ from madnas.restructure.certificate import (
     probes_of,
     steps_of,
 )
-from madnas.restructure.merge import Merge, apply, finish, made, plan
+from madnas.restructure.merge import Merge, apply, finish, made, name_of, plan
 from madnas.restructure.pieces import NOTHING
 from madnas.restructure.prepared import traced_for_merging
 from madnas.restructure.runs import Left, composed
@@ -34,7 +34,8 @@ class Merged:
     """One merge that was made.
 
     Attributes:
-        modules: names of what it was; the first convolution's is that of the new one.
+        name: of the new layer: that of the first one that was merged.
+        modules: names of what it was.
         kernel: sides of the new kernel.
         border: whether it has constants that know where the image ends.
         before: cost.
@@ -43,6 +44,7 @@ class Merged:
         latency: of what it was and what it is; empty if it was not measured.
     """
 
+    name: str
     modules: tuple[str, ...]
     kernel: tuple[int, int]
     border: bool
@@ -104,7 +106,7 @@ def collapse(
     merges, left = _chosen(reference, merges, left, only)
     merged = []
     for number, merge in enumerate(merges, 1):
-        watch(f"merging {number} of {len(merges)}: {merge.modules[0]}")
+        watch(f"merging {number} of {len(merges)}: {name_of(traced, merge)}")
         merged.append(_merge(traced, merge, device))
     finish(traced)
     watch("comparing the networks")
@@ -171,25 +173,25 @@ def _set_alphas(model: nn.Module, names: Sequence[str]) -> None:
 def _merge(traced: fx.GraphModule, merge: Merge, device: str | None) -> Merged:
     """Make one merge, and compare what was with what is."""
     affine = composed(merge.pieces)
-    like = next(traced.parameters())
+    like, name = next(traced.parameters()), name_of(traced, merge)
     source = shape(merge.source)[1:]
-    before = {name: steps_of(traced, merge, dtype) for name, dtype in PRECISIONS.items()}
-    after = {name: made(merge, like.to(dtype)) for name, dtype in PRECISIONS.items()}
-    errors = certify(merge.modules[0], before, after, probes_of(source, still=merge.dim))
+    before = {precision: steps_of(traced, merge, dtype) for precision, dtype in PRECISIONS.items()}
+    after = {precision: made(merge, like.to(dtype)) for precision, dtype in PRECISIONS.items()}
+    errors = certify(name, before, after, probes_of(source, still=merge.dim))
     latency = {}
     if device is not None:
         probe = next(probes_of(source, still=merge.dim))[:1].to(device, torch.float32)
         calls = steps_of(traced, merge, torch.float32, device), copy.deepcopy(after["float32"]).to(device)
         latency = race(
-            {name: partial(call, probe) for name, call in zip(("before", "after"), calls, strict=True)},
+            {when: partial(call, probe) for when, call in zip(("before", "after"), calls, strict=True)},
             torch.device(device),
             rounds=7,
         )
-    old = sum(count_params(traced.get_submodule(name)) for name in dict.fromkeys(merge.modules))
+    old = sum(count_params(traced.get_submodule(one)) for one in dict.fromkeys(merge.modules))
     costs = Cost(old, merge.macs), Cost(count_params(after["float64"]), merge.macs_after)
     modules = merge.modules
     apply(traced, merge)
-    return Merged(modules, affine.kernel, affine.border is not None, *costs, errors, latency)
+    return Merged(name, modules, affine.kernel, affine.border is not None, *costs, errors, latency)
 
 
 def _chosen(

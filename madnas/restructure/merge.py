@@ -84,6 +84,11 @@ def plan(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Merge], lis
     return merges, left
 
 
+def name_of(traced: fx.GraphModule, merge: Merge) -> str:
+    """The name of the first layer that is merged, which the new one gets."""
+    return next(name for name in merge.modules if isinstance(traced.get_submodule(name), LAYERS))
+
+
 def made(merge: Merge, like: Tensor) -> nn.Conv2d | nn.Linear:
     """The one layer, in the precision and on the device of a tensor."""
     affine = composed(merge.pieces)
@@ -93,7 +98,7 @@ def made(merge: Merge, like: Tensor) -> nn.Conv2d | nn.Linear:
 def apply(traced: fx.GraphModule, merge: Merge) -> None:
     """Replace nodes by one layer, in the place of their first one."""
     layer = made(merge, next(traced.parameters()))
-    name = next(name for name in merge.modules if isinstance(traced.get_submodule(name), LAYERS))
+    name = name_of(traced, merge)
     layer.train(traced.training)
     with traced.graph.inserting_before(min(merge.nodes)):  # an activation in place may change the source later
         new = traced.graph.call_module(name, (merge.source,))
