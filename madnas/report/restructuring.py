@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREY, ORANGE
+from madnas.report.restructure_front import draw_front
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,37 +58,10 @@ def cells_of(row: dict[str, Any]) -> list[str]:
 
 
 def draw_restructuring(summary: dict[str, Any]) -> "Figure":
-    """Accuracy against non-linear units and against multiply-adds; a line along the networks that no other one beats.
+    """Accuracy against non-linear units and against multiply-adds.
 
     Args:
         summary: as in :func:`restructuring_report`.
     """
-    from matplotlib.figure import Figure
-
-    rows = summary["networks"]
-    figure = Figure(figsize=(10, 4.1), layout="constrained")
-    for axis, (key, label) in zip(
-        figure.subplots(1, 2, sharey=True), (("units", "non-linear units"), ("macs", "multiply-adds")), strict=True
-    ):
-        best = front(rows, key)
-        axis.plot([row[key] for row in best], [100 * row["top1"] for row in best], color=GREY, linewidth=1, zorder=1)
-        for row in rows:
-            own = row["lambda"] is None
-            axis.plot(row[key], 100 * row["top1"], "s" if own else "o", color=ORANGE if own else BLUE, ms=5)
-            axis.annotate("SuperNet" if own else f"λ {row['lambda']:g}", (row[key], 100 * row["top1"]), (4, 4),
-                          textcoords="offset points", fontsize=8)  # fmt: skip
-        axis.set_xlabel(label)
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel("top-1 on the test set, %")
-    figure.suptitle(f"{summary['experiment']}: {summary['settings']['network']}, trained anew with linear blocks")
-    return figure
-
-
-def front(rows: list[dict[str, Any]], key: str, gain: str = "top1") -> list[dict[str, Any]]:
-    """Rows of which no other one has less of a cost and as much accuracy, or more of it at the same cost; by cost."""
-    found: list[dict[str, Any]] = []
-    for row in sorted(rows, key=lambda one: (one[key], -one[gain])):
-        if not found or row[gain] > found[-1][gain]:
-            found.append(row)
-    return found
+    title = f"{summary['experiment']}: {summary['settings']['network']}, trained anew with linear blocks"
+    return draw_front(title, summary["networks"])

@@ -45,7 +45,7 @@ def test_a_search_leaves_a_report_and_descriptions(searched):
     folder = searched / "search"
     report = (folder / "report.md").read_text()
     assert "lambda 0.001" in report and "alphas.png" in report
-    assert (folder / "alphas.png").read_bytes().startswith(b"\x89PNG")
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("alphas.png", "front.png"))
     header, *rows = (folder / "front.csv").read_text().splitlines()
     assert header.startswith("lambda,top1,linear_blocks") and len(rows) == 2
     spec = load_spec(folder / "lambda-1/subnetwork.yaml")
@@ -144,9 +144,14 @@ WRONG = {
     "no alphas": (["collapse", "resnet20", "--round-alphas"], "no alpha from 0.8 to 1.3"),
     "no pairs": (["split", "resnet20"], "nowhere in the network"),
     "a fraction of all": (["split", "convnext-t", "--fraction", "1"], "--fraction: more than 0 and less than 1"),
+    "a fraction of none": (["split", "convnext-t", "--fraction", "0"], "--fraction: more than 0 and less than 1"),
+    "a fraction of more": (["split", "convnext-t", "--fraction", "1.5"], "--fraction: more than 0 and less than 1"),
+    "a fraction of less": (["split", "convnext-t", "--fraction", "-0.4"], "--fraction: more than 0 and less than 1"),
+    "a fraction of no number": (["split", "convnext-t", "--fraction", "nan"], "--fraction: more than 0"),
     "no images": (["split", "convnext-t", "--units", "effect"], "--recipe names the data"),
     "idle recipe": (["split", "convnext-t", "--recipe", "digits/quick"], "only --units effect looks at images"),
     "lambda of words": (["search", "ran-e-digits", "--lambda", "many"], "--lambda 'many': expected numbers"),
+    "lambda of nothing": (["search", "ran-e-digits", "--lambda", "nan"], "--lambda 'nan': more than 0"),
     "lambda twice": (["search", "ran-e-digits", "--lambda", "1,1"], "each once"),
     "nothing to search": (["search", "resnet20"], "resnet20: no block can be searched"),
     "no description": (["search", "timm/mixer_s32_224"], "only networks with a description"),

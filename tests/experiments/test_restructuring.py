@@ -8,7 +8,7 @@ from madnas.cli.main import run
 from madnas.errors import SpecError, UsageError
 from madnas.experiments.library import load_recipe
 from madnas.experiments.restructuring.recipe import RestructuringRecipe
-from madnas.report.restructuring import front
+from madnas.report.restructure_front import front
 from tests.cli.shell import document, refused
 from tests.cli.test_restructure import SMALL
 
