@@ -158,8 +158,8 @@ def search(
     ] = 2,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="Folder for report.md, alphas.png, front.csv, front.png, and a run for each "
-                     "lambda.", rich_help_panel=OUTPUT),
+        typer.Option("-o", "--output", help="Folder for report.md, alphas.png, front.csv and .png, a run for each lambda.",
+                     rich_help_panel=OUTPUT),
     ] = Path("search"),
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away runs that are there.", rich_help_panel=OUTPUT)

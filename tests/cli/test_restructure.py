@@ -12,6 +12,7 @@ from madnas.cli.main import run
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.specfile import load_spec
+from madnas.restructure.opened import unsettle
 from madnas.restructure.stages import blocks_of
 from madnas.scores.targets import find, module_of
 from tests.cli.shell import document, refused
@@ -221,6 +222,27 @@ def test_files_of_something_else_are_not_replaced_by_a_search(tmp_path, capsys):
     search = ["restructure", "search", "ran-e-digits", "-o", str(tmp_path)]
     assert "has files of something else" in refused(capsys, *search)
     assert (tmp_path / "report.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["test_convnext", "test_convnext2", "test_mambaout", "tf_mobilenetv3_small_minimal_100"]
+)
+def test_collapsed_networks_of_timm_are_built_again(name, tmp_path, capsys):
+    """Scales behind linear layers, padding as TensorFlow does: the description and the weights are the network."""
+    from safetensors.torch import save_file
+
+    model = timm.create_model(name).eval()
+    unsettle(model, 0)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    collapse = ["restructure", "collapse", f"timm/{name}", "--checkpoint", str(tmp_path / "weights.safetensors")]
+    found = document(capsys, *collapse, "--untimed", "-o", str(tmp_path / "collapsed"))
+    assert any(one["name"].rpartition(".")[2] in ("fc2", "conv_dw", "conv_stem") for one in found["merged"])
+    network = module_of(find(str(tmp_path / "collapsed/network.yaml"))).eval()
+    network.load_state_dict(load_file(tmp_path / "collapsed/weights.safetensors"))
+    images = torch.randn(1, *model.pretrained_cfg["input_size"])
+    with torch.no_grad():
+        expected = model(images)
+        assert (network(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 def test_timms_own_weights_of_a_network_that_is_described_here(tmp_path, capsys):
