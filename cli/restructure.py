@@ -158,7 +158,8 @@ def search(
     ] = 2,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="Folder for report.md, alphas.png, front.csv and .png, a run for each lambda.",
+        typer.Option("-o", "--output", help="Folder for report.md, alphas.png, front.csv and .png, "
+                     "and a run for each lambda.",
                      rich_help_panel=OUTPUT),
     ] = Path("search"),
     restart: Annotated[
