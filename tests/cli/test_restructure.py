@@ -132,6 +132,10 @@ def test_replaying_the_papers_stages(tmp_path, capsys):
     assert "costs MACs" in out
     for path, name in ((a, "ran-e-a"), (b, "ran-e-b"), (c, "ran-e-c")):
         assert blocks_of(load_spec(path)) == blocks_of(get(name))
+    truth = [*edit, "ran-e-supernet", "--collapse-blocks", "2,3,4,5,10,11", "--kernels", "6:5,7:5,12:7,16:5,17:5"]
+    found = document(capsys, *truth, "-o", str(tmp_path / "gt.yaml"))
+    assert blocks_of(load_spec(str(tmp_path / "gt.yaml"))) == blocks_of(get("ran-e-gt"))
+    assert [round(found["after"][what] / 1e6, 3) for what in ("params", "macs")] == [4.487, 434.396]
     found = document(capsys, *edit, "ran-e-supernet", "--collapse-blocks", "2")
     assert found["after"]["macs"] < found["before"]["macs"] == count(get("ran-e-supernet")).macs
 

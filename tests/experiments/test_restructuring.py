@@ -10,8 +10,15 @@ from madnas.experiments.library import load_recipe
 from madnas.experiments.restructuring.recipe import RestructuringRecipe
 from madnas.report.restructure_front import front
 from tests.cli.shell import document, refused
-from tests.cli.test_restructure import SMALL
 
+SMALL = """schema: madnas/network/1
+name: small
+input: [1, 8, 8]
+stem: {out: 8, kernel: 3, stride: 1}
+groups:
+  - {block: inverted-residual, out: 16, depth: 2, expand: 6, kernel: 3, stride: 2}
+head: {classes: 10}
+"""
 RECIPE = """schema: madnas/restructuring-recipe/1
 figure: Section 2.5
 network: NETWORK

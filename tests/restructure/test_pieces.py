@@ -180,7 +180,13 @@ def test_scales_of_layers(inplace):
 
 
 @pytest.mark.parametrize(
-    "name", ["convnext_atto", "inception_next_atto", "resmlp_12_224", "tf_mobilenetv3_small_minimal_100"]
+    "name",
+    [
+        "convnext_atto",
+        "tf_mobilenetv3_small_minimal_100",
+        pytest.param("inception_next_atto", marks=pytest.mark.slow),
+        pytest.param("resmlp_12_224", marks=pytest.mark.slow),
+    ],
 )
 def test_timms_networks(name):
     side = 224 if "224" in name else 64
