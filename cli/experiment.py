@@ -114,7 +114,6 @@ def experiment(
     - madnas experiment --list
     - madnas experiment deepmad/effectiveness --no-train -o effectiveness
     - madnas experiment nn-mass/circle20 --quick --plot circle20.png
-    - madnas experiment ran/digits -o restructured
     - madnas experiment nn-mass/seg20 --quick -o seg20
     """
     from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
