@@ -58,7 +58,7 @@ def network(name: str) -> nn.Module:
     if name != "RepVGG-A0":
         return model
     unsettle(model.eval(), 0)
-    return collapse(model, IMAGE, timed=False).model
+    return collapse(model, IMAGE).model
 
 
 def with_act(spec: NetworkSpec, act: str) -> NetworkSpec:

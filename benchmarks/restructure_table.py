@@ -142,7 +142,7 @@ def collapsed() -> Iterator[str]:
     }
     for name, (model, shape) in networks.items():
         unsettle(model.eval(), 0)
-        found = collapse(model, shape)
+        found = collapse(model, shape, device="cpu")
         after = found.latency["after"]
         errors = " | ".join(f"{found.errors[dtype].relative:.0e}" for dtype in ("float64", "float32"))
         yield (

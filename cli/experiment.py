@@ -15,6 +15,7 @@ from madnas.errors import UsageError
 if TYPE_CHECKING:
     from madnas.experiments.effectiveness.run import EffectivenessPlan
     from madnas.experiments.recipe import Recipe
+    from madnas.experiments.restructuring.run import RestructuringPlan
     from madnas.experiments.run import Plan
 
 SETTINGS, RUN, OUTPUT = "Settings", "Run", "Output"
@@ -107,6 +108,8 @@ def experiment(
 
     DeepMAD: random networks of one cost over the effectiveness rho, their entropy, and how accuracy follows both.
 
+    RAN: a SuperNet searched for blocks that may be linear; what was found trained, collapsed and tested.
+
     Examples:
     - madnas experiment --list
     - madnas experiment deepmad/effectiveness --no-train -o effectiveness
@@ -115,9 +118,10 @@ def experiment(
     """
     from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
     from madnas.experiments.library import load_recipe
+    from madnas.experiments.restructuring.recipe import RestructuringRecipe
 
     from .console import print_json
-    from .experiment_report import print_effectiveness, print_list, print_skip_mlps
+    from .experiment_report import print_effectiveness, print_list, print_restructuring, print_skip_mlps
 
     if show_list:
         print_list(json)
@@ -127,7 +131,17 @@ def experiment(
     recipe = load_recipe(name)
     flags = {"epochs": epochs, "repeats": repeats, "samples": samples}
     _check_plot(plot, output, force)
-    if isinstance(recipe, EffectivenessRecipe):
+    if isinstance(recipe, RestructuringRecipe):
+        others: dict[str, Any] = {"repeats": repeats, "samples": samples, "accuracies": accuracies,
+                                  "no-train": no_train or None, "workers": workers}  # fmt: skip
+        _refuse(name, others, "it is for other experiments")
+        from madnas.experiments.restructuring.run import RestructuringPlan
+
+        recipe = (recipe.quickened() if quick else recipe).trained_with(training, epochs)
+        with _folder(output) as folder:
+            plan = RestructuringPlan(name, recipe, seed, folder, data or Path("data"), device, restart)
+            summary = _run_restructuring(plan, quiet=json)
+    elif isinstance(recipe, EffectivenessRecipe):
         _refuse(name, {"repeats": repeats, "samples": samples}, "it is for the MLPs of nn-mass")
         trains = accuracies is None and not no_train
         if not trains:
@@ -138,10 +152,10 @@ def experiment(
         recipe = recipe.quickened() if quick else recipe
         recipe = recipe.trained_with(training, epochs)
         with _folder(output) as folder:
-            plan = EffectivenessPlan(
+            drawn = EffectivenessPlan(
                 name, recipe, seed, folder, trains, accuracies, data or Path("data"), device, workers, restart
             )
-            summary = _run_effectiveness(plan, quiet=json)
+            summary = _run_effectiveness(drawn, quiet=json)
     else:
         _refuse(name, {"accuracies": accuracies, "recipe": training, "no-train": no_train or None},
                 "it is for deepmad/effectiveness")  # fmt: skip
@@ -154,6 +168,8 @@ def experiment(
         _draw(summary, plot, force)
     if json:
         print_json(summary)
+    elif isinstance(recipe, RestructuringRecipe):
+        print_restructuring(summary)
     elif isinstance(recipe, EffectivenessRecipe):
         print_effectiveness(summary)
     else:
@@ -218,6 +234,17 @@ def _run_effectiveness(plan: "EffectivenessPlan", quiet: bool) -> dict[str, Any]
         return run_effectiveness(plan, progress)
 
 
+def _run_restructuring(plan: "RestructuringPlan", quiet: bool) -> dict[str, Any]:
+    from madnas.device import check_device
+    from madnas.experiments.restructuring.run import run_restructuring
+
+    from .progress import status
+
+    check_device(plan.device)
+    with status(quiet) as show:
+        return run_restructuring(plan, show)
+
+
 def _progress(name: str, show: Callable[[str], None], quiet: bool) -> Callable[[float, float | None], None]:
     """What shows how far a run is: always on a terminal, else at every hundredth; and early if it will be long."""
     begin = time.monotonic()
@@ -260,10 +287,13 @@ def _check_plot(plot: Path | None, output: Path | None, force: bool) -> None:
 
 def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:
     from madnas.experiments.effectiveness.summary import SUMMARY
+    from madnas.experiments.restructuring.run import SUMMARY as RESTRUCTURED
     from madnas.files import write_bytes_atomic
     from madnas.report.effectiveness_plot import draw_effectiveness
     from madnas.report.experiment_plot import draw_summary
     from madnas.report.figures import picture_format, render
+    from madnas.report.restructuring import draw_restructuring
 
-    figure = draw_effectiveness(summary) if summary["schema"] == SUMMARY else draw_summary(summary)
+    kinds = {SUMMARY: draw_effectiveness, RESTRUCTURED: draw_restructuring}
+    figure = kinds.get(summary["schema"], draw_summary)(summary)
     write_bytes_atomic(plot, render(figure, picture_format(plot)), force)

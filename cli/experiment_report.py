@@ -13,6 +13,7 @@ def print_list(json: bool) -> None:
     """The experiments that come with madnas."""
     from madnas.experiments.library import load_recipe, recipe_files
     from madnas.experiments.recipe import Recipe
+    from madnas.experiments.restructuring.recipe import RestructuringRecipe
 
     rows = []
     for name, path in recipe_files().items():
@@ -22,7 +23,7 @@ def print_list(json: bool) -> None:
             networks = len(recipe.depths) * len(recipe.links) * recipe.repeats
             row |= {"dataset": recipe.dataset, "epochs": recipe.epochs}
         else:
-            networks = recipe.networks
+            networks = 2 * len(recipe.strengths) + 1 if isinstance(recipe, RestructuringRecipe) else recipe.networks
             row |= {"dataset": recipe.train.partition("/")[0], "epochs": recipe.epochs}
         rows.append(row | {"networks": networks, "file": str(path)})
     if json:
@@ -92,6 +93,19 @@ def print_effectiveness(summary: dict[str, Any]) -> None:
     known, networks = summary["accuracies"], len(summary["networks"])
     if known < networks:
         stdout().print(f"accuracies of {known} of {networks} networks; a table for --accuracies may have more")
+
+
+def print_restructuring(summary: dict[str, Any]) -> None:
+    """A row for the SuperNet and for every strength."""
+    from madnas.report.restructuring import cells_of
+
+    table = new_table("lambda", "linear blocks", "units", "params", "MACs", "top-1 %", "collapsed", "other", "float64",
+                      "float32", "speed")  # fmt: skip
+    for row in summary["networks"]:
+        table.add_row(*cells_of(row))
+    stdout().print(table)
+    samples = next(row["samples"] for row in summary["networks"] if "samples" in row)
+    stdout().print(f"other: test samples, of {samples}, that the collapsed network puts into another class")
 
 
 def _print_networks(summary: dict[str, Any]) -> None:

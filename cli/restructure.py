@@ -44,6 +44,7 @@ def collapse(
         typer.Option("--round-alphas", help="Take slopes from 0.8 to 1.3 as 1, which changes the network."),
     ] = False,
     timed: Annotated[bool, typer.Option("--timed/--untimed", help="Measure latencies.")] = True,
+    device: Annotated[str, typer.Option(help="Where latencies are measured: cpu or cuda.")] = "cpu",
     npu: Annotated[
         str | None,
         typer.Option(metavar="NPU", show_default=False, help="Estimate speeds on an NPU too, such as ethos-u55-256."),
@@ -70,7 +71,7 @@ def collapse(
     """
     from . import restructure_report as report
 
-    report.collapse(target, checkpoint, only or [], costly, round_alphas, timed, npu, output, force, json)
+    report.collapse(target, checkpoint, only or [], costly, round_alphas, timed, device, npu, output, force, json)
 
 
 @restructure.command(no_args_is_help=True)
@@ -106,6 +107,8 @@ def split(
     costly: Annotated[
         bool, typer.Option("--costly", help="Also where a branch has more multiply-adds than it saves.")
     ] = False,
+    timed: Annotated[bool, typer.Option("--timed/--untimed", help="Measure latencies.")] = True,
+    device: Annotated[str, typer.Option(help="Where latencies are measured: cpu or cuda.")] = "cpu",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Folder for network.yaml, weights.safetensors, certificate.json and "
@@ -130,8 +133,8 @@ def split(
 
     if not 0 < fraction < 1:
         raise UsageError(f"--fraction: more than 0 and less than 1, got {fraction:g}")
-    report.split(target, checkpoint, fraction, activation, units, seed, recipe, data, only or [], costly, output,
-                 force, json)  # fmt: skip
+    report.split(target, checkpoint, fraction, activation, units, seed, recipe, data, only or [], costly, timed,
+                 device, output, force, json)  # fmt: skip
 
 
 @restructure.command(no_args_is_help=True)
@@ -164,7 +167,8 @@ def search(
     ] = 2,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="Folder for report.md, alphas.png, front.csv and a run for each lambda.",
+        typer.Option("-o", "--output", help="Folder for report.md, alphas.png, front.csv and .png, "
+                     "and a run for each lambda.",
                      rich_help_panel=OUTPUT),
     ] = Path("search"),
     restart: Annotated[

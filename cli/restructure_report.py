@@ -10,8 +10,10 @@ from rich.text import Text
 from safetensors.torch import save
 
 from madnas.data.source import Process
+from madnas.device import check_device
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
 from madnas.models.restructurable import alphas_of
 from madnas.network.specfile import dump_spec
@@ -42,6 +44,7 @@ def collapse(
     costly: bool,
     round_alphas: bool,
     timed: bool,
+    device: str,
     npu: str | None,
     output: Path | None,
     force: bool,
@@ -49,13 +52,14 @@ def collapse(
 ) -> None:
     """Collapse a network, print what was done, and write it."""
     check_npu(npu)
+    measured = _measured(timed, device)
     files = Files.of(output, force)
     opened = open_network(target, checkpoint)
     rounded, moved = _rounded(opened, costly, only) if round_alphas else ({}, 0.0)
     with status(json) as watch:
-        result = room.collapse(opened.model, opened.input, costly, only, timed, watch)
+        result = room.collapse(opened.model, opened.input, costly, only, measured, watch)
         speed = _on_npu(opened, result, npu, watch)
-    about = environment(Process())
+    about = environment(Process(device=torch.device(device)))
     word, source = opened.target.word, opened.source
     document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded, "rounding_moved": moved}
     if speed is not None:
@@ -91,6 +95,8 @@ def split(
     data: Path,
     only: list[str],
     costly: bool,
+    timed: bool,
+    device: str,
     output: Path | None,
     force: bool,
     json: bool,
@@ -98,15 +104,16 @@ def split(
     """Split a network, print what was done, and write it."""
     if units != "effect" and recipe is not None:
         raise UsageError("--recipe: only --units effect looks at images", "leave it out")
+    measured = _measured(timed, device)
     files = Files.of(output, force)
     opened = open_network(target, checkpoint)
     images = [] if units != "effect" else images_for(opened, recipe, data, seed)
     with status(json) as watch:
         result = room_of_split.split(
-            opened.model, opened.input, fraction, activation, units, seed, images, only, costly, watch
+            opened.model, opened.input, fraction, activation, units, seed, images, only, costly, measured, watch
         )
     about = {"fraction": fraction, "units": units, "activation": activation, "seed": seed,
-             "environment": environment(Process())}  # fmt: skip
+             "environment": environment(Process(device=torch.device(device)))}  # fmt: skip
     word, source = opened.target.word, opened.source
     document = split_document(word, result, source, about)
     if files is not None:
@@ -158,6 +165,18 @@ class Files:
         write_text_atomic(self.folder / NETWORK, network, overwrite=True)
 
 
+def _measured(timed: bool, device: str) -> str | None:
+    """Where latencies are measured; None if they are not.
+
+    Raises:
+        UsageError: there is no such device, or nothing to do for it.
+    """
+    check_device(device)
+    if not timed and device != "cpu":
+        raise UsageError("--device: only latencies are measured there", "leave it out, or --untimed")
+    return device if timed else None
+
+
 def tell_places(files: Files | None, weights: str | None) -> None:
     """Say where it is."""
     if files is not None:
@@ -178,7 +197,7 @@ def _rounded(opened: Opened, costly: bool, only: list[str]) -> tuple[dict[str, f
     if not rounded:
         raise UsageError("--round-alphas: no alpha from 0.8 to 1.3 is in a block that would be collapsed")
     after = in_dtype(opened.model, torch.float64)
-    return rounded, compare(before, after, [next(probes_of(opened.input, torch.float64))]).relative
+    return rounded, compare(before, after, [next(probes_of(opened.input))]).relative
 
 
 def _on_npu(
@@ -211,18 +230,22 @@ def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, fl
         console.print(f"left: {names}: {other.before:,} MACs would become {other.after:,}")
     console.print(f"params  {result.before.params:,} -> {result.after.params:,}")
     console.print(f"MACs    {result.before.macs:,} -> {result.after.macs:,}")
-    if result.latency:
-        before, after = result.latency["before"], result.latency["after"]
-        console.print(f"ms      {1e3 * before.median:.2f} -> {1e3 * after.median:.2f}, {times(after)}")
+    _print_latency(result.latency)
     for dtype, errors in result.errors.items():
         console.print(f"{dtype}: largest difference {errors.absolute:.1e}, relative {errors.relative:.1e}")
+
+
+def _print_latency(latency: dict[str, Latency]) -> None:
+    if latency:
+        before, after = latency["before"], latency["after"]
+        stdout().print(f"ms      {1e3 * before.median:.2f} -> {1e3 * after.median:.2f}, {times(after)}")
 
 
 def _row(one: room.Merged) -> list[str]:
     """A row of the table; the report has all digits."""
     old, new = one.before, one.after
     return [
-        one.modules[0],
+        one.name,
         str(len(one.modules)),
         "x".join(map(str, one.kernel)) + ("+border" if one.border else ""),
         f"{short_quantity(old.macs)} -> {short_quantity(new.macs)}",
@@ -237,7 +260,7 @@ def _print_split(opened: Opened, result: room_of_split.Split) -> None:
     console = stdout()
     shape = "x".join(str(size) for size in opened.input)
     console.print(Text.assemble((opened.target.word, "bold"), f"  input {shape}"))
-    table = new_table("pair", "units", "kept", "MACs", "float64", "float32")
+    table = new_table("pair", "units", "kept", "MACs", "speed", "float64", "float32")
     for row in split_rows(result):
         table.add_row(*row)
     console.print(table)
@@ -245,6 +268,7 @@ def _print_split(opened: Opened, result: room_of_split.Split) -> None:
         console.print(f"left: {name}: a branch costs more than it saves")
     console.print(f"params  {result.before.params:,} -> {result.after.params:,}")
     console.print(f"MACs    {result.before.macs:,} -> {result.after.macs:,}")
+    _print_latency(result.latency)
     for dtype, errors in result.errors.items():
         console.print(
             f"{dtype}: largest difference from the network without those activations {errors.absolute:.1e}, relative "

@@ -6,7 +6,8 @@ from madnas.errors import UsageError
 from madnas.files import write_bytes_atomic, write_text_atomic
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
 from madnas.report.figures import render
-from madnas.report.restructure_search import draw_search, front_csv, search_document, search_report
+from madnas.report.restructure_front import draw_front
+from madnas.report.restructure_search import draw_search, front_csv, front_rows, search_document, search_report
 from madnas.restructure.search import Found, searchable
 from madnas.restructure.search import search as run
 from madnas.train.job import Job
@@ -17,7 +18,7 @@ from .tables import new_table
 from .train_report import is_first_process, progress, talk
 
 LARGEST = 1000.0
-FILES = PLOT, FRONT, REPORT = "alphas.png", "front.csv", "report.md"
+FILES = PLOT, FRONT, FRONT_PLOT, REPORT = "alphas.png", "front.csv", "front.png", "report.md"
 
 
 def strengths_of(text: str) -> list[float]:
@@ -52,6 +53,9 @@ def search(job: Job, strengths: Sequence[float], macs_aware: bool, npu: str | No
     name, speeds = job.target.word, _speeds(found, npu, json)
     write_bytes_atomic(job.folder / PLOT, render(draw_search(name, found), "png"), overwrite=True)
     write_text_atomic(job.folder / FRONT, front_csv(found, speeds), overwrite=True)
+    if len(found) > 1:
+        figure = draw_front(f"{name}: slopes as they are after the search", front_rows(found))
+        write_bytes_atomic(job.folder / FRONT_PLOT, render(figure, "png"), overwrite=True)
     write_text_atomic(job.folder / REPORT, search_report(name, found, speeds), overwrite=True)
     if json:
         print_json(search_document(name, found, speeds))

@@ -5,7 +5,7 @@
 - ``<group>.safetensors``: state of a group while it is trained;
 - ``networks/*.yaml`` and ``networks.csv``: networks that an experiment draws, for whoever wants to train them;
 - ``runs/``: their runs, where it trains them;
-- ``summary.json`` and ``figure.png``: when all is finished.
+- ``summary.json`` and ``figure.png``: when all is finished; of some experiments also ``report.md`` and ``alphas.png``.
 """
 
 import json
@@ -19,6 +19,7 @@ from madnas.files import read_text, write_bytes_atomic, write_text_atomic
 from madnas.runfolder import claimed_folder, remove
 
 RESULTS, SUMMARY, FIGURE = "results.jsonl", "summary.json", "figure.png"
+REPORT, SLOPES = "report.md", "alphas.png"
 SCHEMA = "madnas/experiment-run/1"
 STATE_SUFFIX = ".safetensors"
 STATES = f"depth-*{STATE_SUFFIX}"
@@ -66,7 +67,7 @@ class ResultsFolder:
 @contextmanager
 def open_folder(path: Path, identity: dict[str, Any], restart: bool = False) -> Iterator[ResultsFolder]:
     """Open a run's folder, new or begun; see :func:`madnas.runfolder.claimed_folder`."""
-    belongings = (RESULTS, SUMMARY, FIGURE, STATES, NETWORKS, TABLE, "runs")
+    belongings = (RESULTS, SUMMARY, FIGURE, REPORT, SLOPES, STATES, NETWORKS, TABLE, "runs")
     with claimed_folder(path, {"schema": SCHEMA, **identity}, belongings, restart):
         yield ResultsFolder(path, _read_rows(path / RESULTS))
 

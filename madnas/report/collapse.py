@@ -56,10 +56,8 @@ def collapse_report(
         "|---|---|---|",
         f"| params | {result.before.params:,} | {result.after.params:,} |",
         f"| MACs | {result.before.macs:,} | {result.after.macs:,} |",
+        *latency_row(result.latency),
     ]
-    if result.latency:
-        before, after = result.latency["before"], result.latency["after"]
-        lines.append(f"| ms, one image | {1e3 * before.median:.2f} | {1e3 * after.median:.2f}, {times(after)} |")
     if isinstance(npu, NpuChange):
         rates = (f"{one.inferences_per_second:,.1f}" for one in (npu.before, npu.after))
         lines.append(f"| inferences/s on {npu.after.npu}, estimated | {' | '.join(rates)}, {npu.ratio:.2f} times |")
@@ -91,15 +89,27 @@ def collapse_report(
     if result.left:
         lines += ["", "Left, because one layer has more multiply-adds (`--costly` merges them):", ""]
         lines += [f"- {' + '.join(one.modules)}: {one.before:,} would become {one.after:,}" for one in result.left]
-    lines += ["", f"Measured on {about['device']} with {about['threads']} threads, torch {about['torch']}.", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", measured_on(about), ""])
+
+
+def latency_row(latency: Mapping[str, Latency]) -> list[str]:
+    """A row of the table of costs; none where nothing was measured."""
+    if not latency:
+        return []
+    before, after = latency["before"], latency["after"]
+    return [f"| ms, one image | {1e3 * before.median:.2f} | {1e3 * after.median:.2f}, {times(after)} |"]
+
+
+def measured_on(about: Mapping[str, Any]) -> str:
+    """Where latencies come from."""
+    return f"Measured on {about['device']} with {about['threads']} threads, torch {about['torch']}."
 
 
 def merge_rows(result: Collapsed) -> list[list[str]]:
     """A row of texts for each merge."""
     return [
         [
-            f"{one.modules[0]} (+ {len(one.modules) - 1})",
+            f"{one.name} (+ {len(one.modules) - 1})",
             "x".join(str(side) for side in one.kernel) + (", border" if one.border else ""),
             _change(one.before.params, one.after.params),
             _change(one.before.macs, one.after.macs),

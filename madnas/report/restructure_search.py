@@ -74,7 +74,11 @@ def search_report(name: str, found: list[Found], speeds: Speeds = ()) -> str:
         costs = " | ".join(f"{old:,} -> {new:,}" for old, new in one.costs.values())
         linear = ", ".join(map(str, one.linear)) or "none"
         lines.append(f"| {one.strength:g} | {100 * one.top1:.2f} | {linear} | {costs} |")
-    lines += ["", *_npu_lines(found, speeds), "![slopes](alphas.png)", ""]
+    pictures = [
+        "![slopes](alphas.png)",
+        *(["![accuracy against non-linear units](front.png)"] if len(found) > 1 else []),
+    ]
+    lines += ["", *_npu_lines(found, speeds), *pictures, ""]
     for one in found:
         lines += [f"## lambda {one.strength:g}", "", "| block | slope | |", "|---|---|---|"]
         lines += [
@@ -116,10 +120,10 @@ def draw_search(name: str, found: list[Found]) -> "Figure":
     for panel, one in zip(panels, found, strict=True):
         panel.axhspan(*LINEAR, color="0.9", zorder=0)
         epochs = [epoch + 1 for epoch in one.epochs]
-        for number, values in one.trajectories.items():
+        for values in one.trajectories.values():
             panel.plot(epochs, values, linewidth=1, marker="." if len(epochs) == 1 else None)
-            panel.annotate(str(number), (epochs[-1], values[-1]), (3, 0), textcoords="offset points", fontsize=7,
-                           va="center")  # fmt: skip
+        for numbers, height in _labels(one):
+            panel.annotate(numbers, (epochs[-1], height), (3, 0), textcoords="offset points", fontsize=7, va="center")
         panel.set_title(f"lambda {one.strength:g}")
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -127,3 +131,31 @@ def draw_search(name: str, found: list[Found]) -> "Figure":
     panels[0].set_ylabel("slope of a block: 1 is linear")
     figure.suptitle(f"{name}: blocks by their number")
     return figure
+
+
+def _labels(found: Found) -> list[tuple[str, float]]:
+    """Numbers of blocks, and where they stand at the end of their lines; together where lines end together."""
+    ends = sorted((values[-1], number) for number, values in found.trajectories.items())
+    values = [value for points in found.trajectories.values() for value in points]
+    near = 0.03 * max(max(values) - min(values), LINEAR[1] - LINEAR[0])
+    groups: list[list[tuple[float, int]]] = []
+    for end in ends:
+        if groups and end[0] - groups[-1][-1][0] < near:
+            groups[-1].append(end)
+        else:
+            groups.append([end])
+    return [
+        (
+            ",".join(str(number) for number in sorted(number for _, number in group)),
+            sum(v for v, _ in group) / len(group),
+        )
+        for group in groups
+    ]
+
+
+def front_rows(found: list[Found]) -> list[dict[str, Any]]:
+    """Rows for :func:`madnas.report.restructure_front.draw_front`: what was found, with the search's accuracy."""
+    return [
+        {"lambda": one.strength, "top1": one.top1, **{what: after for what, (_, after) in one.costs.items()}}
+        for one in found
+    ]

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from madnas.report.collapse import latency_row, measured_on
 from madnas.restructure.split import Split
 
 SCHEMA = "madnas/split-certificate/1"
@@ -25,6 +26,7 @@ def split_document(name: str, result: Split, weights: str | None, about: dict[st
         "after": asdict(result.after),
         "errors": {dtype: asdict(errors) for dtype, errors in result.errors.items()},
         "changed": result.changed,
+        "latency": {when: asdict(one) for when, one in result.latency.items()},
         "parts": [asdict(one) for one in result.parts],
         "left": list(result.left),
         **about,
@@ -43,6 +45,7 @@ def split_report(name: str, result: Split, weights: str | None, about: dict[str,
         "|---|---|---|",
         f"| params | {result.before.params:,} | {result.after.params:,} |",
         f"| MACs | {result.before.macs:,} | {result.after.macs:,} |",
+        *latency_row(result.latency),
         "",
         "| largest difference from the network without those activations | absolute | relative |",
         "|---|---|---|",
@@ -50,12 +53,14 @@ def split_report(name: str, result: Split, weights: str | None, about: dict[str,
         "",
         f"Removing them changed the outputs by up to {result.changed:.2g} of the largest.",
         "",
-        "| pair | units | keep their activation | MACs | float64 | float32 |",
-        "|---|---|---|---|---|---|",
+        "| pair | units | keep their activation | MACs | speed | float64 | float32 |",
+        "|---|---|---|---|---|---|---|",
         *("| " + " | ".join(row) + " |" for row in split_rows(result)),
     ]
     if result.left:
         lines += ["", f"Left, because a branch costs more than it saves: {', '.join(result.left)}"]
+    if result.latency:
+        lines += ["", measured_on(about["environment"])]
     return "\n".join([*lines, ""])
 
 
@@ -67,6 +72,7 @@ def split_rows(result: Split) -> list[list[str]]:
             str(one.hidden),
             str(one.kept),
             f"{one.before.macs:,} -> {one.after.macs:,}",
+            f"{one.latency['after'].ratio:.2f} x" if one.latency else "-",
             f"{one.errors['float64'].relative:.0e}",
             f"{one.errors['float32'].relative:.0e}",
         ]

@@ -11,11 +11,17 @@ where 1 is a map of ones that is padded with zeros as the input is. That is exac
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 Pair = tuple[int, int]
+"""Down and across."""
+Sides = tuple[int, int, int, int]
+"""Left, right, top, bottom."""
+Outside = Sides | Literal["same"] | None
+"""Zeros beside those on both sides alike; "same" as many as TensorFlow adds, which depends on the input's size."""
 
 
 class Unmergeable(Exception):
@@ -34,6 +40,7 @@ class Affine:
         padding: zeros around the input.
         dilation: of the kernel.
         groups: of the convolution.
+        outside: more zeros around the input, not on both sides alike.
     """
 
     weight: Tensor
@@ -43,6 +50,7 @@ class Affine:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    outside: Outside = None
 
     @property
     def kernel(self) -> Pair:
@@ -62,7 +70,12 @@ class Affine:
     @property
     def is_pointwise(self) -> bool:
         """Whether every pixel is mapped by itself, so that no border is seen."""
-        return self.kernel == (1, 1) and self.padding == (0, 0)
+        return self.kernel == (1, 1) and not self.is_padded
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether there are zeros around the input."""
+        return self.padding != (0, 0) or self.outside is not None
 
     @property
     def is_depthwise(self) -> bool:
@@ -103,6 +116,8 @@ class Affine:
         if self.out_chs != later.in_chs:
             raise Unmergeable(f"{self.out_chs} channels come out, and {later.in_chs} go in")
         if later.is_pointwise:
+            if self.outside == "same" and later.stride != (1, 1):
+                raise Unmergeable("zeros that depend on the stride, and another stride behind them")
             spatial, border, bias = self, self.border, _mixed(later, self.bias) + later.bias
             if border is not None:
                 border = _mixed(later, border)
@@ -118,7 +133,8 @@ class Affine:
             )
         weight, groups = _product(self, later)
         stride = self.stride[0] * later.stride[0], self.stride[1] * later.stride[1]
-        return Affine(weight, bias, border, stride, spatial.padding, spatial.dilation, groups)._settled()
+        merged = Affine(weight, bias, border, stride, spatial.padding, spatial.dilation, groups, spatial.outside)
+        return merged._settled()
 
     def plus(self, other: "Affine") -> "Affine":
         """The sum of two maps of the same input.
@@ -129,6 +145,8 @@ class Affine:
         if (self.in_chs, self.out_chs, self.stride) != (other.in_chs, other.out_chs, other.stride):
             raise Unmergeable("branches of different channels or strides")
         large, small = (self, other) if self.kernel >= other.kernel else (other, self)
+        if large.outside != small.outside or (large.outside is not None and large.kernel != small.kernel):
+            raise Unmergeable("branches with other zeros around their input")
         if small.kernel != (1, 1) and small.dilation != large.dilation:
             raise Unmergeable("branches of different dilation")
         if large.groups != small.groups:
@@ -154,39 +172,9 @@ class Affine:
 
     def _settled(self) -> "Affine":
         """Without padding there is no border, and its kernel is a constant."""
-        if self.border is None or self.padding != (0, 0):
+        if self.border is None or self.is_padded:
             return self
         return replace(self, border=None, bias=self.bias + self.border.sum((1, 2, 3)))
-
-
-def of_conv(conv: nn.Conv2d) -> Affine:
-    """A convolution that pads with zeros."""
-    assert conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
-    weight = conv.weight.detach().double()
-    bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().double()
-    return Affine(weight, bias, None, _pair(conv.stride), _pair(conv.padding), _pair(conv.dilation), conv.groups)
-
-
-def of_norm(norm: nn.BatchNorm2d) -> Affine:
-    """A batch norm that uses its running statistics."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    scale = (norm.running_var.detach().double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight.detach().double()
-    shift = -norm.running_mean.detach().double() * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias.detach().double()
-    return Affine(scale.view(-1, 1, 1, 1), shift, groups=len(scale))
-
-
-def identity(chs: int, like: Tensor) -> Affine:
-    """What changes nothing."""
-    return Affine(like.new_ones(chs, 1, 1, 1), like.new_zeros(chs), groups=chs)
-
-
-def _pair(values: tuple[int, ...]) -> Pair:
-    down, across = values
-    return down, across
 
 
 def _mixed(pointwise: Affine, values: Tensor) -> Tensor:

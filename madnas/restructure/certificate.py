@@ -1,7 +1,7 @@
 """Proof that a merge changed nothing: errors on random probes, in double and single precision."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from madnas.data.seeds import generator
 from madnas.errors import UsageError
 from madnas.restructure.merge import Merge
-from madnas.restructure.runs import constant
+from madnas.restructure.pieces import constant
 
 PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
 
@@ -25,7 +25,8 @@ SLACK = 3.0
 PROBES = 2
 """Images of a probe."""
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[[Tensor], Any]
+Functions = Mapping[str, Function]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,10 @@ class Errors:
         return self.relative <= max(TOLERANCES[dtype], SLACK * self.rounding)
 
 
+Certified = dict[str, Errors]
+"""Errors by precision."""
+
+
 def check_errors(what: str, errors: Errors, dtype: torch.dtype) -> None:
     """Refuse what differs.
 
@@ -75,54 +80,72 @@ def check_errors(what: str, errors: Errors, dtype: torch.dtype) -> None:
         )
 
 
-def compare(before: Function, after: Function, probes: Iterable[Tensor], exact: Function | None = None) -> Errors:
-    """Differences of two maps on probes (B, ...).
-
-    Args:
-        before: one.
-        after: the other.
-        probes: in their precision.
-        exact: the first one in double precision, to see how much it was rounded.
-    """
-    absolute = relative = rounding = 0.0
-    shapes = []
+def compare(before: Function, after: Function, probes: Iterable[Tensor]) -> Errors:
+    """Differences of two maps on probes (B, ...)."""
+    found = _Found()
     with torch.inference_mode():
         for probe in probes:
-            expected, found = before(probe.clone()), after(probe.clone())  # an activation may work in place
-            difference, share = _difference(expected, found)
-            absolute, relative = _worst(absolute, difference), _worst(relative, share)
-            if exact is not None:
-                rounding = _worst(rounding, _difference(exact(probe.double()), expected.double())[1])
-            shapes.append(tuple(probe.shape[1:]))
-    return Errors(absolute, relative, tuple(shapes), rounding)
+            found.add(before(probe.clone()), after(probe.clone()))  # an activation may work in place
+            found.shapes.append(tuple(probe.shape[1:]))
+    return found.errors()
 
 
-def probes_of(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Iterator[Tensor]:
-    """Normal images at a size and at those one pixel beside it: odd and even, as strides see them differently."""
-    chs, height, width = shape
+def certify(what: str, before: Functions, after: Functions, probes: Iterable[Tensor], sizes: bool = False) -> Certified:
+    """Differences of two maps in double and in single precision.
+
+    Args:
+        what: it is about, for messages.
+        before: one, by precision.
+        after: the other, by precision.
+        probes: (B, ...) in double precision, each of a value that single precision has too.
+        sizes: leave out probes after the first of sizes that the first map does not take.
+
+    Raises:
+        UsageError: they differ by more than the tolerance.
+    """
+    found = {name: _Found() for name in PRECISIONS}
+    with torch.inference_mode():
+        for number, probe in enumerate(probes):
+            try:
+                exact = before["float64"](probe.clone())
+            except (AssertionError, RuntimeError, ValueError):  # a classifier or positions made for one size
+                if number == 0 or not sizes:
+                    raise
+                continue
+            for name, dtype in PRECISIONS.items():
+                first = dtype == torch.float64
+                expected = exact if first else before[name](probe.to(dtype))
+                found[name].add(expected, after[name](probe.to(dtype, copy=True)), None if first else exact)
+                found[name].shapes.append(tuple(probe.shape[1:]))
+    errors = {name: one.errors() for name, one in found.items()}
+    for name, dtype in PRECISIONS.items():
+        check_errors(what, errors[name], dtype)
+    return errors
+
+
+def probes_of(shape: tuple[int, ...], seed: int = 0, still: int = 1) -> Iterator[Tensor]:
+    """Normal values at a size and at those one pixel beside it: odd and even, as strides see them differently.
+
+    Args:
+        shape: of one image.
+        seed: of the values.
+        still: dimensions that keep their size: the first, of channels, or with -1 the last.
+
+    Yields:
+        float64 of values that float32 has too (B, ...).
+    """
     chance = generator(seed, "probes")
-    for down, across in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        yield torch.randn(PROBES, chs, height + down, width + across, generator=chance, dtype=torch.float64).to(dtype)
+    free = [at for at in range(len(shape)) if at != (0 if still == 1 else len(shape) - 1)][:2]
+    for number in range(2 ** len(free)):
+        sides = list(shape)
+        for place, at in enumerate(free):
+            sides[at] += number >> place & 1
+        yield torch.randn(PROBES, *sides, generator=chance, dtype=torch.float64).float().double()
 
 
-def accepted(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
-    """Probes of the sizes that a network takes."""
-    found: list[Tensor] = []
-    for probe in probes_of(input_shape, dtype):
-        try:
-            with torch.inference_mode():
-                model(probe.double())
-        except (AssertionError, RuntimeError, ValueError):  # a classifier or positions that are made for one size
-            if not found:
-                raise
-            continue
-        found.append(probe)
-    return found
-
-
-def steps_of(traced: fx.GraphModule, merge: Merge, dtype: torch.dtype) -> Function:
-    """What is to be merged as a function of its source, on copies of its modules in a precision."""
-    modules = {name: copy.deepcopy(traced.get_submodule(name)).to(dtype) for name in merge.modules}
+def steps_of(traced: fx.GraphModule, merge: Merge, dtype: torch.dtype, device: str = "cpu") -> Function:
+    """What is to be merged as a function of its source, on copies of its modules in a precision, on a device."""
+    modules = {name: copy.deepcopy(traced.get_submodule(name)).to(device, dtype) for name in merge.modules}
     source, nodes = merge.source, merge.nodes
 
     def argument(value: Any, known: dict[fx.Node, Tensor]) -> Any:
@@ -132,7 +155,7 @@ def steps_of(traced: fx.GraphModule, merge: Merge, dtype: torch.dtype) -> Functi
             return known[value]
         fixed = constant(traced, value)
         assert fixed is not None, value
-        return fixed.to(dtype)
+        return fixed.to(device, dtype)
 
     constants = {one for node in nodes for one in node.all_input_nodes} - set(nodes) - {source}
     fixed = {one: argument(one, {}) for one in constants}
@@ -145,7 +168,10 @@ def steps_of(traced: fx.GraphModule, merge: Merge, dtype: torch.dtype) -> Functi
                 continue
             given = [argument(value, known) for value in node.args]
             target: Any = node.target
-            known[node] = getattr(given[0], target)(*given[1:]) if node.op == "call_method" else target(*given)
+            if node.op == "call_method":
+                known[node] = getattr(given[0], target)(*given[1:])
+            else:
+                known[node] = target(*given, **node.kwargs)
         return known[nodes[-1]]
 
     return function
@@ -156,10 +182,50 @@ def in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     return copy.deepcopy(module).to(dtype).eval()
 
 
-def _difference(expected: Tensor, found: Tensor) -> tuple[float, float]:
-    """The largest difference, and its share of the largest value."""
-    difference, largest = float((expected - found).abs().max()), float(expected.abs().max())
-    return difference, difference / largest if largest else difference
+class _Found:
+    """The worst differences so far."""
+
+    def __init__(self) -> None:
+        self.absolute = self.relative = self.rounding = 0.0
+        self.shapes: list[tuple[int, ...]] = []
+
+    def add(self, expected: Any, found: Any, exact: Any = None) -> None:
+        """Note those of a probe: of two results, and of the first one from what it is in double precision."""
+        difference, share = _difference(expected, found)
+        self.absolute, self.relative = _worst(self.absolute, difference), _worst(self.relative, share)
+        if exact is not None:
+            self.rounding = _worst(self.rounding, _difference(exact, expected)[1])
+
+    def errors(self) -> Errors:
+        """All of it."""
+        return Errors(self.absolute, self.relative, tuple(self.shapes), self.rounding)
+
+
+def _difference(expected: Any, found: Any) -> tuple[float, float]:
+    """The largest difference of all tensors that two maps gave out, and its largest share of a tensor's largest value.
+
+    Raises:
+        UsageError: they gave out no tensors.
+    """
+    absolute = relative = 0.0
+    pairs = list(zip(tensors_of(expected), tensors_of(found), strict=True))
+    if not pairs:
+        raise UsageError("the network gives out no tensors that could be compared")
+    for one, other in pairs:
+        if not one.numel():
+            continue
+        difference, largest = float((one.double() - other.double()).abs().max()), float(one.abs().max())
+        absolute = _worst(absolute, difference)
+        relative = _worst(relative, difference / largest if largest else difference)
+    return absolute, relative
+
+
+def tensors_of(output: Any) -> list[Tensor]:
+    """All tensors of what a network gives out, which may be a tuple, a list or a dictionary."""
+    if isinstance(output, Tensor):
+        return [output]
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
+    return [tensor for part in parts for tensor in tensors_of(part)]
 
 
 def _worst(one: float, other: float) -> float:

@@ -9,23 +9,22 @@ import torch
 from torch import fx, nn
 
 from madnas.errors import UsageError
-from madnas.measure.graph import shape
+from madnas.measure.graph import LAYERS, shape
 from madnas.measure.latency import Latency, race
 from madnas.measure.module_count import count_module, count_params
 from madnas.models.restructurable import alphas_of
-from madnas.restructure.border import conv_of
 from madnas.restructure.certificate import (
     PRECISIONS,
+    Certified,
     Cost,
-    Errors,
-    accepted,
-    check_errors,
-    compare,
+    certify,
     in_dtype,
     probes_of,
     steps_of,
 )
-from madnas.restructure.merge import Merge, apply, finish, plan, traced_for_merging
+from madnas.restructure.merge import Merge, apply, finish, made, name_of, plan
+from madnas.restructure.pieces import NOTHING
+from madnas.restructure.prepared import traced_for_merging
 from madnas.restructure.runs import Left, composed
 from madnas.theory.restructuring import LINEAR, is_linear
 
@@ -35,7 +34,8 @@ class Merged:
     """One merge that was made.
 
     Attributes:
-        modules: names of what it was; the first convolution's is that of the new one.
+        name: of the new layer: that of the first one that was merged.
+        modules: names of what it was.
         kernel: sides of the new kernel.
         border: whether it has constants that know where the image ends.
         before: cost.
@@ -44,12 +44,13 @@ class Merged:
         latency: of what it was and what it is; empty if it was not measured.
     """
 
+    name: str
     modules: tuple[str, ...]
     kernel: tuple[int, int]
     border: bool
     before: Cost
     after: Cost
-    errors: dict[str, Errors]
+    errors: Certified
     latency: dict[str, Latency]
 
 
@@ -70,7 +71,7 @@ class Collapsed:
     model: fx.GraphModule
     merged: tuple[Merged, ...]
     left: tuple[Left, ...]
-    errors: dict[str, Errors]
+    errors: Certified
     before: Cost
     after: Cost
     latency: dict[str, Latency]
@@ -81,7 +82,7 @@ def collapse(
     input_shape: tuple[int, ...],
     costly: bool = False,
     only: Sequence[str] = (),
-    timed: bool = True,
+    device: str | None = None,
     watch: Callable[[str], None] = lambda text: None,
 ) -> Collapsed:
     """Merge what is linear in a network, and prove that nothing changed.
@@ -91,7 +92,7 @@ def collapse(
         input_shape: (C, H, W).
         costly: merge also where that has more multiply-adds.
         only: names of modules that have to become fewer convolutions; what lies in none of them stays as it is.
-        timed: measure latencies, on the CPU, one image at a time.
+        device: where latencies are measured, one image at a time; None for not at all. The rest is done on the CPU.
         watch: told what is going on.
 
     Raises:
@@ -105,32 +106,29 @@ def collapse(
     merges, left = _chosen(reference, merges, left, only)
     merged = []
     for number, merge in enumerate(merges, 1):
-        watch(f"merging {number} of {len(merges)}: {merge.modules[0]}")
-        merged.append(_merge(traced, merge, timed))
+        watch(f"merging {number} of {len(merges)}: {name_of(traced, merge)}")
+        merged.append(_merge(traced, merge, device))
     finish(traced)
-    single = {"before": in_dtype(model, torch.float32), "after": in_dtype(traced, torch.float32)}
-    errors = {}
-    for name, dtype in PRECISIONS.items():
-        watch(f"comparing the networks in {name}")
-        pair = (reference, traced) if dtype == torch.float64 else (single["before"], single["after"])
-        exact = None if dtype == torch.float64 else reference
-        errors[name] = compare(*pair, accepted(reference, input_shape, dtype), exact)
-        check_errors("the network", errors[name], dtype)
+    watch("comparing the networks")
+    before = {"float64": reference, "float32": in_dtype(model, torch.float32)}
+    after: dict[str, nn.Module] = {"float64": traced, "float32": in_dtype(traced, torch.float32)}
+    errors = certify("the network", before, after, probes_of(input_shape), sizes=True)
     latency = {}
-    if timed:
+    if device is not None:
         watch("measuring the networks")
-        probe = next(probes_of(input_shape, torch.float32))[:1]
-        latency = race({name: partial(one, probe) for name, one in single.items()}, torch.device("cpu"))
-    collapsed = single["after"]
-    before = Cost(count_params(model), count_module(model, input_shape).macs)
+        probe = next(probes_of(input_shape))[:1].to(device, torch.float32)
+        both = {"before": copy.deepcopy(before["float32"]), "after": copy.deepcopy(after["float32"])}
+        latency = race({name: partial(one.to(device), probe) for name, one in both.items()}, torch.device(device))
+    collapsed = after["float32"]
+    cost = Cost(count_params(model), count_module(model, input_shape).macs)
     assert isinstance(collapsed, fx.GraphModule)
     return Collapsed(
         collapsed,
         tuple(merged),
         tuple(left),
         errors,
-        before,
-        Cost(count_params(collapsed), before.macs + sum(one.after.macs - one.before.macs for one in merged)),
+        cost,
+        Cost(count_params(collapsed), cost.macs + sum(one.after.macs - one.before.macs for one in merged)),
         latency,
     )
 
@@ -172,29 +170,28 @@ def _set_alphas(model: nn.Module, names: Sequence[str]) -> None:
             alphas[name].fill_(1.0)
 
 
-def _merge(traced: fx.GraphModule, merge: Merge, timed: bool) -> Merged:
+def _merge(traced: fx.GraphModule, merge: Merge, device: str | None) -> Merged:
     """Make one merge, and compare what was with what is."""
     affine = composed(merge.pieces)
-    reference = next(traced.parameters())
+    like, name = next(traced.parameters()), name_of(traced, merge)
     source = shape(merge.source)[1:]
-    before = {name: steps_of(traced, merge, dtype) for name, dtype in PRECISIONS.items()}
-    after = {name: conv_of(affine, reference.to(dtype)) for name, dtype in PRECISIONS.items()}
-    errors = {
-        name: compare(before[name], after[name], probes_of(source, dtype), before["float64"])
-        for name, dtype in PRECISIONS.items()
-    }
-    for name, dtype in PRECISIONS.items():
-        check_errors(merge.modules[0], errors[name], dtype)
+    before = {precision: steps_of(traced, merge, dtype) for precision, dtype in PRECISIONS.items()}
+    after = {precision: made(merge, like.to(dtype)) for precision, dtype in PRECISIONS.items()}
+    errors = certify(name, before, after, probes_of(source, still=merge.dim))
     latency = {}
-    if timed:
-        probe = next(probes_of(source, torch.float32))[:1]
-        calls = {"before": partial(before["float32"], probe), "after": partial(after["float32"], probe)}
-        latency = race(calls, torch.device("cpu"), rounds=7)
-    old = sum(count_params(traced.get_submodule(name)) for name in merge.modules)
+    if device is not None:
+        probe = next(probes_of(source, still=merge.dim))[:1].to(device, torch.float32)
+        calls = steps_of(traced, merge, torch.float32, device), copy.deepcopy(after["float32"]).to(device)
+        latency = race(
+            {when: partial(call, probe) for when, call in zip(("before", "after"), calls, strict=True)},
+            torch.device(device),
+            rounds=7,
+        )
+    old = sum(count_params(traced.get_submodule(one)) for one in dict.fromkeys(merge.modules))
     costs = Cost(old, merge.macs), Cost(count_params(after["float64"]), merge.macs_after)
     modules = merge.modules
     apply(traced, merge)
-    return Merged(modules, affine.kernel, affine.border is not None, *costs, errors, latency)
+    return Merged(name, modules, affine.kernel, affine.border is not None, *costs, errors, latency)
 
 
 def _chosen(
@@ -209,8 +206,8 @@ def _chosen(
     for one in only:
         if one not in names:
             raise UsageError(f"no module {one!r} in the network", "groups.0.1 is the second block of the first group")
-        convs = sum(isinstance(part, nn.Conv2d) for part in model.get_submodule(one).modules())
-        if not any(lies_in(merge.modules, one) and (convs == 1 or merge.layers > 1) for merge in merges):
+        layers = sum(isinstance(part, LAYERS) for part in model.get_submodule(one).modules())
+        if not any(lies_in(merge.modules, one) and (layers == 1 or merge.layers > 1) for merge in merges):
             costly = next((other for other in left if lies_in(other.modules, one)), None)
             if costly is not None and all(alpha.item() == 1 for alpha in alphas_of(model.get_submodule(one)).values()):
                 raise UsageError(
@@ -238,7 +235,7 @@ def _why_not(part: nn.Module) -> str:
             return f"its alpha is {slope:.4g}, outside of {low} to {high}"
         if slope != 1:
             return f"its alpha is {slope:.4g}; --round-alphas takes {low} to {high} as 1"
-    linear = (nn.Conv2d, nn.BatchNorm2d, nn.Identity, nn.Dropout)
+    linear = (*LAYERS, nn.BatchNorm2d, *NOTHING)
     between = [f"{name} ({type(one).__name__})" for name, one in part.named_modules()
                if not list(one.children()) and not isinstance(one, linear)]  # fmt: skip
     return f"there is {', '.join(between[:3])}" if between else "it is a single layer, or one of several uses"

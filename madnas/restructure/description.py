@@ -100,7 +100,8 @@ def rebuild(description: Description) -> "nn.Module":
     import torch
 
     from madnas.models.restructurable import alphas_of
-    from madnas.restructure.merge import apply, finish, plan, traced_for_merging
+    from madnas.restructure.merge import apply, finish, plan
+    from madnas.restructure.prepared import traced_for_merging
     from madnas.train.model import set_norms
 
     model = base_model(description)

@@ -1,15 +1,14 @@
 """Collapse: what is linear in a row or side by side becomes one convolution, in a traced module."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from timm.layers import BatchNormAct2d
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
-from madnas.measure.graph import trace
+from madnas.measure.graph import LAYERS
 from madnas.restructure.affine import Affine, Unmergeable
-from madnas.restructure.border import conv_of
-from madnas.restructure.runs import Left, Piece, Run, composed, is_shared, macs_of, names_of, runs_of
+from madnas.restructure.border import conv_of, linear_of
+from madnas.restructure.pieces import FEATURES, Piece, macs_of, source_of
+from madnas.restructure.runs import Left, Run, composed, names_of, runs_of
 
 Segment = tuple[Piece, ...]
 """Pieces in a row that become one."""
@@ -28,7 +27,12 @@ class Merge:
     @property
     def source(self) -> fx.Node:
         """What goes in, now: it changes when that is merged itself."""
-        return self.nodes[0].all_input_nodes[0]
+        return source_of(self.nodes[0])
+
+    @property
+    def dim(self) -> int:
+        """Along which it works."""
+        return self.pieces[0].dim
 
     @property
     def nodes(self) -> tuple[fx.Node, ...]:
@@ -47,7 +51,7 @@ class Merge:
 
     @property
     def layers(self) -> int:
-        """Convolutions before."""
+        """Convolutions and linear layers before."""
         return sum(piece.layers for piece in self.pieces)
 
     @property
@@ -59,25 +63,6 @@ class Merge:
     def macs_after(self) -> int:
         """Multiply-adds of one image after."""
         return macs_of(_shape_of(self.pieces), self.end)
-
-
-def traced_for_merging(model: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
-    """A graph of a module in evaluation mode, in which batch norms and activations are parts of their own.
-
-    Args:
-        model: any that can be traced; its own modules are used.
-        input_shape: of one image.
-
-    Raises:
-        UsageError: it cannot be traced.
-    """
-    traced = trace(model.eval(), input_shape, whole=True)
-    for node in list(traced.graph.nodes):
-        part = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if type(part) is BatchNormAct2d and not is_shared(traced, node):
-            _take_apart(traced, node, part)
-    traced.recompile()
-    return traced
 
 
 def plan(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Merge], list[Left]]:
@@ -99,29 +84,52 @@ def plan(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Merge], lis
     return merges, left
 
 
-def apply(traced: fx.GraphModule, merge: Merge) -> nn.Conv2d:
-    """Replace nodes by one convolution, in the place of their first one; the new layer."""
-    reference = next(traced.parameters())
-    conv = conv_of(composed(merge.pieces), reference)
-    name = next(name for name in merge.modules if isinstance(traced.get_submodule(name), nn.Conv2d))
-    conv.train(traced.training)
+def name_of(traced: fx.GraphModule, merge: Merge) -> str:
+    """The name of the first layer that is merged, which the new one gets."""
+    return next(name for name in merge.modules if isinstance(traced.get_submodule(name), LAYERS))
+
+
+def made(merge: Merge, like: Tensor) -> nn.Conv2d | nn.Linear:
+    """The one layer, in the precision and on the device of a tensor."""
+    affine = composed(merge.pieces)
+    return linear_of(affine, like) if merge.dim == FEATURES else conv_of(affine, like)
+
+
+def apply(traced: fx.GraphModule, merge: Merge) -> None:
+    """Replace nodes by one layer, in the place of their first one."""
+    layer = made(merge, next(traced.parameters()))
+    name = name_of(traced, merge)
+    layer.train(traced.training)
     with traced.graph.inserting_before(min(merge.nodes)):  # an activation in place may change the source later
         new = traced.graph.call_module(name, (merge.source,))
     new.meta.update(merge.end.meta)
     merge.end.replace_all_uses_with(new)
     for node in reversed(merge.nodes):
         traced.graph.erase_node(node)
-    traced.set_submodule(name, conv)
-    return conv
+    traced.set_submodule(name, layer)
 
 
 def finish(traced: fx.GraphModule) -> fx.GraphModule:
-    """Drop what nothing calls any more."""
+    """Drop what nothing uses any more."""
     traced.graph.eliminate_dead_code()
     traced.delete_all_unused_submodules()
+    _drop_tensors(traced)
     traced.graph.lint()
     traced.recompile()
     return traced
+
+
+def _drop_tensors(traced: fx.GraphModule) -> None:
+    """Drop parameters and buffers that no node and no module that is called looks at, such as slopes that were 1."""
+    called = {str(node.target) for node in traced.graph.nodes if node.op == "call_module"}
+    looked_at = {str(node.target) for node in traced.graph.nodes if node.op == "get_attr"}
+    for place, part in traced.named_modules(remove_duplicate=False):
+        if any(place == one or place.startswith(f"{one}.") for one in called):
+            continue
+        own = [name for name, _ in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))]
+        for name in own:
+            if f"{place}.{name}".lstrip(".") not in looked_at:
+                delattr(part, name)
 
 
 def _segments(pieces: Segment, costly: bool) -> list[Segment]:
@@ -144,7 +152,7 @@ def _cost(segment: Segment, costly: bool) -> tuple[int, ...] | None:
     """Multiply-adds, operations, borders and changes of a segment; None where it is no convolution."""
     if not _changes(segment):
         (piece,) = segment
-        operations = 0 if _is_identity(piece) else len(piece.nodes)
+        operations = 0 if piece.idle else len(piece.nodes)
         return _order(costly, piece.macs, operations, 0, 0)
     if not any(piece.layers for piece in segment):  # norms alone: they stay as they are
         return _order(costly, 0, len(segment[0].nodes), 0, 0) if len(segment) == 1 else None
@@ -165,11 +173,6 @@ def _order(costly: bool, macs: int, operations: int, border: int, change: int) -
 def _changes(segment: Segment) -> bool:
     """Whether there is more than one node to merge."""
     return len(segment) > 1 or len(segment[0].nodes) > 1
-
-
-def _is_identity(piece: Piece) -> bool:
-    affine = piece.affine
-    return affine.is_diagonal and bool((affine.weight == 1).all()) and not bool(affine.bias.any())
 
 
 def _shape_of(pieces: Segment) -> Affine:
@@ -194,22 +197,3 @@ def _left(run: Run, chosen: list[Segment]) -> list[Left]:
         if after > before:
             found.append(Left(names_of(tuple(node for piece in segment for node in piece.nodes)), before, after))
     return found
-
-
-def _take_apart(traced: fx.GraphModule, node: fx.Node, part: Any) -> None:
-    """timm's batch norm with an activation inside becomes a batch norm, and what follows in it."""
-    norm = nn.BatchNorm2d(part.num_features, part.eps, part.momentum, part.affine, part.track_running_stats)
-    norm.load_state_dict(part.state_dict(), strict=False)
-    norm.to(part.running_mean).train(part.training)
-    name, last = str(node.target), node
-    for suffix, inner in (("_drop", part.drop), ("_act", part.act)):
-        if isinstance(inner, nn.Identity):
-            continue
-        traced.add_submodule(f"{name}{suffix}", inner)
-        with traced.graph.inserting_after(last):
-            new = traced.graph.call_module(f"{name}{suffix}", (last,))
-        new.meta.update(node.meta)
-        for user in [one for one in last.users if one is not new]:
-            user.replace_input_with(last, new)
-        last = new
-    traced.set_submodule(name, norm)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from madnas.measure.graph import MAP, shape
-from madnas.restructure.runs import NOTHING, is_shared
+from madnas.restructure.pieces import NOTHING, is_shared
 
 ACTIVATIONS = frozenset({"ReLU", "ReLU6", "GELU", "GELUTanh", "QuickGELU", "SiLU", "Swish", "Mish", "Hardswish",
                          "HardSwish", "HardSwishMe", "Sigmoid", "Tanh", "ELU", "LeakyReLU", "Hardsigmoid"})  # fmt: skip

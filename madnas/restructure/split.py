@@ -8,6 +8,7 @@ layers see one pixel.
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import floor
 from typing import Any, Literal
 
@@ -17,18 +18,10 @@ from torch import Tensor, fx, nn
 from madnas.data.seeds import generator
 from madnas.errors import UsageError
 from madnas.measure.graph import shape, trace
+from madnas.measure.latency import Latency, race
 from madnas.measure.module_count import count_module, count_params
 from madnas.models.exponential import branch_act
-from madnas.restructure.certificate import (
-    PRECISIONS,
-    Cost,
-    Errors,
-    accepted,
-    check_errors,
-    compare,
-    in_dtype,
-    probes_of,
-)
+from madnas.restructure.certificate import PRECISIONS, Certified, Cost, certify, compare, in_dtype, probes_of
 from madnas.restructure.collapse import lies_in
 from madnas.restructure.merge import finish
 from madnas.restructure.pairs import Pair, dim_of, matrix_of, module_at, pairs_of
@@ -47,6 +40,7 @@ class Part:
         before: cost of the two layers.
         after: cost of the three.
         errors: by precision, against the pair without those activations.
+        latency: ``before`` and ``after``, with the branch's activation; empty if it was not measured.
     """
 
     name: str
@@ -54,7 +48,8 @@ class Part:
     kept: int
     before: Cost
     after: Cost
-    errors: dict[str, Errors]
+    errors: Certified
+    latency: dict[str, Latency]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +65,17 @@ class Split:
         before: cost of the network.
         after: cost of the split one.
         changed: largest difference from the network as it was, over its largest output: what removing activations did.
+        latency: ``before`` and ``after``, of the whole network; empty if it was not measured.
     """
 
     model: fx.GraphModule
     parts: tuple[Part, ...]
     left: tuple[str, ...]
-    errors: dict[str, Errors]
+    errors: Certified
     before: Cost
     after: Cost
     changed: float
+    latency: dict[str, Latency]
 
 
 class SplitPair(nn.Module):
@@ -139,6 +136,7 @@ def split(
     images: Iterable[Tensor] = (),
     only: Sequence[str] = (),
     costly: bool = False,
+    device: str | None = None,
     watch: Callable[[str], None] = lambda text: None,
 ) -> Split:
     """Remove a fraction of the activations between layers, and take out what became linear.
@@ -153,6 +151,7 @@ def split(
         images: batches (B, C, H, W).
         only: names of modules; pairs in none of them stay as they are.
         costly: split also where the branch costs more multiply-adds than it saves.
+        device: where latencies are measured, one image at a time; None for not at all. The rest is done on the CPU.
         watch: told what is going on.
 
     Raises:
@@ -174,24 +173,27 @@ def split(
     for pair in pairs_of(result):
         if pair.name in units:
             watch(f"splitting {pair.name}")
-            parts.append(_split_one(result, pair, units[pair.name], activation))
+            parts.append(_split_one(result, pair, units[pair.name], activation, device))
     finish(result)
-    errors = {}
-    for name, dtype in PRECISIONS.items():
-        pair_of_models = in_dtype(masked, dtype), in_dtype(result, dtype)
-        exact = None if dtype == torch.float64 else masked
-        errors[name] = compare(*pair_of_models, accepted(reference, input_shape, dtype), exact)
-        check_errors("the network", errors[name], dtype)
-    changed = compare(reference, result, list(probes_of(input_shape, torch.float64))[:1]).relative
+    watch("comparing the networks")
+    masks, splits = ({name: in_dtype(one, dtype) for name, dtype in PRECISIONS.items()} for one in (masked, result))
+    errors = certify("the network", masks, splits, probes_of(input_shape), sizes=True)
+    changed = compare(reference, result, [next(probes_of(input_shape))]).relative
     single = in_dtype(result, torch.float32)
     assert isinstance(single, fx.GraphModule)
     for part in parts:
         made = single.get_submodule(part.name)
         assert isinstance(made, SplitPair)
         made.branch_act = branch_act(activation)
+    latency = {}
+    if device is not None:
+        watch("measuring the networks")
+        probe = next(probes_of(input_shape))[:1].to(device, torch.float32)
+        both = {"before": in_dtype(model, torch.float32), "after": copy.deepcopy(single)}
+        latency = race({name: partial(one.to(device), probe) for name, one in both.items()}, torch.device(device))
     before = Cost(count_params(model), count_module(model, input_shape).macs)
     after = Cost(count_params(single), before.macs + sum(part.after.macs - part.before.macs for part in parts))
-    return Split(single, tuple(parts), left, errors, before, after, changed)
+    return Split(single, tuple(parts), left, errors, before, after, changed, latency)
 
 
 def split_structure(
@@ -221,20 +223,24 @@ def split_structure(
     return finish(traced)
 
 
-def _split_one(traced: fx.GraphModule, pair: Pair, linear: Tensor, activation: str) -> Part:
+def _split_one(traced: fx.GraphModule, pair: Pair, linear: Tensor, activation: str, device: str | None) -> Part:
     """Replace a pair by its split form, and compare that with the pair without those activations."""
     first, act, last = (module_at(traced, node) for node in (pair.first, pair.act, pair.last))
     made = _split_pair(first, act, last, linear, activation)
-    before = nn.Sequential(first, PartlyLinear(act, linear, dim_of(first)), last)
-    errors = {}
-    source = pair.first.all_input_nodes[0]
-    for name, dtype in PRECISIONS.items():
-        probe = torch.randn(2, *shape(source)[1:], generator=generator(0, "probes"), dtype=torch.float64).to(dtype)
-        errors[name] = compare(in_dtype(before, dtype), in_dtype(made, dtype), [probe], before.eval())
-        check_errors(pair.name, errors[name], dtype)
-    costs = [Cost(count_params(part), pair.pixels * _weights(part)) for part in (before, made)]
+    masked = nn.Sequential(first, PartlyLinear(act, linear, dim_of(first)), last)
+    masks, splits = ({name: in_dtype(one, dtype) for name, dtype in PRECISIONS.items()} for one in (masked, made))
+    probe = next(probes_of(shape(pair.first.all_input_nodes[0])[1:]))
+    errors = certify(pair.name, masks, splits, [probe])
+    latency = {}
+    if device is not None:
+        before, after = in_dtype(nn.Sequential(first, act, last), torch.float32), in_dtype(made, torch.float32)
+        after.branch_act = branch_act(activation)
+        given = probe[:1].to(device, torch.float32)
+        calls = {"before": partial(before.to(device), given), "after": partial(after.to(device), given)}
+        latency = race(calls, torch.device(device), rounds=7)
+    costs = [Cost(count_params(part), pair.pixels * _weights(part)) for part in (masked, made)]
     _replace(traced, pair, made)
-    return Part(pair.name, pair.hidden, int((~linear).sum()), costs[0], costs[1], errors)
+    return Part(pair.name, pair.hidden, int((~linear).sum()), costs[0], costs[1], errors, latency)
 
 
 def _replace(traced: fx.GraphModule, pair: Pair, made: SplitPair) -> None:

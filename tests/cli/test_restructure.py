@@ -13,6 +13,7 @@ from madnas.cli.main import run
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec, load_spec
+from madnas.restructure.opened import unsettle
 from madnas.restructure.stages import blocks_of
 from madnas.scores.targets import find, module_of
 from tests.cli.shell import document, refused
@@ -47,7 +48,7 @@ def test_a_search_leaves_a_report_and_descriptions(searched):
     folder = searched / "search"
     report = (folder / "report.md").read_text()
     assert "lambda 0.001" in report and "alphas.png" in report
-    assert (folder / "alphas.png").read_bytes().startswith(b"\x89PNG")
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("alphas.png", "front.png"))
     header, *rows = (folder / "front.csv").read_text().splitlines()
     assert header.startswith("lambda,top1,linear_blocks") and len(rows) == 2
     spec = load_spec(folder / "lambda-1/subnetwork.yaml")
@@ -171,22 +172,31 @@ def test_replaying_the_papers_stages(tmp_path, capsys):
     assert "costs MACs" in out
     for path, name in ((a, "ran-e-a"), (b, "ran-e-b"), (c, "ran-e-c")):
         assert blocks_of(load_spec(path)) == blocks_of(get(name))
+    truth = [*edit, "ran-e-supernet", "--collapse-blocks", "2,3,4,5,10,11", "--kernels", "6:5,7:5,12:7,16:5,17:5"]
+    found = document(capsys, *truth, "-o", str(tmp_path / "gt.yaml"))
+    assert blocks_of(load_spec(str(tmp_path / "gt.yaml"))) == blocks_of(get("ran-e-gt"))
+    assert [round(found["after"][what] / 1e6, 3) for what in ("params", "macs")] == [4.487, 434.396]
     found = document(capsys, *edit, "ran-e-supernet", "--collapse-blocks", "2")
     assert found["after"]["macs"] < found["before"]["macs"] == count(get("ran-e-supernet")).macs
 
 
 WRONG = {
     "no such network": (["collapse", "nosuch"], "unknown network 'nosuch'"),
-    "nothing linear": (["collapse", "convnext-t"], "nothing in the network is linear"),
+    "nothing linear": (["collapse", "timm/convnextv2_atto"], "nothing in the network is linear"),
     "no such module": (["collapse", "resnet20", "--only", "layer9"], "no module 'layer9'"),
     "not linear": (["collapse", "mobilenetv2", "--only", "groups.2.0"], "groups.2.0: not linear: there is"),
     "no weights": (["collapse", "resnet20", "--checkpoint", "no.safetensors"], "no such file"),
     "no alphas": (["collapse", "resnet20", "--round-alphas"], "no alpha from 0.8 to 1.3"),
     "no pairs": (["split", "resnet20"], "nowhere in the network"),
     "a fraction of all": (["split", "convnext-t", "--fraction", "1"], "--fraction: more than 0 and less than 1"),
+    "a fraction of none": (["split", "convnext-t", "--fraction", "0"], "--fraction: more than 0 and less than 1"),
+    "a fraction of more": (["split", "convnext-t", "--fraction", "1.5"], "--fraction: more than 0 and less than 1"),
+    "a fraction of less": (["split", "convnext-t", "--fraction", "-0.4"], "--fraction: more than 0 and less than 1"),
+    "a fraction of no number": (["split", "convnext-t", "--fraction", "nan"], "--fraction: more than 0"),
     "no images": (["split", "convnext-t", "--units", "effect"], "--recipe names the data"),
     "idle recipe": (["split", "convnext-t", "--recipe", "digits/quick"], "only --units effect looks at images"),
     "lambda of words": (["search", "ran-e-digits", "--lambda", "many"], "--lambda 'many': expected numbers"),
+    "lambda of nothing": (["search", "ran-e-digits", "--lambda", "nan"], "--lambda 'nan': more than 0"),
     "lambda twice": (["search", "ran-e-digits", "--lambda", "1,1"], "each once"),
     "nothing to search": (["search", "resnet20"], "resnet20: no block can be searched"),
     "no description": (["search", "timm/mixer_s32_224"], "only networks with a description"),
@@ -256,6 +266,27 @@ def test_files_of_something_else_are_not_replaced_by_a_search(tmp_path, capsys):
     search = ["restructure", "search", "ran-e-digits", "-o", str(tmp_path)]
     assert "has files of something else" in refused(capsys, *search)
     assert (tmp_path / "report.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["test_convnext", "test_convnext2", "test_mambaout", "tf_mobilenetv3_small_minimal_100"]
+)
+def test_collapsed_networks_of_timm_are_built_again(name, tmp_path, capsys):
+    """Scales behind linear layers, padding as TensorFlow does: the description and the weights are the network."""
+    from safetensors.torch import save_file
+
+    model = timm.create_model(name).eval()
+    unsettle(model, 0)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    collapse = ["restructure", "collapse", f"timm/{name}", "--checkpoint", str(tmp_path / "weights.safetensors")]
+    found = document(capsys, *collapse, "--untimed", "-o", str(tmp_path / "collapsed"))
+    assert any(one["name"].rpartition(".")[2] in ("fc2", "conv_dw", "conv_stem") for one in found["merged"])
+    network = module_of(find(str(tmp_path / "collapsed/network.yaml"))).eval()
+    network.load_state_dict(load_file(tmp_path / "collapsed/weights.safetensors"))
+    images = torch.randn(1, *model.pretrained_cfg["input_size"])
+    with torch.no_grad():
+        expected = model(images)
+        assert (network(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 def test_timms_own_weights_of_a_network_that_is_described_here(tmp_path, capsys):

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from madnas.restructure.affine import Affine, Unmergeable, identity, of_conv, of_norm
+from madnas.restructure.affine import Affine, Unmergeable
 from madnas.restructure.border import BorderConv2d, conv_of
+from madnas.restructure.layers import identity, of_conv, of_norm
 
 LARGEST_ERROR = 1e-12
 DOUBLE = torch.zeros((), dtype=torch.float64)

@@ -116,3 +116,20 @@ def test_a_search_goes_on_where_it_stopped(tmp_path):
     assert sum(json.loads(line)["event"] == "alphas" for line in lines.splitlines()) == 2
     with pytest.raises(UsageError, match="another"):
         search(replace(one, seed=1), [0.1])
+
+
+def test_a_sweep_goes_on_in_the_search_where_it_stopped(tmp_path):
+    """One strength is finished, the next one was stopped in its middle."""
+
+    def base(name):
+        one = job(tmp_path, name=name, recovery_interval=3)
+        return replace(one, target=replace(one.target, spec=replace(DIGITS, input=(1, 8, 8), groups=DIGITS.groups[:2])))
+
+    whole = search(base("whole"), [0.1, 1.0])
+    one = base("stopped")
+    search(one, [0.1])
+    recipe = replace(one.recipe, alpha_weight=1.0)
+    crash_at(replace(one, target=searchable(one.target), recipe=recipe, folder=one.folder / "lambda-1"), 7)
+    again = search(one, [0.1, 1.0])
+    assert [found.trajectories for found in again] == [found.trajectories for found in whole]
+    assert [found.top1 for found in again] == [found.top1 for found in whole]
