@@ -77,7 +77,8 @@ def _of_batch(spec: NetworkSpec) -> Number:
         if main:
             runs.append(Run(main, segment.repeat, before, *_activations(spec, segment.part), segment.out_chs))
             before = main[-1].resolution
-    return zen_of_runs(runs)
+    number = max(len(group.depth) for group in spec.groups if is_array(group.depth))
+    return zen_of_runs(runs, number)
 
 
 def _pools(spec: NetworkSpec) -> set[str]:

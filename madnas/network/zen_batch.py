@@ -21,11 +21,12 @@ class Run:
 
     Attributes:
         layers: the main path of one block.
-        repeat: how many, of every candidate (N,) or of all; may be 0.
+        repeat: how many, of every candidate of the run (M,) or of all; may be 0.
         before: size of the map that the first of them sees.
         act: activation behind every layer ...
         ends: ... but the last of a block, and behind that one.
-        out_chs: channels behind the run, of every candidate (N,) or of all; where it repeats 0 times, those before it.
+        out_chs: channels behind the run.
+        index: the candidates that have it (M,); default: all, and then M is N.
     """
 
     layers: tuple[Layer, ...]
@@ -34,6 +35,7 @@ class Run:
     act: str
     ends: str
     out_chs: Number
+    index: np.ndarray | None = None
 
     def acts(self) -> Iterator[str]:
         """Activation behind each layer."""
@@ -41,32 +43,34 @@ class Run:
         yield self.ends
 
 
-def zen_of_runs(runs: Sequence[Run]) -> np.ndarray:
+def zen_of_runs(runs: Sequence[Run], number: int) -> np.ndarray:
     """The estimate of :func:`~madnas.network.zen.zen_closed` for every candidate.
 
-    The activation at the end of a run that some candidates leave out has to be that at the end of the run before it.
+    The activation at the end of a run that some candidates do not have has to be that at the end of the run before it.
 
     Args:
-        runs: in order; the first one, which every candidate has, sees the image.
+        runs: in order; the first one, which sees the image, and the last one are those of all candidates.
+        number: N, of candidates.
 
     Returns:
         estimates (N,).
     """
-    number = max(np.size(value) for run in runs for value in (run.repeat, run.out_chs))
     taken, distance = np.zeros(number), np.zeros(number)
+    everybody = np.arange(number)
     before: str | None = None
     for run in runs:
-        repeat = np.broadcast_to(run.repeat, number)
+        index = everybody if run.index is None else run.index
+        repeat = np.broadcast_to(run.repeat, len(index))
         steps: list[tuple[str | None, np.ndarray]] = []
         behind, resolution = before, run.before
         for layer, act in zip(run.layers, run.acts(), strict=True):
             variance, growth = _through(layer, resolution, behind)
-            taken += repeat * 0.5 * np.log(variance)
-            steps.append((behind, np.broadcast_to(growth, number)))
+            taken[index] += repeat * 0.5 * np.log(variance)
+            steps.append((behind, np.broadcast_to(growth, len(index))))
             behind, resolution = act, layer.resolution
-        for index in range(int(repeat.max())):
-            here = np.flatnonzero(repeat > index)
-            distance[here] = _distance(distance[here], [(act, growth[here]) for act, growth in steps])
+        for turn in range(int(repeat.max(initial=0))):
+            here = np.flatnonzero(repeat > turn)
+            distance[index[here]] = _distance(distance[index[here]], [(act, growth[here]) for act, growth in steps])
         before = behind
     assert before is not None
     height, width = runs[-1].layers[-1].resolution
