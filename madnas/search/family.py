@@ -33,6 +33,9 @@ class Family(Protocol):
     def mutate(self, generator: np.random.Generator, parents: np.ndarray) -> np.ndarray:
         """A changed copy of every parent, in the space's ranges."""
 
+    def niche(self, candidates: np.ndarray) -> np.ndarray:
+        """A key that candidates share which differ in widths alone (N,)."""
+
     def breach(self, candidates: np.ndarray) -> np.ndarray:
         """How far each is from being a network of the space, 0 where it is one (N,)."""
 

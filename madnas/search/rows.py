@@ -12,6 +12,7 @@ import numpy as np
 from madnas.network.spec import NetworkSpec
 from madnas.search.family import Values
 from madnas.search.rows_closed import HIDDEN, KIND, LAYERS, OUT, closed_forms
+from madnas.search.seen import keys
 from madnas.search.space import EvolutionSpace, start_network
 
 STEM, HEAD, FIRST = 0, 1, 2
@@ -83,6 +84,10 @@ class Rows:
                 if layers:
                     groups.append(space.group(space.choices[kind], out, hidden, layers, 1 if place else stride))
         return space.network(int(candidate[STEM]), tuple(groups), int(candidate[HEAD]), name)
+
+    def niche(self, candidates: np.ndarray) -> np.ndarray:
+        """A key of the rows' kinds and layers (N,)."""
+        return keys(self.parts(candidates)[..., [KIND, LAYERS]].reshape(len(candidates), -1))
 
     def breach(self, candidates: np.ndarray) -> np.ndarray:
         """Layers more than ``max_depth``, as a share of it (N,)."""
