@@ -30,7 +30,7 @@ class Goal:
         fitness: what is maximised.
         budgets: upper limits by name, of :data:`BUDGETS`.
         front: costs that are minimised beside it; empty: there is one winner.
-        closed: names in closed form that fitness, budgets and front need.
+        closed: names in closed form: params, MACs, layers, and what fitness, budgets and front need.
         measured: names in the fitness that need a network, each a mean over draws or one value.
         surrogate: the fitness in closed form that picks candidates for the measured one, if there is such a form.
     """
@@ -93,7 +93,6 @@ def make_goal(
     surrogate = None
     if prescreen and measured and all(SURROGATES.get(name) in family.known for name in measured):
         surrogate = fitness.renamed(SURROGATES)
-    needed = [name for name in fitness.names if name in family.known]
-    needed += [*budgets, *front, *(surrogate.names if surrogate else ())]
+    needed = {"params", "macs", "layers", *fitness.names, *budgets, *front, *(surrogate.names if surrogate else ())}
     closed = tuple(name for name in family.known if name in needed)
-    return Goal(fitness, dict(budgets), tuple(front), closed or family.known[:1], measured, surrogate)
+    return Goal(fitness, dict(budgets), tuple(front), closed, measured, surrogate)
