@@ -1,8 +1,8 @@
 """The closed form of the Zen-Score for many candidates at once, as numpy arrays.
 
-What a layer's batch norm takes depends on the layer and on the activation before it alone, so it is summed as parameters
-are. Only the distance of the two perturbed maps goes from layer to layer: it is followed for all candidates together,
-each of which leaves a run of blocks when its own are used up.
+What a layer's batch norm takes depends on the layer and on the activation before it alone, so it is summed as
+parameters are. Only the distance of the two perturbed maps goes from layer to layer: it is followed for all candidates
+together, each of which leaves a run of blocks when its own are used up.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """Search by a score in closed form: whole rounds as arrays, a hundred thousand candidates a second and more.
 
-A round proposes changed copies of parents that are drawn uniformly, drops those that were seen before, and keeps the best
-of old and new. Nothing but the seed and the number of the round decides what it draws.
+A round proposes changed copies of parents that are drawn uniformly, drops those that were seen before, and keeps the
+best of old and new. Nothing but the seed and the number of the round decides what it draws.
 """
 
 from collections.abc import Iterator
@@ -135,9 +135,7 @@ class ClosedSearch:
     def note(self) -> None:
         """Note the present state in the history."""
         best = float(self.best.judged[0, 0]) if len(self.best) else None
-        self.history.note(
-            self.family, self.population, self.round, self.proposed, self.scored, best, len(self.front)
-        )
+        self.history.note(self.family, self.population, self.round, self.proposed, self.scored, best, len(self.front))
 
     def infeasible(self) -> InfeasibleError:
         """Why there is no answer: what the nearest candidate exceeds."""

@@ -47,5 +47,15 @@ class Effort:
 
     def request(self) -> dict[str, object]:
         """What decides the course of a search, as JSON-able data; limits only end it."""
-        names = ("seed", "population", "proposals", "survivors", "repeats", "batch_size", "dtype", "random", "prescreen")
+        names = (
+            "seed",
+            "population",
+            "proposals",
+            "survivors",
+            "repeats",
+            "batch_size",
+            "dtype",
+            "random",
+            "prescreen",
+        )
         return {name: getattr(self, name) for name in names} | {"device": self.device.partition(":")[0]}

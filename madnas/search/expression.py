@@ -132,7 +132,9 @@ def _tokens(text: str, known: list[str], names: list[str], whole: str) -> Iterat
             place = match.end()
             unit = PLAIN.match(text, place)
             if unit and unit[0] not in UNITS:
-                raise _wrong(whole, f"has an unknown unit {shorten(match[0] + unit[0])!r}", f"one of {', '.join(UNITS)}")
+                raise _wrong(
+                    whole, f"has an unknown unit {shorten(match[0] + unit[0])!r}", f"one of {', '.join(UNITS)}"
+                )
             place = unit.end() if unit else place
             yield repr(float(match[0]) * (UNITS[unit[0]] if unit else 1.0))
         elif match := WORD.match(text, place):
@@ -172,9 +174,9 @@ def _check(node: ast.AST, text: str) -> None:
         number = FUNCTIONS[node.func.id][0]
         if len(parts) != number or node.keywords:
             raise _wrong(text, f"gives {node.func.id}() {len(parts)} values; it takes {number}")
-    elif isinstance(node, ast.Constant) and isinstance(node.value, float) and isfinite(node.value):
-        parts = []
-    elif isinstance(node, ast.Name) and node.id not in FUNCTIONS:
+    elif (isinstance(node, ast.Constant) and isinstance(node.value, float) and isfinite(node.value)) or (
+        isinstance(node, ast.Name) and node.id not in FUNCTIONS
+    ):
         parts = []
     else:
         raise _wrong(text, "is no arithmetic expression")

@@ -1,4 +1,4 @@
-"""What a search asks of a space: candidates as rows of whole numbers, and everything that needs no module about them."""
+"""What a search asks of a space: candidates as rows of whole numbers, and all about them that needs no module."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -14,8 +14,8 @@ Values = dict[str, np.ndarray]
 class Family(Protocol):
     """A space as a search sees it.
 
-    A candidate is a row of whole numbers; several are an array (N, V) of int64. Nothing here depends on anything but the
-    arguments: random numbers come from the generator that is passed.
+    A candidate is a row of whole numbers; several are an array (N, V) of int64. Nothing here depends on anything but
+    the arguments: random numbers come from the generator that is passed.
 
     Attributes:
         name: of the space.

@@ -4,6 +4,7 @@ A candidate is the values of the problem's variables, in their order.
 """
 
 from collections.abc import Sequence
+from math import log
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from madnas.search.seen import keys
 from madnas.search.space import FACTORS
 
 SHARES = {"redraw": 0.2, "step": 0.3, "scale": 0.15, "differ": 0.35}
-"""How often each kind of mutation is used: Zen-NAS's, small steps, all widths or depths together, a difference of others."""
+"""How often each mutation is used: Zen-NAS's, small steps, all widths or depths together, differences of others."""
 
 STEPS = (1, 1, 1, 2, 3, 5, 8)
 """Sizes of small steps along a variable's values, each as likely."""
@@ -47,7 +48,7 @@ class Fixed:
         self.name = problem.space.name
         variables = problem.variables
         self.columns = len(variables)
-        self.sizes = np.array([len(variable.values) for variable in variables])
+        self.sizes: np.ndarray = np.array([len(variable.values) for variable in variables])
         self.table = np.zeros((self.columns, self.sizes.max()), np.int64)
         for row, variable in enumerate(variables):
             self.table[row, : len(variable.values)] = variable.values
@@ -91,7 +92,7 @@ class Fixed:
         shares = np.cumsum(list(SHARES.values()))
         kind = np.searchsorted(shares / shares[-1], generator.random(number), side="right")[:, None]
         changed = [one(generator, parents) for one in (self._redraw, self._step, self._scale, self._differ)]
-        return np.choose(kind, changed)
+        return np.take_along_axis(np.stack(changed), kind[None], axis=0)[0]
 
     def _redraw(self, generator: np.random.Generator, parents: np.ndarray) -> np.ndarray:
         """Widths times a factor, kernels anew, a few blocks more or fewer, in some groups."""
@@ -112,14 +113,14 @@ class Fixed:
         sizes = np.asarray(STEPS)[generator.integers(0, len(STEPS), shape)] * generator.choice([-1, 1], shape)
         sizes = np.where(self.width, sizes, np.sign(sizes))
         order = generator.random(shape).argsort(axis=1).argsort(axis=1)
-        chosen = order < generator.integers(1, 4, shape[0])[:, None]
+        chosen = order < generator.integers(1, 4, (shape[0], 1))
         places = np.clip(places + np.where(chosen, sizes, 0), 0, self.sizes - 1)
         return self.table[np.arange(self.columns), places]
 
     def _scale(self, generator: np.random.Generator, parents: np.ndarray) -> np.ndarray:
         """All widths by about one factor, and one block more or fewer in all groups, or one moved between two."""
         number, shape = len(parents), parents.shape
-        spread = np.exp(generator.uniform(*np.log(SPREAD), (number, 1)))
+        spread = np.exp(generator.uniform(log(SPREAD[0]), log(SPREAD[1]), (number, 1)))
         by = np.exp(spread * (generator.standard_normal((number, 1)) + 0.3 * generator.standard_normal(shape)))
         everywhere = generator.integers(-1, 2, (number, 1))
         order = np.where(self.depth, generator.random(shape), 2.0).argsort(axis=1).argsort(axis=1)

@@ -1,7 +1,8 @@
 """A search's journal: an append-only file of JSON lines, from which the same command goes on after any interruption.
 
-The first line says what was asked. Then, for a score in closed form, a line for each round, with all its candidates; for
-a measured one, a line for each result as soon as it is there. Only whole lines count: what a crash cut off is removed.
+The first line says what was asked. Then, for a score in closed form, a line for each round, with all its candidates;
+for a measured one, a line for each result as soon as it is there. Only whole lines count: what a crash cut off is
+removed.
 """
 
 import base64
@@ -62,7 +63,9 @@ class Journal:
             raise UsageError(f"{self.path}: is no search's journal", HINT)
         asked = found[0].get("request")
         if asked != head["request"]:
-            raise UsageError(f"{self.path}: is the journal of another search ({_difference(asked, head['request'])})", HINT)
+            raise UsageError(
+                f"{self.path}: is the journal of another search ({_difference(asked, head['request'])})", HINT
+            )
         self.lines = found[1:]
         if len(whole) < len(data):
             write_text_atomic(self.path, whole.decode(), overwrite=True)
@@ -91,7 +94,9 @@ def _difference(old: Any, new: dict[str, Any]) -> str:
     for key in [*new, *old]:
         if old.get(key) != new.get(key):
             was, now = (json.dumps(tree.get(key)) for tree in (old, new))
-            return f"{key}: {was[:60]} there, {now[:60]} here" if max(len(was), len(now)) <= 60 else f"its {key} differs"
+            return (
+                f"{key}: {was[:60]} there, {now[:60]} here" if max(len(was), len(now)) <= 60 else f"its {key} differs"
+            )
     return "in nothing that is known"
 
 

@@ -1,8 +1,9 @@
 """Search by a score that needs a network: cheap filters and closed forms first, the score for what is left.
 
-A round proposes many candidates; budgets, and where there is one a closed form of the score, leave a few; these are scored
-once each, wherever there is a process for it. A candidate that comes to lead by a single draw is drawn again, so that a
-lucky draw does not win. The order of the round's candidates, not that of their completion, decides what becomes of them.
+A round proposes many candidates; budgets, and where there is one a closed form of the score, leave a few; these are
+scored once each, wherever there is a process for it. A candidate that comes to lead by one draw is drawn again, so that
+a lucky draw does not win. The order of the round's candidates, not that of their completion, decides what becomes of
+them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +76,7 @@ class MeasuredSearch:
         proposed: candidates proposed.
         screened: distinct ones among them that were within the budgets and so could have been scored.
         failed: candidates without a fitness, by reason.
+        fresh: candidates scored in this run, those that the journal held not counted.
         draws: of all candidates together.
         cpu_seconds: that these took, of the processes that did them.
     """
@@ -91,6 +93,7 @@ class MeasuredSearch:
     proposed: int = 0
     screened: int = 0
     failed: dict[str, int] = field(default_factory=dict)
+    fresh: int = 0
     draws: int = 0
     cpu_seconds: float = 0.0
     seen: Seen = field(default_factory=Seen)
@@ -207,6 +210,7 @@ class MeasuredSearch:
         def keep(index: int, result: Result) -> None:
             name = todo[index]
             done[name] = result
+            self.fresh += places[name][0] == 0
             if self._journal is not None:
                 self._journal.add(self._line(name, places[name], result))
 
@@ -308,9 +312,7 @@ class MeasuredSearch:
         pool = self._pool(self.population)
         population = Pool(self._candidates(self.population), pool.judged, pool.breach)
         fitness = self.records[best].fitness
-        self.history.note(
-            self.family, population, self.round, self.proposed, self.scored, fitness, len(self.front)
-        )
+        self.history.note(self.family, population, self.round, self.proposed, self.scored, fitness, len(self.front))
 
 
 def _results(journal: Journal) -> dict[tuple[int, int, int], Result]:

@@ -36,13 +36,13 @@ class Rows:
 
     Args:
         space: the space.
-        fine: share of the mutations that change one number or two by a small step; 0: those of Zen-NAS alone.
+        plain: use Zen-NAS's mutations alone.
     """
 
     known: tuple[str, ...] = ("params", "macs", "activations", "layers", "width", "rho", "entropy", "zen-closed")
 
-    def __init__(self, space: EvolutionSpace, fine: float = FINE) -> None:
-        self.space, self.fine = space, fine
+    def __init__(self, space: EvolutionSpace, plain: bool = False) -> None:
+        self.space, self.fine = space, 0.0 if plain else FINE
         self.name = space.name
         self.stages, self.rows = len(space.strides), space.rows
         self.columns = FIRST + 4 * self.stages * self.rows
@@ -195,4 +195,3 @@ class Rows:
     def closed(self, candidates: np.ndarray, names: Sequence[str]) -> Values:
         """Closed-form scores and costs by name."""
         return closed_forms(self.space, candidates[:, :FIRST].T, self.parts(candidates), names)
-

@@ -1,8 +1,8 @@
 """Closed forms of many networks of free length at once: costs, entropy, rho and the closed Zen-Score as arrays.
 
-All rows of all candidates lie in one flat list, each with the number of its candidate and of its stage. The block catalogue
-counts the first blocks of all rows of a kind together, and those that follow together; sums over the candidates' rows give
-what each network has.
+All rows of all candidates lie in one flat list, each with the number of its candidate and of its stage. The block
+catalogue counts the first blocks of all rows of a kind together, and those that follow together; sums over the
+candidates' rows give what each network has.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +26,7 @@ KIND, OUT, HIDDEN, LAYERS = range(4)
 
 COSTS = ("params", "macs", "activations", "layers")
 STRUCTURE = ("width", "rho", "entropy")
+
 
 def closed_forms(space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray, names: Sequence[str]) -> Values:
     """Closed-form scores and costs.
@@ -89,7 +90,7 @@ class _Batch:
         self.last = self.out[closes]
         self.gives = np.zeros((self.number, len(space.strides)), np.int64)  # channels behind each stage
         self.gives[self.candidate, self.stage] = self.out  # the last one of each counts
-        self.opening = stem_layers(space.network(self.stem, (), self.head, "").stem, space.input[0], space.input[1:])
+        self.opening = stem_layers(space.stem_of(self.stem), space.input[0], space.input[1:])
         self.maps = [self.opening[-1].resolution]
         for stride in space.strides:
             self.maps.append(strided(self.maps[-1], stride))

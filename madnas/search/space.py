@@ -1,7 +1,7 @@
 """Spaces of networks whose length is free, as Zen-NAS searches them: small YAML files that users copy and change.
 
-A network is a stem, stages of one to a few rows, and a 1x1 convolution; a row is a run of equal blocks. The first row of a
-stage takes its stride, so that every map's size is known before anything is chosen.
+A network is a stem, stages of one to a few rows, and a 1x1 convolution; a row is a run of equal blocks. The first row
+of a stage takes its stride, so that every map's size is known before anything is chosen.
 """
 
 from collections.abc import Iterator
@@ -115,8 +115,8 @@ class EvolutionSpace:
         out: smallest and largest output channels of a row.
         hidden: smallest and largest inner channels of a row.
         head: smallest and largest width of the 1x1 convolution at the end.
-        max_depth: most layers, as Zen-NAS counts them: one of the stem, one of the head, and those of all rows; a layer of
-            bottlenecks is two blocks, one of mobile pairs a pair, one of basic blocks a block.
+        max_depth: most layers, as Zen-NAS counts them: one of the stem, one of the head, and those of all rows; a layer
+            of bottlenecks is two blocks, one of mobile pairs a pair, one of basic blocks a block.
         start: what a search begins with.
         summary: what it is, in a line.
         small: strides for small images.
@@ -175,10 +175,13 @@ class EvolutionSpace:
             shortcut=self.shortcut if CATALOGUE[choice.block].shortcuts else None,
         )
 
-    def network(self, stem: int, groups: tuple[Group, ...], head: int, name: str) -> NetworkSpec:
+    def network(self, stem: Number, groups: tuple[Group, ...], head: Number, name: str) -> NetworkSpec:
         """Stem, groups and head as a network; numbers or arrays."""
-        first = Stem(stem, self.stem.kernel, self.stem.stride, self.act)
-        return NetworkSpec(name, self.input, groups, Head(self.classes, head, self.act), first)
+        return NetworkSpec(name, self.input, groups, Head(self.classes, head, self.act), self.stem_of(stem))
+
+    def stem_of(self, out: Number) -> Stem:
+        """The stem of such a width."""
+        return Stem(out, self.stem.kernel, self.stem.stride, self.act)
 
     def customised(
         self,
@@ -241,14 +244,16 @@ def _checked(space: EvolutionSpace, source: str) -> EvolutionSpace:
 def _problems(space: EvolutionSpace) -> Iterator[str]:
     """Yield what is wrong with a space beyond types, with its key."""
     yield from _kind_problems(space)
-    for key, bounds in {"stem.out": space.stem.out, "out": space.out, "hidden": space.hidden, "head": space.head}.items():
+    ranges = {"stem.out": space.stem.out, "out": space.out, "hidden": space.hidden, "head": space.head}
+    for key, bounds in ranges.items():
         if not 0 < bounds[0] <= bounds[1] <= MAX_CHANNELS:
             yield f"{key}: smallest and largest value, in this order, from 1 to {MAX_CHANNELS}"
         elif space.multiple >= 1 and bounds[1] // space.multiple * space.multiple < bounds[0]:
             yield f"{key}: no multiple of {space.multiple} in its range"
     if space.multiple < 1:
         yield "multiple: at least 1"
-    for key, strides in {"strides": space.strides, "small.strides": space.small.strides if space.small else (1,)}.items():
+    small = {"small.strides": space.small.strides} if space.small is not None else {}
+    for key, strides in ({"strides": space.strides} | small).items():
         if not 1 <= len(strides) <= MOST_STAGES or any(stride not in (1, 2) for stride in strides):
             yield f"{key}: one stride, 1 or 2, for each of 1 to {MOST_STAGES} stages"
         elif any(stride == 1 for stride in strides[1:]):
