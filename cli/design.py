@@ -221,8 +221,8 @@ def design(
     - madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml
     - madnas design --like resnet50 --space bottleneck --rho 0.1,0.3,0.5,0.7 --plot rho.png
     - madnas design --recipe r18-rho0.3
-    - madnas design --method evolution --score zen --params 1M --input 3x32x32 --classes 10 -o net.yaml
-    - madnas design --method evolution --score zen-closed --params 1M --pareto macs -o front
+    - madnas design --method evolution --score zen --params 1M --input 3x32x32 --max-seconds 60 -o net.yaml
+    - madnas design --method evolution --score zen-closed --params 9M --pareto macs -o front
     """
     from . import design_report as show
 

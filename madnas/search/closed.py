@@ -89,9 +89,10 @@ class ClosedSearch:
         return self.family.mutate(self.effort.generator(self.round, "mutate"), self.population.candidates[parents])
 
     def judge(self, proposals: np.ndarray) -> Pool:
-        """What is new among proposals, with fitness and breach; candidates without a finite fitness are dropped.
+        """What is new among proposals, with fitness and breach.
 
-        Once all parents are within the budgets, so is what is given back.
+        Costs come first, and only what is within the budgets gets a fitness; one that is not finite counts as an
+        infinite breach. Once all parents are within the budgets, what is not is dropped.
         """
         found = keys(proposals)
         _, first = np.unique(found, return_index=True)
@@ -103,12 +104,18 @@ class ClosedSearch:
             new, structural = new[structural <= 0], structural[structural <= 0]
         if not len(new):
             return Pool.empty(self.family.columns, self.goal.objectives)
-        values = self.family.closed(new, self.goal.closed)
-        breach = structural + self.goal.breach(values)
-        with np.errstate(all="ignore"):
-            fitness = np.broadcast_to(np.asarray(self.goal.fitness(values), float), len(new))
-        kept = np.isfinite(fitness) & ((breach <= 0) | (not settled))
-        return Pool(new[kept], self.goal.judged(fitness, values)[kept], breach[kept])
+        costs = self.family.closed(new, (*self.goal.budgets, *self.goal.front))
+        breach = structural + self.goal.breach(costs, len(new))
+        if settled:
+            kept = breach <= 0
+            new, breach, costs = new[kept], breach[kept], {name: column[kept] for name, column in costs.items()}
+        fitness = np.full(len(new), -np.inf)
+        inside = np.flatnonzero(breach <= 0)
+        if len(inside):
+            fitness[inside] = self.goal.fitness(self.family.closed(new[inside], self.goal.fitness.names))
+        without = ~np.isfinite(fitness)
+        breach[inside[without[inside]]] = np.inf
+        return Pool(new, self.goal.judged(np.where(without, -np.inf, fitness), costs), breach)
 
     def _merge(self, new: Pool, proposed: int) -> None:
         """Take a round's candidates in; afterwards the search is in the next round."""

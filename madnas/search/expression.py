@@ -27,7 +27,7 @@ MAX_LENGTH = 400
 NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-SIGNS = frozenset("+-*/(),. \t")
+SIGNS = frozenset("+-*/(), \t")
 
 
 def _maximum(x: Number, y: Number) -> Number:

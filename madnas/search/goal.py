@@ -47,13 +47,13 @@ class Goal:
         """How many values a candidate is judged by."""
         return 1 + len(self.front)
 
-    def breach(self, values: Values) -> np.ndarray:
-        """How far budgets are exceeded, relative, summed over them; 0 where none is (N,)."""
+    def breach(self, values: Values, number: int) -> np.ndarray:
+        """How far so many candidates exceed the budgets, relative, summed over them; 0 where they do not (N,)."""
         over = [
             np.maximum(0.0, values[name] / limit - 1 - (LAST_DIGIT if name == "rho" else 0.0))
             for name, limit in self.budgets.items()
         ]
-        return np.sum(over, axis=0) if over else np.zeros(len(next(iter(values.values()))))
+        return np.sum(over, axis=0) if over else np.zeros(number)
 
     def judged(self, fitness: np.ndarray, values: Values) -> np.ndarray:
         """What candidates are judged by, each the more the better (N, 1 + costs)."""

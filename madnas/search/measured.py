@@ -180,7 +180,7 @@ class MeasuredSearch:
         if not len(new):
             return new, []
         values = self.family.closed(new, self.goal.closed)
-        within = np.flatnonzero(self.goal.breach(values) <= 0)
+        within = np.flatnonzero(self.goal.breach(values, len(new)) <= 0)
         self.screened += len(within)
         new, values = new[within], {name: np.asarray(column)[within] for name, column in values.items()}
         places = np.arange(len(new))
