@@ -1,5 +1,6 @@
 """``madnas design --method evolution`` and ``random``: from the flags to a search, and to what it prints and writes."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from .progress import status
 
 if TYPE_CHECKING:
     from madnas.search.family import Family
+    from madnas.search.measured import Scorer
     from madnas.search.outcome import Outcome
     from madnas.search.run import Search
 
@@ -64,6 +66,28 @@ def search(flags: Flags) -> None:
     Raises:
         KeyboardInterrupt: after what was found until then has been printed and written.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        _search_together(flags)
+    else:
+        _search(flags)
+
+
+def _search_together(flags: Flags) -> None:
+    """Search in the first of several processes, with the help of the others (torchrun)."""
+    from madnas.search.shared import serve, shared
+    from madnas.train.distributed import processes
+
+    with processes(flags.device) as process:
+        if process.rank > 0:
+            serve(process)
+            return
+        with shared(process) as scorer:
+            if flags.workers is not None:
+                raise UsageError("--workers does nothing under torchrun, which starts the processes", "leave it out")
+            _search(flags, scorer)
+
+
+def _search(flags: Flags, scorer: "Scorer | None" = None) -> None:
     from madnas.search.run import run
 
     from . import search_report as show
@@ -73,7 +97,7 @@ def search(flags: Flags) -> None:
     files = Files(flags, front=bool(task.goal.front), journal=task.journal)
     files.check()
     with status(quiet=flags.json) as watch:
-        outcome = run(task, watch)
+        outcome = run(task, watch, scorer)
     files.write(outcome)
     if flags.json:
         show.print_document(outcome)

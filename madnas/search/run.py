@@ -73,12 +73,13 @@ class Search:
         return tree
 
 
-def run(search: Search, watch: Watch = lambda message: None) -> Outcome:
+def run(search: Search, watch: Watch = lambda message: None, scorer: Scorer | None = None) -> Outcome:
     """Search until a limit is reached, nothing new is found, or an interrupt; then give what there is.
 
     Args:
         search: what and how.
         watch: told after every round how far it is, in a line.
+        scorer: what does the scoring; default: processes of this machine.
 
     Raises:
         InfeasibleError: no network within the budgets, or none that can be scored.
@@ -86,7 +87,15 @@ def run(search: Search, watch: Watch = lambda message: None) -> Outcome:
         UsageError: a journal that is another search's, or cannot be written.
     """
     journal = Journal(search.journal, search.request(), search.restart) if search.journal is not None else None
-    return _measured(search, journal, watch) if search.goal.measured else _closed(search, journal, watch)
+    if not search.goal.measured:
+        return _closed(search, journal, watch)
+    from madnas.device import check_device  # loads torch
+
+    check_device(search.effort.device)
+    if scorer is not None:
+        return _measured(search, journal, watch, scorer)
+    with processes_of(search.workers, search.effort.device) as here:
+        return _measured(search, journal, watch, here)
 
 
 def _closed(search: Search, journal: Journal | None, watch: Watch) -> Outcome:
@@ -127,11 +136,8 @@ def _closed(search: Search, journal: Journal | None, watch: Watch) -> Outcome:
     return _finished(search, outcome)
 
 
-def _measured(search: Search, journal: Journal | None, watch: Watch) -> Outcome:
-    from madnas.device import check_device  # loads torch
-
-    check_device(search.effort.device)
-    engine: MeasuredSearch
+def _measured(search: Search, journal: Journal | None, watch: Watch, score: Scorer) -> Outcome:
+    engine = MeasuredSearch(search.family, search.goal, search.effort, score)
     clock = _Clock(search.effort)
 
     def told() -> str:
@@ -151,19 +157,17 @@ def _measured(search: Search, journal: Journal | None, watch: Watch) -> Outcome:
         return f"round {engine.round}: {value}{front}; {engine.scored:,} scored of {engine.proposed:,}{failed}{pace}"
 
     interrupted = False
-    with scorer(search.workers, search.effort.device) as score:
-        engine = MeasuredSearch(search.family, search.goal, search.effort, score)
-        try:
-            for _ in engine.rounds(journal):
-                clock.fresh = engine.fresh
-                watch(told())
-                if clock.over(len(engine.records)):
-                    break
-            engine.finish()
-        except KeyboardInterrupt:
-            interrupted = True
-            if engine.best() is None:
-                raise
+    try:
+        for _ in engine.rounds(journal):
+            clock.fresh = engine.fresh
+            watch(told())
+            if clock.over(len(engine.records)):
+                break
+        engine.finish()
+    except KeyboardInterrupt:
+        interrupted = True
+        if engine.best() is None:
+            raise
     winner = engine.best()
     if winner is None:
         reasons = "; ".join(f"{reason} ({number})" for reason, number in engine.failed.items())
@@ -254,8 +258,8 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def scorer(workers: int, device: str) -> Iterator[Scorer]:
-    """What scores tasks: this process, a pool of others, or under torchrun all processes of the run.
+def processes_of(workers: int, device: str) -> Iterator[Scorer]:
+    """What scores tasks on this machine: this process, or a pool of others.
 
     Args:
         workers: processes; with 1, this one.

@@ -243,7 +243,7 @@ ZEN = [
 ]  # fmt: skip
 CLOSED = [
     "design", "--method", "evolution", "--score", "zen-closed", "--params", "60K", "--input", "3x16x16", "--proposals",
-    "256", "--candidates", "12000",
+    "256", "--classes", "10", "--candidates", "12000",
 ]  # fmt: skip
 
 
@@ -262,6 +262,17 @@ def finished(process):
 def test_one_process_or_two_give_the_same(tmp_path):
     for workers in (1, 2):
         finished(command(*ZEN, "--workers", str(workers), "-o", f"{workers}.yaml", cwd=tmp_path))
+    assert (tmp_path / "1.yaml").read_bytes() == (tmp_path / "2.yaml").read_bytes()
+
+
+@pytest.mark.slow
+def test_torchrun_gives_what_one_process_gives(tmp_path):
+    finished(command(*ZEN, "--workers", "1", "-o", "1.yaml", cwd=tmp_path))
+    run_ = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d",
+            "--rdzv-endpoint", "127.0.0.1:0", "-m", "madnas"]  # fmt: skip
+    done = subprocess.run([*run_, *ZEN, "-o", "2.yaml", "--json"], cwd=tmp_path, capture_output=True, timeout=200)
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout)["search"]["scored"] >= 18
     assert (tmp_path / "1.yaml").read_bytes() == (tmp_path / "2.yaml").read_bytes()
 
 
