@@ -9,10 +9,12 @@ import typer
 if TYPE_CHECKING:
     from madnas.program.design import Design, Miss
 
-BUDGETS, SPACE, SWEEP, OUTPUT, SOLVER = "Budgets", "Space", "Objective", "Output", "Search"
+BUDGETS, SPACE, SWEEP, OUTPUT, SOLVER = "Budgets", "Space", "Objective", "Output", "Mathematical program"
+SEARCH = "Evolution"
 
 
 def design(
+    context: typer.Context,
     macs: Annotated[
         str | None,
         typer.Option(
@@ -123,22 +125,111 @@ def design(
         str,
         typer.Option(help="casadi (IPOPT inside its wheel) or ipopt (an executable on PATH).", rich_help_panel=SOLVER),
     ] = "casadi",
+    method: Annotated[
+        str,
+        typer.Option(help="program (DeepMAD), evolution (Zen-NAS) or random (its baseline).", rich_help_panel=SEARCH),
+    ] = "program",
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="What evolution maximises: zen, synflow, 'zen - 0.1*macs/1G', zen:0.7,naswot:0.3 "
+            "(madnas score --list). "
+            "Default: objective; in spaces of free length zen.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    pareto: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COSTS",
+            help="Keep the front of the score against costs: macs, or params,latency. -o is then a new folder.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    max_depth: Annotated[
+        int | None,
+        typer.Option(
+            help="Of spaces of free length: layers as Zen-NAS counts them, where a layer may be two blocks.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many; of a measured score only those that were scored count. "
+            "Default: 200,000 in closed form, else 96,000.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(help="Stop after the round in which so many have passed.", rich_help_panel=SEARCH),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.", rich_help_panel=SEARCH)] = 0,
+    population: Annotated[
+        int | None,
+        typer.Option(help="Parents. Default: 256, of a measured score 64.", rich_help_panel=SEARCH),
+    ] = None,
+    proposals: Annotated[int, typer.Option(help="Candidates that a round proposes.", rich_help_panel=SEARCH)] = 2048,
+    survivors: Annotated[
+        int, typer.Option(help="Of them, how many a measured score is spent on.", rich_help_panel=SEARCH)
+    ] = 32,
+    prescreen: Annotated[
+        bool,
+        typer.Option(help="Let a closed form pick them, where there is one (of zen).", rich_help_panel=SEARCH),
+    ] = True,
+    mutation: Annotated[
+        str,
+        typer.Option(help="mixed, or zen-nas: its two parts at a time and nothing else.", rich_help_panel=SEARCH),
+    ] = "mixed",
+    repeats: Annotated[
+        int, typer.Option(help="Draws of a measured score that a leader needs.", rich_help_panel=SEARCH)
+    ] = 8,
+    batch_size: Annotated[int, typer.Option(help="Images of a draw.", rich_help_panel=SEARCH)] = 16,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda (all that there are) or cuda:1.", rich_help_panel=SEARCH)
+    ] = "cpu",
+    dtype: Annotated[
+        str, typer.Option(help="float32, float64, bfloat16 or float16.", rich_help_panel=SEARCH)
+    ] = "float32",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that measure scores; the result does not depend on it. Default: one for every core or GPU.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Every candidate as soon as it is scored; the same command goes on from it. Default: beside -o.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Empty the journal, and search anew.", rich_help_panel=SEARCH)
+    ] = False,
 ) -> None:
     """Design a network for your budgets, in seconds and without a GPU.
 
     Solves DeepMAD's mathematical program (Eq. 5): the deepest, widest network in the sense of entropy whose cost stays
     within the budgets and whose effectiveness within rho. Prints how far from optimal the answer can be at most.
 
+    With --method evolution it searches for any score instead, in DeepMAD's spaces or those of Zen-NAS.
+
     Examples:
     - madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml
     - madnas design --like resnet50 --space bottleneck --rho 0.1,0.3,0.5,0.7 --plot rho.png
     - madnas design --recipe r18-rho0.3
+    - madnas design --method evolution --score zen --params 1M --input 3x32x32 --max-seconds 60 -o net.yaml
+    - madnas design --method evolution --score zen-closed --params 9M --pareto macs -o front
     """
     from . import design_report as show
 
     if show_list:
         show.print_list(json)
         return
+    _refuse_idle(context, method)
     from madnas.program.design import point_name
 
     from .design_request import Request, problems
@@ -149,6 +240,19 @@ def design(
         channel_multiple=channel_multiple, head=head, stage_weights=tuple(stage_weights or ()),
         depth_penalty=depth_penalty, without_guideline=tuple(without_guideline or ()), recipe=recipe,
     )  # fmt: skip
+    if method != "program":
+        from .design_search import Flags, search
+
+        search(
+            Flags(
+                request=request, method=method, score=score, pareto=pareto, max_depth=max_depth, candidates=candidates,
+                max_seconds=max_seconds, seed=seed, population=population, proposals=proposals, survivors=survivors,
+                prescreen=prescreen, mutation=mutation, repeats=repeats, batch_size=batch_size, device=device,
+                dtype=dtype, workers=workers, journal=journal, restart=restart, output=output, csv=csv, plot=plot,
+                force=force, json=json, name=name,
+            )
+        )  # fmt: skip
+        return
     points = problems(request)
     swept = len(points) > 1
     names = tuple(point_name(name, values) for values, _ in points)
@@ -170,6 +274,32 @@ def design(
     if missed:
         show.print_misses(missed)
         raise typer.Exit(max(miss.error.exit_code for miss in missed))
+
+
+METHODS = ("program", "evolution", "random")
+PROGRAM_ALONE = ("gap", "max_nodes", "solver")
+SEARCH_ALONE = (
+    "score", "pareto", "max_depth", "candidates", "max_seconds", "seed", "population", "proposals", "survivors",
+    "prescreen", "mutation", "repeats", "batch_size", "device", "dtype", "workers", "journal", "restart",
+)  # fmt: skip
+"""Options that only one of the methods has."""
+
+
+def _refuse_idle(context: typer.Context, method: str) -> None:
+    """Refuse an unknown method, and options that the chosen one has no use for."""
+    from madnas.errors import UsageError
+    from madnas.network.named import unknown_name
+
+    if method not in METHODS:
+        raise unknown_name("--method", method, METHODS)
+    others = PROGRAM_ALONE if method != "program" else SEARCH_ALONE
+    given = [name for name in others if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
+    if given:
+        flag = f"--{given[0].replace('_', '-')}"
+        raise UsageError(
+            f"{flag} does nothing with --method {method}",
+            "leave it out, or give --method " + ("evolution" if method == "program" else "program"),
+        )
 
 
 def _effort(gap: float, max_nodes: int, solver: str) -> Any:

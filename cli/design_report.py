@@ -54,7 +54,7 @@ class OutputFiles:
             UsageError: a name that no file can have, two results in one file, or a place that cannot be written.
         """
         for name in self.names:
-            _check_name(name)
+            check_name(name)
         if len(set(self.names)) < len(self.names):
             raise UsageError("two points of the sweep have the same values", "give each value once")
         places = [path for path in (self.csv, self.plot) if path is not None]
@@ -106,7 +106,7 @@ class OutputFiles:
         write_bytes_atomic(self.output / "sweep.png", render(draw_sweep(designs), "png"), self.force)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Refuse a name that is no single component of a path, or would break a line."""
     if name[:1] in ("", "-", ".") or "/" in name or "\\" in name or not name.isprintable() or len(name) > MAX_NAME:
         raise UsageError(f"--name: {name[:60]!r} cannot be part of a file name", "use letters, digits, - and _")

@@ -63,12 +63,12 @@ def _merged(request: Request) -> DesignRecipe:
     recipe = load_recipe(request.recipe) if request.recipe is not None else DesignRecipe("flags", DEFAULT_SPACE)
     if request.recipe is not None and request.space is not None:
         _check_fit(recipe, request, load_space(request.space))
-    _check_numbers(request)
+    check_numbers(request)
     flags: dict[str, Any] = {
         "space": request.space,
         "max_layers": request.max_layers,
         "resolution": request.resolution,
-        "kernels": None if request.kernel is None else _kernels(request.kernel),
+        "kernels": None if request.kernel is None else kernels(request.kernel),
         "multiple": request.channel_multiple,
         "head_conv": request.head,
         "classes": request.classes,
@@ -77,9 +77,9 @@ def _merged(request: Request) -> DesignRecipe:
     }
     changes = {key: value for key, value in flags.items() if value is not None}
     if request.input_shape is not None:  # a recipe's resolution is part of its input, which this replaces
-        changes |= {"input": _shape(request.input_shape), "resolution": request.resolution}
+        changes |= {"input": shape(request.input_shape), "resolution": request.resolution}
     if request.like is not None:
-        changes |= _budgets_of(request.like)
+        changes |= budgets_of(request.like)
     return replace(recipe, **changes)
 
 
@@ -99,13 +99,13 @@ def _axes(request: Request) -> dict[str, list[Any]]:
         if text is not None:
             axes[flag] = _quantities(text, f"--{flag}")
     if request.rho is not None:
-        axes["rho"] = [_rho(part) for part in _parts(request.rho, "--rho")]
+        axes["rho"] = [rho(part) for part in _parts(request.rho, "--rho")]
     if request.stage_weights:
         axes["stage_weights"] = [_weights(text) for text in request.stage_weights]
     return axes
 
 
-def _budgets_of(target: str) -> dict[str, int]:
+def budgets_of(target: str) -> dict[str, int]:
     """MACs and params of a network."""
     from madnas.network.count import count
     from madnas.network.target import resolve
@@ -131,7 +131,8 @@ def _check_fit(recipe: DesignRecipe, request: Request, space: Space) -> None:
         )
 
 
-def _check_numbers(request: Request) -> None:
+def check_numbers(request: Request) -> None:
+    """Refuse whole numbers that cannot be."""
     if request.max_layers is not None and request.max_layers < 1:
         raise UsageError(f"--max-layers: must be above 0, got {request.max_layers}")
     wrong = set(request.without_guideline) - GUIDELINES
@@ -146,7 +147,8 @@ def _parts(text: str, flag: str) -> list[str]:
     return parts
 
 
-def _rho(text: str) -> float | str:
+def rho(text: str) -> float | str:
+    """A limit of the effectiveness, or ``none``."""
     if text.lower() == "none":
         return "none"
     value = _float(text, "--rho")
@@ -159,11 +161,13 @@ def _weights(text: str) -> tuple[float, ...]:
     return tuple(_float(part, "--stage-weights") for part in _parts(text, "--stage-weights"))
 
 
-def _kernels(text: str) -> tuple[int, ...]:
+def kernels(text: str) -> tuple[int, ...]:
+    """The kernels of a list."""
     return tuple(_int(part, "--kernel") for part in _parts(text, "--kernel"))
 
 
-def _shape(text: str) -> tuple[int, int, int]:
+def shape(text: str) -> tuple[int, int, int]:
+    """Channels, height and width of an input; a single number is that of an MLP."""
     sizes = [_int(part, "--input") for part in text.lower().replace(",", "x").split("x")]
     if len(sizes) == 1:
         sizes += [1, 1]

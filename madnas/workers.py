@@ -45,27 +45,63 @@ def run_tasks(
         MadnasError: what a task raised, or a process that died.
         RuntimeError: a bug in a task, with its traceback.
     """
-    workers = min(workers, len(tasks))
+    with pool(work, min(workers, len(tasks))) as run:
+        run(tasks, on_progress, on_done)
+
+
+Run = Callable[[Sequence[Any], Callable[[int, float], None], Callable[[int, Any], None]], None]
+"""Does tasks: takes them, and ``on_progress`` and ``on_done`` of :func:`run_tasks`."""
+
+
+@contextmanager
+def pool(work: Work[Task, Result], workers: int) -> Iterator[Run]:
+    """Processes that stay for several rounds of tasks; with one worker, this process. See :func:`run_tasks`.
+
+    Args:
+        work: what to do with a task.
+        workers: how many.
+
+    Returns:
+        what does tasks.
+    """
     if workers <= 1:
-        for index, task in enumerate(tasks):
-            on_done(index, work(task, lambda share, index=index: on_progress(index, share)))  # type: ignore[misc]
+        yield lambda tasks, on_progress, on_done: _here(work, tasks, on_progress, on_done)
         return
     with _processes(work, workers) as processes:
-        todo = iter(enumerate(tasks))
-        busy: dict[Connection, int] = {}
-        for connection in processes:
-            _give_next(connection, todo, busy)
-        while busy:
-            ready = wait(list(busy))
-            for connection in [one for one in busy if one in ready]:
-                kind, value = _receive(connection, processes[connection])
-                if kind == "progress":
-                    on_progress(busy[connection], value)
-                elif kind == "done":
-                    on_done(busy.pop(connection), value)
-                    _give_next(connection, todo, busy)
-                else:
-                    raise _failure(*value)
+        yield lambda tasks, on_progress, on_done: _elsewhere(processes, tasks, on_progress, on_done)
+
+
+def _here(
+    work: Work[Task, Result],
+    tasks: Sequence[Task],
+    on_progress: Callable[[int, float], None],
+    on_done: Callable[[int, Result], None],
+) -> None:
+    for index, task in enumerate(tasks):
+        on_done(index, work(task, lambda share, index=index: on_progress(index, share)))  # type: ignore[misc]
+
+
+def _elsewhere(
+    processes: dict[Connection, SpawnProcess],
+    tasks: Sequence[Any],
+    on_progress: Callable[[int, float], None],
+    on_done: Callable[[int, Any], None],
+) -> None:
+    todo = iter(enumerate(tasks))
+    busy: dict[Connection, int] = {}
+    for connection in processes:
+        _give_next(connection, todo, busy)
+    while busy:
+        ready = wait(list(busy))
+        for connection in [one for one in busy if one in ready]:
+            kind, value = _receive(connection, processes[connection])
+            if kind == "progress":
+                on_progress(busy[connection], value)
+            elif kind == "done":
+                on_done(busy.pop(connection), value)
+                _give_next(connection, todo, busy)
+            else:
+                raise _failure(*value)
 
 
 def _give_next(connection: Connection, todo: Iterator[tuple[int, Any]], busy: dict[Connection, int]) -> None:

@@ -1,5 +1,6 @@
 """Structural scores of a network by the theory's formulas: entropy per stage, rho, width, objective."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from madnas.network.expand import Segment, segments
@@ -96,9 +97,20 @@ class Structure:
 
 def analyse(spec: NetworkSpec) -> Structure:
     """Structural scores of a network from closed form; works on numbers, arrays and Pyomo expressions."""
+    return analyse_segments(segments(spec), spec.depths, spec.is_mlp)
+
+
+def analyse_segments(found: Iterable[Segment], depths: tuple[Number, ...] = (), is_mlp: bool = False) -> Structure:
+    """The same of a network's segments, those of a batch of candidates included; a segment may repeat 0 times.
+
+    Args:
+        found: the segments; the last one of every stage says what the stage gives out.
+        depths: depth in blocks of every group, for the penalty of uneven depths.
+        is_mlp: whether it has linear layers only.
+    """
     stages: list[Stage] = []
     before: Number = 0.0
-    for members in _by_stage(spec):
+    for members in _by_stage(found):
         depth: Number = 0
         log_widths: Number = 0.0
         for segment in members:
@@ -107,20 +119,20 @@ def analyse(spec: NetworkSpec) -> Structure:
             log_widths += segment.repeat * log_variance(layer.width for layer in main)
         out_chs, resolution = members[-1].out_chs, main[-1].resolution
         before = before + log_widths
-        if spec.is_mlp:
+        if is_mlp:
             side: Number = 1.0
             entropy = mlp_entropy(out_chs, before)
         else:
             side = sqrt(resolution[0] * resolution[1])
             entropy = cnn_entropy(side, out_chs, before)
         stages.append(Stage(side, out_chs, depth, log_widths, entropy))
-    return Structure(tuple(stages), spec.depths)
+    return Structure(tuple(stages), depths)
 
 
-def _by_stage(spec: NetworkSpec) -> list[list[Segment]]:
+def _by_stage(found: Iterable[Segment]) -> list[list[Segment]]:
     """Segments that have layers on the main path, stage by stage."""
     stages: dict[int, list[Segment]] = {}
-    for segment in segments(spec):
+    for segment in found:
         if any(layer.main for layer in segment.layers):
             stages.setdefault(segment.stage, []).append(segment)
     return [stages[index] for index in sorted(stages)]

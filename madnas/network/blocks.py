@@ -220,13 +220,16 @@ def _mobile_unit(
         Layer(f"se_reduce{number}", hidden, squeezed, (1, 1), main=False),
         Layer(f"se_expand{number}", squeezed, hidden, (1, 1), main=False),
     )
-    link = (Layer(f"shortcut{number}", in_chs, out, after, stride=stride, bias=True, main=False),)
+    differs = in_chs != out
+    # Of several candidates, those whose link is the identity have one of no channels, which costs nothing.
+    linked = out * differs if not opens and is_array(differs) else out
+    link = (Layer(f"shortcut{number}", in_chs, linked, after, stride=stride, bias=True, main=False),)
     return (
         Layer(f"expand{number}", in_chs, hidden, before),
         Layer(f"depthwise{number}", hidden, hidden, after, group.kernel, stride, groups=hidden),
         *(gate if group.se == "zennet" else ()),
         Layer(f"project{number}", hidden, out, after),
-        *(link if opens or differ(in_chs, out) else ()),
+        *(link if opens or is_array(differs) or differs else ()),
     )
 
 

@@ -5,9 +5,10 @@ classifier included; activations are the elements of every convolution's and lin
 (RegNet's and fvcore's), which at 4 bytes each is the activation memory of float32; layers are those on the main path.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from madnas.network.expand import segments
+from madnas.network.expand import Segment, segments
 from madnas.network.spec import NetworkSpec
 from madnas.theory.numerics import Number
 
@@ -35,11 +36,16 @@ class Counts:
 
 def count(spec: NetworkSpec) -> Counts:
     """Count a network in closed form; symbolic where the spec is (for :mod:`madnas.program`)."""
+    return count_segments(segments(spec))
+
+
+def count_segments(found: Iterable[Segment]) -> Counts:
+    """The same of a network's segments, those of a batch of candidates included; a segment may repeat 0 times."""
     params: Number = 0
     macs: Number = 0
     activations: Number = 0
     layers: Number = 0
-    for segment in segments(spec):
+    for segment in found:
         params += segment.repeat * sum(layer.params for layer in segment.layers)
         macs += segment.repeat * sum(layer.macs for layer in segment.layers)
         activations += segment.repeat * sum(layer.outputs for layer in segment.layers)

@@ -7,6 +7,7 @@ from madnas.network.blocks import shortcut_of
 from madnas.network.expand import segments
 from madnas.network.layer import Layer, Resolution
 from madnas.network.spec import Group, NetworkSpec
+from madnas.theory.numerics import Number, is_array
 from madnas.theory.zen import ALPHA, LARGEST, convolved_variance, largest, response, taps
 
 CHAINS = frozenset({"conv", "basic", "bottleneck", "inverted-residual", "separable", "mobile-pair", "preact"})
@@ -17,8 +18,8 @@ RECTIFIERS = frozenset({"relu", "relu6"})
 """Activations whose maps the closed form can pool."""
 
 
-def zen_closed(spec: NetworkSpec) -> float:
-    """An estimate of the Zen-Score in closed form.
+def zen_closed(spec: NetworkSpec) -> Number:
+    """An estimate of the Zen-Score in closed form, of one network or of a batch of candidates.
 
     It follows mean, variance and the distance of two perturbed maps through the chain that Zen-Score is defined on.
     Left out: what depthwise layers and few channels make non-normal, and how neighbouring pixels depend on each other.
@@ -30,21 +31,14 @@ def zen_closed(spec: NetworkSpec) -> float:
     >>> 58 < zen_closed(get("resnet18")) < 61
     True
     """
-    if spec.is_mlp or any(group.block not in CHAINS for group in spec.groups):
-        raise UsageError("is no chain of convolutions with batch norms")
-    if any(group.block == "conv" and group.norm != "batch" for group in spec.groups):
-        raise UsageError("has layers without batch norms")
-    first = all(group.block == "preact" for group in spec.groups)  # then norms come before the convolutions
-    wanted = ("later", "batch") if first else ("batch", "none")
-    if (wanted[0] if spec.stem is None else spec.stem.norm, spec.head.norm) != wanted:
-        raise UsageError("has no batch norm for each of its convolutions, in stem or head")
-    if not first and any(group.block == "preact" for group in spec.groups):
-        raise UsageError("mixes blocks with norms before and behind their convolutions")
-    chain = _Chain(spec.input[1:])
+    _check(spec)
     pools = _pools(spec)
     acts = {spec.stem.act} if spec.stem is not None else set()
     if pools and not (acts | {group.act for group in spec.groups}) <= RECTIFIERS:
         raise UsageError("has a maximum pooling, and other activations than rectifiers")
+    if any(is_array(group.depth) for group in spec.groups):
+        return _of_batch(spec)
+    chain = _Chain(spec.input[1:])
     for segment in segments(spec):
         act, ends = _activations(spec, segment.part)
         main = [layer for layer in segment.layers if layer.main]
@@ -57,6 +51,34 @@ def zen_closed(spec: NetworkSpec) -> float:
         if segment.part == "stem" and "stem" in pools:
             chain.pool(3, 1, 2)
     return chain.score()
+
+
+def _check(spec: NetworkSpec) -> None:
+    """Refuse a network that is no chain of convolutions with a batch norm each."""
+    if spec.is_mlp or any(group.block not in CHAINS for group in spec.groups):
+        raise UsageError("is no chain of convolutions with batch norms")
+    if any(group.block == "conv" and group.norm != "batch" for group in spec.groups):
+        raise UsageError("has layers without batch norms")
+    first = all(group.block == "preact" for group in spec.groups)  # then norms come before the convolutions
+    wanted = ("later", "batch") if first else ("batch", "none")
+    if (wanted[0] if spec.stem is None else spec.stem.norm, spec.head.norm) != wanted:
+        raise UsageError("has no batch norm for each of its convolutions, in stem or head")
+    if not first and any(group.block == "preact" for group in spec.groups):
+        raise UsageError("mixes blocks with norms before and behind their convolutions")
+
+
+def _of_batch(spec: NetworkSpec) -> Number:
+    """The estimate of every candidate of a batch, which have no poolings."""
+    from madnas.network.zen_batch import Run, zen_of_runs
+
+    runs, before = [], spec.input[1:]
+    for segment in segments(spec):
+        main = tuple(layer for layer in segment.layers if layer.main)
+        if main:
+            runs.append(Run(main, segment.repeat, before, *_activations(spec, segment.part), segment.out_chs))
+            before = main[-1].resolution
+    number = max(len(group.depth) for group in spec.groups if is_array(group.depth))
+    return zen_of_runs(runs, number)
 
 
 def _pools(spec: NetworkSpec) -> set[str]:

@@ -45,7 +45,7 @@ def score_all(
     first = {request: place for place, request in reversed(list(enumerate(requests)))}  # a word given twice is one
     todo = [place for place in range(len(requests)) if place not in found and first[requests[place]] == place]
     heavy = measures or any(target.spec is None for target in targets)
-    processes = min(_processes(workers, requests[0].device), len(requests)) if heavy else 1
+    processes = min(process_count(workers, requests[0].device), len(requests)) if heavy else 1
     # Of all requests, so that what an interrupt left over is computed as it would have been.
     placed = _placed(requests, processes)
 
@@ -87,7 +87,7 @@ def _may_succeed_later(result: Tree) -> bool:
     return NOT_SCORED in result["failed"] or any("out of memory" in reason for reason in result["failed"].values())
 
 
-def _processes(workers: int | None, device: str) -> int:
+def process_count(workers: int | None, device: str) -> int:
     """Processes: as many as asked for, else one for every core, or for every GPU of ``cuda``."""
     if workers is not None:
         return workers

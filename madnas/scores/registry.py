@@ -1,7 +1,7 @@
 """Scores by name, drawn as often as asked; what is not defined, not finite or too large fails with its reason."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from statistics import fmean, stdev
@@ -52,15 +52,32 @@ def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settin
     """
     if name not in ON_REQUEST:
         raise unknown_name("metric", name, ON_REQUEST, "those in closed form come from madnas.scores.evaluate.score")
+    return summary(name, draws(subject, name, range(repeats), seed, settings))
+
+
+def summary(name: str, values: Sequence[float]) -> Measured:
+    """Mean, spread and number of the draws of a score."""
+    spread = stdev(values) if len(values) > 1 else None if ON_REQUEST[name].random else 0.0
+    return Measured(fmean(values), spread, len(values))
+
+
+def draws(
+    subject: Subject, name: str, places: Sequence[int], seed: int = 0, settings: Settings | None = None
+) -> list[float]:
+    """Some of the draws that :func:`measure` averages, by their places; a single one of what is not random.
+
+    Raises:
+        UsageError: as :func:`measure`.
+    """
     settings = settings or Settings()
-    repeats = repeats if ON_REQUEST[name].random else 1
+    places = places if ON_REQUEST[name].random else places[:1]
     check_device(settings.device)
     module, function = ON_REQUEST[name].place.split(":")
     score: Callable[[Subject, Settings], Callable[[int], float]]
     score = getattr(import_module(f"madnas.scores.{module}"), function)
     try:
         draw = score(subject, settings)
-        values = [_finite(draw(draw_seed(seed, place)), place) for place in range(repeats)]
+        return [_finite(draw(draw_seed(seed, place)), place) for place in places]
     except MadnasError:
         raise
     except Exception as error:  # of the network's own code, or torch's
@@ -68,8 +85,6 @@ def measure(subject: Subject, name: str, repeats: int = 8, seed: int = 0, settin
         if any(sign in str(error) for sign in OUT_OF_MEMORY):
             reason = f"out of memory at batch size {settings.batch_size}"
         raise UsageError(reason) from error
-    spread = stdev(values) if repeats > 1 else None if ON_REQUEST[name].random else 0.0
-    return Measured(fmean(values), spread, repeats)
 
 
 def draw_seed(seed: int, place: int) -> int:

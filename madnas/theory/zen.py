@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from math import atan2, erf, erfc, exp, log, pi, sqrt, tanh
 
+from madnas.theory.numerics import Number, is_array
+
 ALPHA = 0.01
 """Size of the input's perturbation in the Zen-Score."""
 
@@ -72,21 +74,36 @@ class Response:
     squares: tuple[float, ...]
     sizes: tuple[float, ...]
 
-    def square(self, distance: float) -> float:
-        r"""Mean square of the difference, for z and z' at :math:`d^2 = E(z - z')^2`."""
+    def square(self, distance: Number) -> Number:
+        r"""Mean square of the difference, for z and z' at :math:`d^2 = E(z - z')^2`; numbers or arrays."""
         return _between(distance, self.squares) * distance**2
 
-    def size(self, distance: float) -> float:
-        """Mean absolute difference."""
+    def size(self, distance: Number) -> Number:
+        """Mean absolute difference; numbers or arrays."""
         return _between(distance, self.sizes) * distance
 
 
-def _between(distance: float, values: tuple[float, ...]) -> float:
+def _between(distance: Number, values: tuple[float, ...]) -> Number:
     """Linear interpolation over the logarithm of :data:`GRID`; constant beyond its ends."""
+    if is_array(distance):
+        import numpy as np
+
+        places = (SIZES - 1) / log(LARGEST / SMALLEST) * np.log(distance / SMALLEST)
+        lefts = np.clip(places, 0, SIZES - 2).astype(np.int64)
+        table, steps = _table(values)
+        return table[lefts] + np.clip(places - lefts, 0.0, 1.0) * steps[lefts]
     place = (SIZES - 1) * log(distance / SMALLEST) / log(LARGEST / SMALLEST)
     left = min(max(int(place), 0), SIZES - 2)
     share = min(max(place - left, 0.0), 1.0)
     return values[left] + share * (values[left + 1] - values[left])
+
+
+@cache
+def _table(values: tuple[float, ...]) -> tuple[Number, Number]:
+    """Values of a table and the steps between them, as arrays."""
+    import numpy as np
+
+    return np.array(values), np.diff(values)
 
 
 @cache
@@ -159,7 +176,7 @@ def taps(side: int, kernel: int, stride: int) -> tuple[float, float]:
     return sum(shares), sum(share**2 for share in shares)
 
 
-def convolved_variance(chs: int, inside: float, squared: float, mean: float, variance: float) -> float:
+def convolved_variance(chs: Number, inside: Number, squared: Number, mean: Number, variance: Number) -> Number:
     r"""Variance over images and positions of one output channel, averaged over standard normal weights.
 
     .. math:: c [v A + \mu^2 (A - B)]

@@ -27,7 +27,7 @@ def examples(verb):
     return [line for line in lines if line.startswith("madnas ")]
 
 
-LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics", "train resnet20", "--lambda")
+LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics", "train resnet20", "--lambda", "--score zen ")
 """Words of examples that take more than a few seconds."""
 
 EXAMPLES = [

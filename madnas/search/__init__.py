@@ -1,0 +1,1 @@
+"""Evolutionary search over any space and any score (Zen-NAS), reproducible, parallel, and safe against crashes."""

@@ -1,0 +1,124 @@
+"""A search's journal: an append-only file of JSON lines, from which the same command goes on after any interruption.
+
+The first line says what was asked. Then, for a score in closed form, a line for each round, with all its candidates;
+for a measured one, a line for each result as soon as it is there. Only whole lines count: what a crash cut off is
+removed.
+"""
+
+import base64
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madnas.errors import UsageError
+from madnas.files import check_writable, write_text_atomic
+
+SCHEMA = "madnas/search-journal/1"
+
+HINT = "give the name of another file, or --restart to empty this one"
+
+
+class Journal:
+    """Lines on disk.
+
+    Args:
+        path: the file; made if there is none.
+        request: what was asked, as JSON-able data; a file of another request is refused.
+        restart: empty a file that exists.
+
+    Attributes:
+        lines: what the file holds, the first line aside.
+
+    Raises:
+        UsageError: it cannot be read or written, is no journal, or is that of another search.
+    """
+
+    def __init__(self, path: Path, request: dict[str, Any], restart: bool = False) -> None:
+        self.path = path
+        self.lines: list[dict[str, Any]] = []
+        check_writable(path, overwrite=True)
+        head = {"schema": SCHEMA, "request": json.loads(json.dumps(request))}
+        if not restart and path.exists():
+            self._read(head)
+        else:
+            write_text_atomic(path, json.dumps(head) + "\n", overwrite=True)
+
+    def _read(self, head: dict[str, Any]) -> None:
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{self.path}: cannot be read: {error.strerror}") from error
+        whole = data[: data.rfind(b"\n") + 1]
+        found = []
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                found.append(dict(json.loads(line)))
+            except (ValueError, TypeError, RecursionError) as error:
+                raise UsageError(f"{self.path}: line {number} is no line of a search's journal", HINT) from error
+        if not found or found[0].get("schema") != SCHEMA:
+            raise UsageError(f"{self.path}: is no search's journal", HINT)
+        asked = found[0].get("request")
+        if asked != head["request"]:
+            raise UsageError(
+                f"{self.path}: is the journal of another search ({_difference(asked, head['request'])})", HINT
+            )
+        self.lines = found[1:]
+        if len(whole) < len(data):
+            write_text_atomic(self.path, whole.decode(), overwrite=True)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Append a line and see it to the disk.
+
+        Raises:
+            UsageError: the disk is full, or the file is gone.
+        """
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UsageError(
+                f"{self.path}: cannot be written: {error.strerror}", "the same command goes on from here"
+            ) from error
+
+
+def _difference(old: Any, new: dict[str, Any]) -> str:
+    """The first thing in which two requests differ."""
+    if not isinstance(old, dict):
+        return "it names no request"
+    for key in [*new, *old]:
+        if old.get(key) != new.get(key):
+            was, now = (json.dumps(tree.get(key)) for tree in (old, new))
+            return (
+                f"{key}: {was[:60]} there, {now[:60]} here" if max(len(was), len(now)) <= 60 else f"its {key} differs"
+            )
+    return "in nothing that is known"
+
+
+def pack(values: np.ndarray) -> dict[str, Any]:
+    """An array as text: ``dtype``, ``shape`` and zlib-compressed bytes in base64.
+
+    >>> unpack(pack(np.arange(3)))
+    array([0, 1, 2])
+    """
+    data = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
+    text = base64.b64encode(zlib.compress(data.tobytes(), 1)).decode()
+    return {"dtype": data.dtype.str, "shape": list(data.shape), "data": text}
+
+
+def unpack(tree: dict[str, Any]) -> np.ndarray:
+    """The array that :func:`pack` made text of.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        data = zlib.decompress(base64.b64decode(tree["data"]))
+        return np.frombuffer(data, np.dtype(tree["dtype"])).reshape(tree["shape"]).copy()
+    except (KeyError, TypeError, zlib.error) as error:
+        raise ValueError(str(error)) from error

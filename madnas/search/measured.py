@@ -1,0 +1,326 @@
+"""Search by a score that needs a network: cheap filters and closed forms first, the score for what is left.
+
+A round proposes many candidates; budgets, and where there is one a closed form of the score, leave a few; these are
+scored once each, wherever there is a process for it. A candidate that comes to lead by one draw is drawn again, so that
+a lucky draw does not win. The order of the round's candidates, not that of their completion, decides what becomes of
+them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from madnas.errors import UsageError
+from madnas.network.spec import NetworkSpec
+from madnas.scores.catalogue import ON_REQUEST
+from madnas.search.closed import NICHE, PATIENCE, ClosedSearch, nearest
+from madnas.search.effort import Effort
+from madnas.search.expression import parse
+from madnas.search.family import Family
+from madnas.search.goal import Goal
+from madnas.search.history import History
+from madnas.search.journal import Journal
+from madnas.search.measure import Draws, Result, Task, result_of, result_tree
+from madnas.search.pool import Pool
+from madnas.search.seen import Seen, keys
+
+Scorer = Callable[[Sequence[Task], Callable[[int, Result], None]], None]
+"""Does tasks, in any order; tells index and result of each as it is done."""
+
+WARM = 32
+"""Rounds by the closed form alone that a search begins with."""
+
+NEUTRAL = "0 * layers"
+"""Fitness of a search that only looks for networks within the budgets."""
+
+LEADERS = 4
+"""Candidates at the top that are drawn again in one go."""
+
+SHARE = 4
+"""A round's survivors of the same kinds and depths are at most one in so many."""
+
+
+@dataclass
+class Record:
+    """A candidate that was scored.
+
+    Attributes:
+        candidate: (V,).
+        closed: closed-form scores and costs.
+        draws: of the measured ones.
+        fitness: at the means of the draws; not finite where a score failed.
+    """
+
+    candidate: np.ndarray
+    closed: dict[str, float]
+    draws: Draws
+    fitness: float = float("nan")
+
+
+@dataclass
+class MeasuredSearch:
+    """A search by a measured score.
+
+    Attributes:
+        family: the space.
+        goal: score and budgets.
+        effort: sizes and limits.
+        score: does the scoring.
+        records: every scored candidate by its key, in the order of the search.
+        population: keys of the parents, from the best on.
+        front: keys of those that no other dominates, where a front is kept.
+        history: the course.
+        round: number of the next round.
+        proposed: candidates proposed.
+        screened: distinct ones among them that were within the budgets and so could have been scored.
+        failed: candidates without a fitness, by reason.
+        fresh: candidates scored in this run, those that the journal held not counted.
+        draws: of all candidates together.
+        cpu_seconds: that these took, of the processes that did them.
+    """
+
+    family: Family
+    goal: Goal
+    effort: Effort
+    score: Scorer
+    records: dict[int, Record] = field(default_factory=dict)
+    population: list[int] = field(default_factory=list)
+    front: list[int] = field(default_factory=list)
+    history: History = field(default_factory=History)
+    round: int = 0
+    proposed: int = 0
+    screened: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+    fresh: int = 0
+    draws: int = 0
+    cpu_seconds: float = 0.0
+    seen: Seen = field(default_factory=Seen)
+    _parents: np.ndarray | None = None
+    _known: dict[tuple[int, int, int], Result] = field(default_factory=dict)
+    _journal: Journal | None = None
+
+    @property
+    def scored(self) -> int:
+        """Candidates with a fitness."""
+        return len(self.records) - sum(self.failed.values())
+
+    @property
+    def needed(self) -> int:
+        """Draws that a leader needs."""
+        random = any(name in ON_REQUEST and ON_REQUEST[name].random for name in self.goal.measured)
+        return self.effort.repeats if random else 1
+
+    def rounds(self, journal: Journal | None = None) -> Iterator[int]:
+        """Go on round by round until nothing new is found; gives the rounds' numbers.
+
+        What the journal holds is not computed again.
+
+        Raises:
+            InfeasibleError: no candidate within the budgets is found, or none of them can be scored.
+            UsageError: a journal that cannot be written, or is broken.
+        """
+        self._journal = journal
+        self._known = _results(journal) if journal is not None else {}
+        self._parents = self._warm()
+        idle = 0
+        while idle < PATIENCE:
+            chosen, closed = self._survivors()
+            idle = 0 if len(chosen) else idle + 1
+            self._measure(chosen, closed)
+            self._select()
+            self._confirm(once=bool(self.goal.front))
+            if self.history.wants(self.round):
+                self.note()
+            self.round += 1
+            if len(chosen):
+                yield self.round
+
+    def finish(self) -> None:
+        """Draw again until the winner, or every member of the front, has all its draws."""
+        self._confirm(once=False)
+        self.note()
+
+    # A round
+
+    def _warm(self) -> np.ndarray:
+        """The first parents (N, V): the best by the closed form, or else any within the budgets."""
+        surrogate = self.goal.surrogate
+        fitness = surrogate or parse(NEUTRAL, list(self.family.known))
+        goal = replace(self.goal, fitness=fitness, measured=(), surrogate=None)
+        effort = replace(self.effort, random=surrogate is None)
+        search = ClosedSearch(self.family, goal, effort)
+        for _ in search.rounds():
+            within = search.population.within()
+            if len(within) >= min(self.effort.population, self.effort.survivors) and (
+                surrogate is None or search.round >= WARM
+            ):
+                break
+        within = search.population.within()
+        if not len(within):
+            raise nearest(self.family, self.goal, search.population)
+        return within.candidates
+
+    def _survivors(self) -> tuple[np.ndarray, list[dict[str, float]]]:
+        """The candidates of this round to be scored (N, V), and their closed forms."""
+        parents = self._parents if not self.population else self._candidates(self.population)
+        assert parents is not None
+        generator = self.effort.generator(self.round, "parents")
+        drawn = parents[generator.integers(0, len(parents), self.effort.proposals)]
+        proposals = self.family.mutate(self.effort.generator(self.round, "mutate"), drawn)
+        if self.round == 0:
+            proposals = np.concatenate([parents, proposals])
+        self.proposed += len(proposals)
+        found = keys(proposals)
+        _, first = np.unique(found, return_index=True)
+        first = np.sort(first)
+        new = proposals[first[~self.seen.has(found[first])]]
+        new = new[self.family.breach(new) <= 0]
+        if not len(new):
+            return new, []
+        values = self.family.closed(new, self.goal.closed)
+        within = np.flatnonzero(self.goal.breach(values, len(new)) <= 0)
+        self.screened += len(within)
+        new, values = new[within], {name: np.asarray(column)[within] for name, column in values.items()}
+        places = np.arange(len(new))
+        if self.goal.surrogate is not None and len(new):
+            judged = self.goal.judged(np.asarray(self.goal.surrogate(values), float), values)
+            pool = Pool(places[:, None], judged, np.zeros(len(new)))
+            most = max(1, self.effort.survivors // SHARE)
+            places = pool.diverse(self.effort.survivors, self.family.niche(new), most).candidates[:, 0]
+        places = places[: self.effort.survivors]
+        return new[places], [{name: float(column[place]) for name, column in values.items()} for place in places]
+
+    def _measure(self, candidates: np.ndarray, closed: list[dict[str, float]]) -> None:
+        """Score candidates once each."""
+        names = keys(candidates).tolist()
+        self.seen.add(keys(candidates))
+        for name, candidate, values in zip(names, candidates, closed, strict=True):
+            self.records[name] = Record(candidate, values, Draws())
+        self._draw(names, 1)
+
+    def _draw(self, names: list[int], until: int) -> None:
+        """Draw scores of candidates until they have so many draws; what the journal holds is taken from it."""
+        places = {name: (self.records[name].draws.number, until) for name in names}
+        done = {name: self._known[name, *places[name]] for name in names if (name, *places[name]) in self._known}
+        todo = [name for name in names if name not in done]
+        tasks = [self._task(self.records[name].candidate, *places[name]) for name in todo]
+
+        def keep(index: int, result: Result) -> None:
+            name = todo[index]
+            done[name] = result
+            self.fresh += places[name][0] == 0
+            if self._journal is not None:
+                self._journal.add(self._line(name, places[name], result))
+
+        if tasks:
+            self.score(tasks, keep)
+        for name in names:
+            self._take(self.records[name], done[name], places[name])
+
+    def _take(self, record: Record, result: Result, places: tuple[int, int]) -> None:
+        record.draws = record.draws + result
+        self.draws += places[1] - places[0]
+        self.cpu_seconds += result.seconds
+        fitness = float("nan")
+        reasons = [f"{name} {reason}" for name, reason in record.draws.failed.items()]
+        if not reasons:
+            fitness = record.draws.fitness(self.goal.fitness, record.closed)
+            if not np.isfinite(fitness):
+                reasons = [f"{self.goal.fitness.text} is not finite"]
+        if reasons:
+            self.failed[reasons[0]] = self.failed.get(reasons[0], 0) + 1
+        record.fitness = fitness
+
+    def _task(self, candidate: np.ndarray, first: int, last: int) -> Task:
+        effort = self.effort
+        return Task(self.network(candidate), self.goal.measured, first, last, effort.seed, effort.batch_size,
+                    effort.device, effort.dtype)  # fmt: skip
+
+    def network(self, candidate: np.ndarray) -> NetworkSpec:
+        """A candidate's network."""
+        return self.family.network(candidate, "candidate")
+
+    def _line(self, name: int, places: tuple[int, int], result: Result) -> dict[str, Any]:
+        record = self.records[name]
+        head = {"round": self.round, "key": f"{name:016x}", "first": places[0], "last": places[1]}
+        body = {} if places[0] else {"candidate": record.candidate.tolist(), "closed": record.closed}
+        return head | body | result_tree(result)
+
+    # Who stays
+
+    def _select(self) -> None:
+        """Parents for the next round, and the front."""
+        names = [name for name, record in self.records.items() if np.isfinite(record.fitness)]
+        if not names:
+            return
+        pool = self._pool(names)
+        number = self.effort.population
+        if self.effort.random:
+            pool = pool.drawn(number, self.effort.generator(self.round, "survivors"))
+        else:
+            niches = self.family.niche(self._candidates(names))
+            pool = pool.diverse(number, niches, max(1, round(NICHE * number)))
+        self.population = [names[place] for place in pool.candidates[:, 0]]
+        if self.goal.front:
+            self.front = [names[place] for place in self._pool(names).front().candidates[:, 0]]
+
+    def _pool(self, names: list[int]) -> Pool:
+        """Scored candidates by their places in a list, with what they are judged by."""
+        records = [self.records[name] for name in names]
+        fitness = np.array([record.fitness for record in records])
+        values = {name: np.array([record.closed[name] for record in records]) for name in self.goal.front}
+        judged = self.goal.judged(fitness, values)
+        return Pool(np.arange(len(names))[:, None], judged, np.zeros(len(names)))
+
+    def _candidates(self, names: list[int]) -> np.ndarray:
+        return np.stack([self.records[name].candidate for name in names])
+
+    def best(self) -> int | None:
+        """Key of the candidate with the highest fitness, of equals the earliest; None before there is one."""
+        names = [name for name, record in self.records.items() if np.isfinite(record.fitness)]
+        return max(names, key=lambda name: self.records[name].fitness, default=None)
+
+    def leaders(self) -> list[int]:
+        """Keys of the front, or of the best candidates, that have not all their draws yet, from the best on."""
+        if self.goal.front:
+            at_top = self.front
+        else:
+            names = [name for name, record in self.records.items() if np.isfinite(record.fitness)]
+            at_top = sorted(names, key=lambda name: -self.records[name].fitness)[:LEADERS]
+        return [name for name in at_top if self.records[name].draws.number < self.needed][:LEADERS]
+
+    def _confirm(self, once: bool) -> None:
+        """Draw leaders again until the best one, or the whole front, has all its draws; or one time only."""
+        while leaders := self.leaders():
+            self._draw_all(leaders)
+            self._select()
+            best = self.best()
+            if once or (not self.goal.front and (best is None or self.records[best].draws.number >= self.needed)):
+                return
+
+    def _draw_all(self, names: list[int]) -> None:
+        for number in sorted({self.records[name].draws.number for name in names}):
+            self._draw([name for name in names if self.records[name].draws.number == number], self.needed)
+
+    def note(self) -> None:
+        """Note the present state in the history."""
+        best = self.best()
+        if best is None:
+            return
+        pool = self._pool(self.population)
+        population = Pool(self._candidates(self.population), pool.judged, pool.breach)
+        fitness = self.records[best].fitness
+        self.history.note(self.family, population, self.round, self.proposed, self.scored, fitness, len(self.front))
+
+
+def _results(journal: Journal) -> dict[tuple[int, int, int], Result]:
+    """What a journal knows: results by key and places of the draws."""
+    found = {}
+    try:
+        for line in journal.lines:
+            found[int(line["key"], 16), int(line["first"]), int(line["last"])] = result_of(line)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{journal.path}: a line is broken: {error}", "--restart begins anew") from error
+    return found

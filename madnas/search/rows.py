@@ -1,0 +1,197 @@
+"""Networks of free length as arrays: :class:`~madnas.search.space.EvolutionSpace` for a search.
+
+A candidate is ``[stem, head, kind, out, hidden, layers, kind, out, ...]``: four numbers for each of the rows that every
+stage may have. Those that it has come first; of the others all numbers are 0.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from madnas.network.spec import NetworkSpec
+from madnas.search.family import Values
+from madnas.search.rows_closed import HIDDEN, KIND, LAYERS, OUT, closed_forms
+from madnas.search.seen import keys
+from madnas.search.space import EvolutionSpace, start_network
+
+STEM, HEAD, FIRST = 0, 1, 2
+"""Columns of a candidate; from the third on its rows."""
+
+FINE = 0.5
+"""Share of the mutations that take small steps instead of Zen-NAS's large ones."""
+
+STEPS = 4
+"""Largest step of a width in such a mutation, in multiples."""
+
+WARM = 8
+"""Most mutations between the space's first network and a candidate that a search begins with."""
+
+SPLIT_OFF = 3
+"""Layers of the first of the two rows that a long one becomes."""
+
+
+class Rows:
+    """The space as a search sees it (:class:`~madnas.search.family.Family`).
+
+    Args:
+        space: the space.
+        plain: use Zen-NAS's mutations alone.
+    """
+
+    known: tuple[str, ...] = ("params", "macs", "activations", "layers", "width", "rho", "entropy", "zen-closed")
+
+    def __init__(self, space: EvolutionSpace, plain: bool = False) -> None:
+        self.space, self.fine = space, 0.0 if plain else FINE
+        self.name = space.name
+        self.stages, self.rows = len(space.strides), space.rows
+        self.columns = FIRST + 4 * self.stages * self.rows
+
+    # Candidates
+
+    def parts(self, candidates: np.ndarray) -> np.ndarray:
+        """Rows of candidates, as a view or copy (N, stages, rows, 4)."""
+        return candidates[:, FIRST:].reshape(len(candidates), self.stages, self.rows, 4)
+
+    def join(self, ends: np.ndarray, parts: np.ndarray) -> np.ndarray:
+        """Candidates from stems and heads (N, 2) and rows (N, stages, rows, 4)."""
+        return np.concatenate([ends, parts.reshape(len(parts), -1)], axis=1)
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """The network that the space begins with, as a candidate (1, V)."""
+        spec = start_network(self.space)
+        assert spec.stem is not None
+        parts = np.zeros((1, self.stages, self.rows, 4), dtype=np.int64)
+        start = self.space.start
+        parts[0, :, 0] = (0, start.out, start.hidden, start.layers)
+        return self.join(np.array([[spec.stem.out, start.head]]), parts)
+
+    def start(self, generator: np.random.Generator, number: int) -> np.ndarray:
+        """The space's first network, changed a few times each."""
+        found = np.repeat(self.first, number, axis=0)
+        times = generator.integers(0, WARM + 1, number)
+        for turn in range(WARM):
+            changed = self.mutate(generator, found)
+            found = np.where((turn < times)[:, None], changed, found)
+        return found
+
+    def network(self, candidate: np.ndarray, name: str) -> NetworkSpec:
+        """The network that a candidate stands for."""
+        space, groups = self.space, []
+        for stride, rows in zip(space.strides, self.parts(candidate[None])[0].tolist(), strict=True):
+            for place, (kind, out, hidden, layers) in enumerate(rows):
+                if layers:
+                    groups.append(space.group(space.choices[kind], out, hidden, layers, 1 if place else stride))
+        return space.network(int(candidate[STEM]), tuple(groups), int(candidate[HEAD]), name)
+
+    def niche(self, candidates: np.ndarray) -> np.ndarray:
+        """A key of the rows' kinds and layers (N,)."""
+        return keys(self.parts(candidates)[..., [KIND, LAYERS]].reshape(len(candidates), -1))
+
+    def breach(self, candidates: np.ndarray) -> np.ndarray:
+        """Layers more than ``max_depth``, as a share of it (N,)."""
+        depth = self.depth(candidates)
+        return np.maximum(0.0, depth / self.space.max_depth - 1)
+
+    def depth(self, candidates: np.ndarray) -> np.ndarray:
+        """Layers as Zen-NAS counts them (N,)."""
+        return 2 + self.parts(candidates)[..., LAYERS].sum((1, 2))
+
+    # Mutation
+
+    def mutate(self, generator: np.random.Generator, parents: np.ndarray) -> np.ndarray:
+        """Zen-NAS's mutation, or small steps; rows that have become long are split."""
+        number = len(parents)
+        ends, parts = parents[:, :FIRST].copy(), self.parts(parents).copy()
+        fine = generator.random(number) < self.fine
+        for turn in range(self.space.mutation.parts):
+            chosen = self._choose(generator, parts)
+            small = fine & ((turn == 0) | (generator.random(number) < 0.5))
+            self._redraw(generator, ends, parts, np.where(fine, -1, chosen))
+            self._step(generator, ends, parts, np.where(small, chosen, -1))
+        self._compact(parts)
+        self._split(parts)
+        return self.join(ends, parts)
+
+    def _choose(self, generator: np.random.Generator, parts: np.ndarray) -> np.ndarray:
+        """A part of each, uniformly: 0 the stem, 1 the head, from 2 on the rows that it has (N,)."""
+        there = parts[..., LAYERS].reshape(len(parts), -1) > 0
+        weights = np.concatenate([np.ones((len(parts), FIRST), bool), there], axis=1)
+        draws = np.where(weights, generator.random(weights.shape), -1.0)
+        return draws.argmax(axis=1)
+
+    def _redraw(self, generator: np.random.Generator, ends: np.ndarray, parts: np.ndarray, chosen: np.ndarray) -> None:
+        """Zen-NAS's mutation of a part: kind anew, widths times a factor, a few layers more or fewer, all uniformly."""
+        space, number = self.space, len(chosen)
+        factors = np.asarray(space.mutation.factors)
+        by = factors[generator.integers(0, len(factors), (number, 2))]
+        more = generator.integers(-space.mutation.layers, space.mutation.layers + 1, number)
+        kinds = generator.integers(0, len(space.choices), number)
+        for column, bounds in ((STEM, space.stem.out), (HEAD, space.head)):
+            here = np.flatnonzero(chosen == column)
+            ends[here, column] = self._snap(ends[here, column] * by[here, 0], bounds)
+        here = np.flatnonzero(chosen >= FIRST)
+        rows = parts.reshape(number, -1, 4)
+        at = (here, chosen[here] - FIRST)
+        row = rows[at]
+        row[:, KIND] = kinds[here]
+        row[:, OUT] = self._snap(row[:, OUT] * by[here, 0], space.out)
+        row[:, HIDDEN] = self._snap(row[:, HIDDEN] * by[here, 1], space.hidden)
+        row[:, LAYERS] = np.maximum(1, row[:, LAYERS] + more[here])
+        rows[at] = row
+
+    def _step(self, generator: np.random.Generator, ends: np.ndarray, parts: np.ndarray, chosen: np.ndarray) -> None:
+        """A small step of one number: a width by a few multiples, a layer more or fewer, another kind.
+
+        A row that loses its last layer is gone, unless it is its stage's only one.
+        """
+        space, number = self.space, len(chosen)
+        steps = generator.integers(1, STEPS + 1, number) * generator.choice([-1, 1], number)
+        kinds = generator.integers(0, len(space.choices), number)
+        column = generator.integers(0, 4, number)
+        for end, bounds in ((STEM, space.stem.out), (HEAD, space.head)):
+            here = np.flatnonzero(chosen == end)
+            ends[here, end] = self._snap(ends[here, end] + steps[here] * space.multiple, bounds)
+        here = np.flatnonzero(chosen >= FIRST)
+        rows = parts.reshape(number, -1, 4)
+        at = (here, chosen[here] - FIRST)
+        row, what = rows[at], column[here]
+        row[:, KIND] = np.where(what == KIND, kinds[here], row[:, KIND])
+        for one, bounds in ((OUT, space.out), (HIDDEN, space.hidden)):
+            moved = self._snap(row[:, one] + steps[here] * space.multiple, bounds)
+            row[:, one] = np.where(what == one, moved, row[:, one])
+        several = (parts[..., LAYERS] > 0).sum(axis=2)[here, (chosen[here] - FIRST) // self.rows] > 1
+        layers = np.maximum(np.where(several, 0, 1), row[:, LAYERS] + np.sign(steps[here]))
+        row[:, LAYERS] = np.where(what == LAYERS, layers, row[:, LAYERS])
+        rows[at] = row
+
+    def _snap(self, widths: np.ndarray, bounds: tuple[int, int]) -> np.ndarray:
+        """The nearest multiples in a range."""
+        multiple = self.space.multiple
+        low, high = -(-bounds[0] // multiple) * multiple, bounds[1] // multiple * multiple
+        return np.clip(np.rint(widths / multiple).astype(np.int64) * multiple, low, high)
+
+    def _compact(self, parts: np.ndarray) -> None:
+        """Rows without layers to the end of their stage, and all 0."""
+        order = np.argsort(parts[..., LAYERS] == 0, axis=2, kind="stable")
+        gone = np.flatnonzero((np.diff(order, axis=2) < 0).any(axis=(1, 2)))
+        parts[gone] = np.take_along_axis(parts[gone], order[gone][..., None], axis=2)
+        parts[parts[..., LAYERS] == 0] = 0
+
+    def _split(self, parts: np.ndarray) -> None:
+        """Rows of many layers into two, where their stage has room for one more."""
+        long = parts[..., LAYERS] >= self.space.mutation.split
+        for number, stage in np.argwhere(long.any(axis=2)):
+            rows = parts[number, stage]
+            for place in range(self.rows - 1):
+                if rows[place, LAYERS] >= self.space.mutation.split and rows[-1, LAYERS] == 0:
+                    rows[place + 1 :] = rows[place:-1].copy()
+                    rows[place, LAYERS] = SPLIT_OFF
+                    rows[place + 1, LAYERS] -= SPLIT_OFF
+
+    # Closed forms
+
+    def closed(self, candidates: np.ndarray, names: Sequence[str]) -> Values:
+        """Closed-form scores and costs by name."""
+        return closed_forms(self.space, candidates[:, :FIRST].T, self.parts(candidates), names)

@@ -1,0 +1,185 @@
+"""Closed forms of many networks of free length at once: costs, entropy, rho and the closed Zen-Score as arrays.
+
+All rows of all candidates lie in one flat list, each with the number of its candidate and of its stage. The block
+catalogue counts the first blocks of all rows of a kind together, and those that follow together; sums over the
+candidates' rows give what each network has.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from madnas.network.analyse import Stage, Structure
+from madnas.network.blocks import CATALOGUE
+from madnas.network.count import count_segments
+from madnas.network.expand import Segment, head_layers, stem_layers
+from madnas.network.layer import Layer, Layers, Resolution, strided
+from madnas.network.zen_batch import Run, zen_of_runs
+from madnas.search.family import Values
+from madnas.search.space import Choice, EvolutionSpace
+from madnas.theory.entropy import cnn_entropy, log_variance
+
+KIND, OUT, HIDDEN, LAYERS = range(4)
+"""Numbers of a row."""
+
+COSTS = ("params", "macs", "activations", "layers")
+STRUCTURE = ("width", "rho", "entropy")
+
+
+def closed_forms(space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray, names: Sequence[str]) -> Values:
+    """Closed-form scores and costs.
+
+    Args:
+        space: what the candidates are of.
+        ends: widths of stems and heads (2, N).
+        parts: kind, out, hidden and layers of every row (N, stages, rows, 4); all 0 where there is none.
+        names: what is wanted of :data:`COSTS`, :data:`STRUCTURE` and ``zen-closed``.
+
+    Returns:
+        each by its name (N,).
+    """
+    batch = _Batch(space, ends, parts)
+    found: Values = {}
+    if not set(COSTS).isdisjoint(names):
+        found |= batch.costs()
+    if not set(STRUCTURE).isdisjoint(names):
+        structure = batch.structure()
+        found |= {"width": structure.width, "rho": structure.rho, "entropy": structure.weighted_entropy()}
+    if "zen-closed" in names:
+        found["zen-closed"] = batch.zen()
+    return {name: found[name] for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Blocks of some rows of all candidates, in one flat list of M.
+
+    Attributes:
+        layers: of one block; numbers are arrays (M,).
+        repeat: how many blocks (M,).
+        candidate: number of the candidate (M,).
+        stage: number of the stage (M,).
+    """
+
+    layers: Layers
+    repeat: np.ndarray
+    candidate: np.ndarray
+    stage: np.ndarray
+
+
+class _Batch:
+    """Layers of many candidates.
+
+    Args:
+        space: what they are of.
+        ends: widths of stems and heads (2, N).
+        parts: rows (N, stages, rows, 4).
+    """
+
+    def __init__(self, space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray) -> None:
+        self.space, self.number, self.rows = space, len(parts), parts.shape[2]
+        self.stem, self.head = ends
+        self.candidate, self.stage, self.row = np.nonzero(parts[..., LAYERS])  # in the order of the networks
+        flat = parts[self.candidate, self.stage, self.row]
+        self.kind, self.out, self.hidden, self.layers = flat.T
+        opens = np.append(True, np.diff(self.candidate) > 0)  # a network's first row
+        self.chs = np.where(opens, self.stem[self.candidate], np.roll(self.out, 1))
+        closes = np.append(opens[1:], True)
+        self.last = self.out[closes]
+        self.gives = np.zeros((self.number, len(space.strides)), np.int64)  # channels behind each stage
+        self.gives[self.candidate, self.stage] = self.out  # the last one of each counts
+        self.opening = stem_layers(space.stem_of(self.stem), space.input[0], space.input[1:])
+        self.maps = [self.opening[-1].resolution]
+        for stride in space.strides:
+            self.maps.append(strided(self.maps[-1], stride))
+        blocks = [choice.block for choice in space.choices]
+        self.block = np.array([sorted(set(blocks)).index(block) for block in blocks])[self.kind]
+        self.blocks = sorted(set(blocks))
+        self.kernels = np.array([choice.kernel for choice in space.choices])
+        self.expansions = np.array([choice.expand or 1 for choice in space.choices])
+
+    def costs(self) -> Values:
+        """Params, MACs, activations and layers (N,)."""
+        found = count_segments([Segment("stem", 0, self.opening, self.stem), *self._tail()])
+        values = {name: np.zeros(self.number) + getattr(found, name) for name in COSTS}
+        for piece in self._pieces():
+            counts = count_segments([Segment("", 0, piece.layers, 0, piece.repeat)])
+            for name in COSTS:
+                values[name] += np.bincount(piece.candidate, getattr(counts, name), self.number)
+        return values  # sums of whole numbers far below 2^53, which floats hold exactly
+
+    def structure(self) -> Structure:
+        """Stages with their entropies (N,), as :func:`~madnas.network.analyse.analyse` gives them of one network."""
+        stages = np.cumsum([0, *(stride == 2 for stride in self.space.strides)])  # the stem's, and that of every one
+        shape = (self.number, int(stages[-1]) + 1)
+        depth, log_widths = np.zeros(shape), np.zeros(shape)
+        stem, conv = self.opening, self._tail()[0].layers
+        for place, layers in ((0, stem), (-1, conv)):
+            depth[:, place] += len(layers)
+            log_widths[:, place] += log_variance(layer.width for layer in layers)
+        for piece in self._pieces():
+            main = [layer for layer in piece.layers if layer.main]
+            cell = piece.candidate * shape[1] + stages[piece.stage + 1]
+            depth += np.bincount(cell, piece.repeat * len(main), depth.size).reshape(shape)
+            sums = piece.repeat * log_variance(layer.width for layer in main)
+            log_widths += np.bincount(cell, sums, depth.size).reshape(shape)
+        gives = {0: self.stem} | {int(stages[place + 1]): chs for place, chs in enumerate(self.gives.T)}
+        gives[shape[1] - 1] = self.head
+        sides = {int(stage): (size[0] * size[1]) ** 0.5 for stage, size in zip(stages, self.maps, strict=True)}
+        before = np.cumsum(log_widths, axis=1)
+        return Structure(
+            tuple(
+                Stage(
+                    sides[one], gives[one], depth[:, one], log_widths[:, one],
+                    cnn_entropy(sides[one], gives[one], before[:, one]),
+                )
+                for one in range(shape[1])
+            ),
+            (),
+        )  # fmt: skip
+
+    def zen(self) -> np.ndarray:
+        """The closed form of the Zen-Score (N,)."""
+        act = self.space.act
+        runs = [Run(self.opening, 1, self.space.input[1:], act, act, self.stem)]
+        for stage, row, block in np.ndindex(len(self.space.strides), self.rows, len(self.blocks)):
+            here = np.flatnonzero((self.stage == stage) & (self.row == row) & (self.block == block))
+            if not len(here):
+                continue
+            before, after = self.maps[stage : stage + 2]
+            for piece in self._of(here, before if row == 0 else after, self.space.strides[stage] if row == 0 else 1):
+                if piece.repeat.any():
+                    layers = tuple(layer for layer in piece.layers if layer.main)
+                    runs.append(Run(layers, piece.repeat, before if row == 0 else after, act, act, 0, piece.candidate))
+                before = after
+        runs.append(Run(self._tail()[0].layers, 1, self.maps[-1], act, act, self.head))
+        return zen_of_runs(runs, self.number)
+
+    def _pieces(self) -> Iterator[_Piece]:
+        """All blocks, those of every kind together."""
+        before = np.array(self.maps)[np.where(self.row == 0, self.stage, self.stage + 1)].T
+        strides = np.where(self.row == 0, np.array(self.space.strides)[self.stage], 1)
+        for block, stride in product(range(len(self.blocks)), (1, 2)):
+            here = np.flatnonzero((self.block == block) & (strides == stride))
+            if len(here):
+                yield from self._of(here, tuple(before[:, here]), stride)
+
+    def _of(self, here: np.ndarray, before: Resolution, stride: int) -> tuple[_Piece, _Piece]:
+        """First and following blocks of some rows of one kind and stride, which see maps of such a size."""
+        kind, out, block = self.kind[here], self.out[here], self.blocks[self.block[here[0]]]
+        expand = self.expansions[kind] if block == "mobile-pair" else None
+        group = self.space.group(
+            Choice(block, self.kernels[kind], expand), out, self.hidden[here], self.layers[here], stride
+        )
+        make = CATALOGUE[block].layers
+        first, others = make(group, self.chs[here], before, 0), make(group, out, strided(before, stride), 1)
+        where = self.candidate[here], self.stage[here]
+        return _Piece(first, np.ones(len(here)), *where), _Piece(others, group.depth - 1, *where)
+
+    def _tail(self) -> tuple[Segment, Segment]:
+        """The 1x1 convolution at the end, and the classifier."""
+        conv = Layer("conv", self.last, self.head, self.maps[-1])
+        classifier = head_layers(self.space.network(self.stem, (), self.head, ""), self.head)
+        return Segment("head", 0, (conv,), self.head), Segment("head", 0, classifier, self.space.classes)
