@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from madnas.device import check_device
-from madnas.errors import UsageError
 from madnas.measure.setting import Setting, check_setting
 from madnas.scores.memory import keep_freed_memory
 
@@ -31,21 +30,22 @@ def images(shape: tuple[int, ...], setting: Setting) -> Tensor:
 
 @contextmanager
 def measuring(setting: Setting) -> Iterator[None]:
-    """Everything that holds while something is measured: threads, kept memory, no gradients.
+    """Everything that holds while something is measured: threads, kept memory; on a GPU fp32 that is no TF32.
 
     Raises:
         UsageError: the setting is not possible here.
     """
     check_setting(setting)
     check_device(setting.device)
-    if setting.precision == "int8":
-        raise UsageError("--precision int8: only for --engine onnxruntime", "--engine onnxruntime, or bf16")
     keep_freed_memory()
     before = torch.get_num_threads()
     if setting.threads is not None:
         torch.set_num_threads(setting.threads)
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    flags = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = False, False, True
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         torch.set_num_threads(before)
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = flags

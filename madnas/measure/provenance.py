@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
@@ -22,7 +23,7 @@ PACKAGES = ("madnas", "torch", "torchvision", "timm", "numpy")
 
 
 def provenance(device: str, packages: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Everything of :data:`NEEDED`, and the time.
+    """Everything of :data:`NEEDED`, and how busy the machine is, and the time.
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:1``.
@@ -37,7 +38,16 @@ def provenance(device: str, packages: tuple[str, ...] = ()) -> dict[str, Any]:
         "versions": versions(packages),
         "command": command(),
         "commit": commit(),
+        "load": load(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def load() -> float | None:
+    """Programs that want a core, mean of the last minute; None where the system does not say."""
+    with suppress(OSError, AttributeError):
+        return round(os.getloadavg()[0], 2)
+    return None
 
 
 def missing(about: dict[str, Any]) -> list[str]:

@@ -13,12 +13,12 @@ from madnas.network.specfile import dump_spec
 from tests.cli.shell import madnas as process
 
 CALLBACKS = {command.callback.__name__: command.callback for command in app.registered_commands} | {
-    f"{group.typer_instance.info.name} {command.callback.__name__}": command.callback
+    f"{group.typer_instance.info.name} {command.name or command.callback.__name__}": command.callback
     for group in app.registered_groups
     for command in group.typer_instance.registered_commands
 }
 VERBS = ("design", "scale", "score", "experiment", "train", "restructure search", "restructure collapse",
-         "restructure split", "restructure edit")  # fmt: skip
+         "restructure split", "restructure edit", "benchmark networks", "benchmark latency-table")  # fmt: skip
 
 
 def examples(verb):
@@ -27,7 +27,18 @@ def examples(verb):
     return [line for line in lines if line.startswith("madnas ")]
 
 
-LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics", "train resnet20", "--lambda")
+LONG = (
+    "0.1,0.3",
+    "--recipe",
+    "--verify",
+    "--quick",
+    "--metrics",
+    "train resnet20",
+    "--lambda",
+    "benchmark net.yaml",
+    "--batch-size auto",
+    "deepmad-r18 --threads",
+)
 """Words of examples that take more than a few seconds."""
 
 EXAMPLES = [
@@ -35,7 +46,11 @@ EXAMPLES = [
         verb,
         example,
         id=example.removeprefix("madnas ")[:40],
-        marks=pytest.mark.slow if any(word in example for word in LONG) else (),
+        marks=pytest.mark.gpu
+        if "cuda" in example
+        else pytest.mark.slow
+        if any(word in example for word in LONG)
+        else (),
     )
     for verb in VERBS
     for example in examples(verb)
@@ -91,7 +106,7 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
             Path("nets", f"{name}.yaml").write_text(dump_spec(get(name)))
         example = example.replace("nets/*.yaml", "nets/resnet18.yaml nets/resnet20.yaml")
     words = shlex.split(example)
-    assert words[0] == "madnas" and " ".join(words[1:]).startswith(verb)
+    assert words[0] == "madnas" and " ".join(words[1:]).startswith(verb.removesuffix(" networks"))
     assert run(words[1:]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) >= (1 if "--eval" in words else 3)

@@ -3,20 +3,18 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from madnas.errors import UsageError
 from madnas.measure.clock import clock_of
 from madnas.measure.latency_table.draw import draw
 from madnas.measure.latency_table.profile import Times, profile
+from madnas.measure.latency_table.request import TableRequest, check_table_request
 from madnas.measure.latency_table.table import LatencyTable, Measured
 from madnas.measure.prepare import measuring
 from madnas.measure.provenance import provenance
-from madnas.measure.setting import Setting
 from madnas.network.spec import NetworkSpec
-from madnas.program.space import Space
 
 CHUNK = 8
 """Networks that are in memory at a time."""
@@ -31,33 +29,8 @@ They have up to so many times fewer multiply-adds than the largest, so that narr
 DEEP, DEEP_SHARE = (1, 12), 8
 """The same of the other half, and of the networks that predictions are compared with: as a search finds them."""
 
-FEWEST_PROBES, FEWEST_HELD_OUT = 8, 4
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be measured.
-
-    Attributes:
-        space: the family of networks.
-        macs: largest networks, in multiply-adds.
-        setting: how.
-        probes: networks that the rates are fitted to.
-        held_out: networks that say how good that is.
-        minutes: after which no further pass begins; the first one is always finished.
-        seed: of the networks that are drawn.
-    """
-
-    space: Space
-    macs: int
-    setting: Setting
-    probes: int = 96
-    held_out: int = 24
-    minutes: float = 5.0
-    seed: int = 0
-
-
-def measure_table(request: Request, say: Callable[[str], None] = lambda message: None) -> LatencyTable:
+def measure_table(request: TableRequest, say: Callable[[str], None] = lambda message: None) -> LatencyTable:
     """Draw networks of the space, time them piece by piece, and put together the table.
 
     Args:
@@ -68,11 +41,7 @@ def measure_table(request: Request, say: Callable[[str], None] = lambda message:
         UsageError: a setting that is not possible here, or too few networks.
         InfeasibleError: the space has too few networks of this size.
     """
-    if request.probes < FEWEST_PROBES or request.held_out < FEWEST_HELD_OUT:
-        raise UsageError(
-            f"a table needs at least {FEWEST_PROBES} networks to fit and {FEWEST_HELD_OUT} to test with",
-            "more --probes or --held-out",
-        )
+    check_table_request(request)
     space, most = request.space, float(request.macs)
     shallow, deep = (most / SHALLOW_SHARE, most), (most / DEEP_SHARE, most)
     half = request.probes // 2
@@ -83,8 +52,8 @@ def measure_table(request: Request, say: Callable[[str], None] = lambda message:
     held_out = draw(space, request.held_out, deep, DEEP, request.seed + 1, "held-out")
     about = provenance(request.setting.device)
     networks = [*probes, *held_out]
-    with measuring(request.setting):
-        threads = _threads(request.setting)
+    with measuring(request.setting), torch.inference_mode():
+        threads = torch.get_num_threads()
         times = _measure(networks, request, say)
     measured = [_measured(spec, one) for spec, one in zip(networks, times, strict=True)]
     setting = request.setting.tree() | {"threads": threads}
@@ -92,13 +61,7 @@ def measure_table(request: Request, say: Callable[[str], None] = lambda message:
     return LatencyTable(space.name, request.macs, setting, about, tuple(measured[:split]), tuple(measured[split:]))
 
 
-def _threads(setting: Setting) -> int:
-    import torch
-
-    return setting.threads or torch.get_num_threads()
-
-
-def _measure(networks: Sequence[NetworkSpec], request: Request, say: Callable[[str], None]) -> list[Times]:
+def _measure(networks: Sequence[NetworkSpec], request: TableRequest, say: Callable[[str], None]) -> list[Times]:
     """Time all networks, in passes; probes and held-out networks are mixed, another way in every pass."""
     clock = clock_of(request.setting)
     random = np.random.default_rng(request.seed)

@@ -8,9 +8,10 @@ import torch
 
 from madnas.errors import InfeasibleError, UsageError
 from madnas.measure.latency_table.draw import draw
-from madnas.measure.latency_table.measure import Request, measure_table
+from madnas.measure.latency_table.measure import measure_table
 from madnas.measure.latency_table.pieces import pieces
 from madnas.measure.latency_table.profile import Profiled
+from madnas.measure.latency_table.request import TableRequest
 from madnas.measure.setting import Setting
 from madnas.network.count import count
 from madnas.network.named import get
@@ -37,7 +38,7 @@ def test_pieces_in_their_order_are_the_network(name):
 
 def test_a_table_of_a_small_space():
     space = small_space(out=(8, 32))
-    request = Request(space, 4_000_000, QUICK, probes=16, held_out=4, minutes=0.0)
+    request = TableRequest(space, 4_000_000, QUICK, probes=16, held_out=4, minutes=0.0)
     said = []
     table = measure_table(request, said.append)
     assert len(table.probes) == 16 and len(table.held_out) == 4
@@ -72,7 +73,7 @@ def test_a_range_without_networks_is_infeasible():
 
 def test_too_few_networks_for_a_table():
     with pytest.raises(UsageError, match="at least 8"):
-        measure_table(Request(load_space("basic-cifar"), 1_000_000, QUICK, probes=4))
+        measure_table(TableRequest(load_space("basic-cifar"), 1_000_000, QUICK, probes=4))
 
 
 @pytest.mark.parametrize(
@@ -84,9 +85,9 @@ def test_too_few_networks_for_a_table():
         (Setting(batch_size=0), "--batch-size"),
         (Setting(threads=0), "--threads"),
         (Setting(device="tpu"), "unknown device"),
-        (Setting(precision="int8"), "onnxruntime"),
+        (Setting(precision="int8"), "8-bit"),
     ],
 )
 def test_impossible_settings_are_refused(setting, words):
     with pytest.raises(UsageError, match=words):
-        measure_table(Request(load_space("basic-cifar"), 4_000_000, setting, probes=8, held_out=4))
+        measure_table(TableRequest(load_space("basic-cifar"), 4_000_000, setting, probes=8, held_out=4))

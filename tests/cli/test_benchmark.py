@@ -1,0 +1,91 @@
+"""``madnas benchmark`` as a command."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from madnas.cli.main import run
+from madnas.measure.benchmark import run as runs
+from madnas.measure.latency_table import load_table
+from tests.cli.shell import document, refused
+
+QUICK = ["benchmark", "resnet20", "--threads", "1", "--rounds", "4"]
+
+
+def test_json_has_every_rows_evidence(capsys):
+    found = document(capsys, *QUICK, "mobilenetv2-0.5", "--resolution", "32")
+    assert found["schema"] == "madnas/benchmark/1"
+    assert [row["name"] for row in found["results"]] == ["resnet20", "mobilenetv2-0.5"]
+    for row in found["results"]:
+        assert {"hardware", "driver", "versions", "command", "commit"} <= set(row["environment"])
+        assert row["latency_seconds"]["n"] == len(row["rounds_seconds"]) == 4
+        assert row["flops_share_of_peak"] == pytest.approx(row["flops_per_second"] / found["peak"]["flops_per_second"])
+
+
+def test_table_csv_and_picture(capsys, tmp_path):
+    table, picture = tmp_path / "t.csv", tmp_path / "t.png"
+    assert run([*QUICK, "--csv", str(table), "--plot", str(picture)]) == 0
+    out, _ = capsys.readouterr()
+    assert "resnet20" in out and "images/s" in out and "commit" in out
+    [row] = csv.DictReader(io.StringIO(table.read_text()))
+    assert row["target"] == "resnet20" and float(row["p50_seconds"]) > 0
+    assert all(row[name] for name in ("hardware", "driver", "versions", "command", "commit"))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_word_networks_may_be_left_out(capsys):
+    assert run(["benchmark", "networks", *QUICK[1:], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"][0]["name"] == "resnet20"
+    assert run(["benchmark", "--rounds", "4", "--threads", "1", "resnet20", "--json"]) == 0
+
+
+def test_a_failed_selftest_is_told(capsys, monkeypatch):
+    real = runs.in_turns
+
+    def biased(*arguments):
+        times = real(*arguments)
+        return {name: [2.0] * 4 if name.endswith(runs.AGAIN) else [1.0] * 4 for name in times}
+
+    monkeypatch.setattr(runs, "in_turns", biased)
+    assert run([*QUICK, "--selftest"]) == 2
+    assert "self-test failed: the network against itself: 0.500" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resnet20", "--batch-size", "many"], "--batch-size"),
+        (["resnet20", "--batch-size", "0"], "--batch-size"),
+        (["resnet20", "--mode", "test"], "--mode"),
+        (["resnet20", "--precision", "int8"], "onnxruntime"),
+        (["resnet20", "--device", "cuda"], "CUDA"),
+        (["resnet20", "--clock", "thread"], "--threads 1"),
+        (["resnet20", "--batch-size", "auto", "--engine", "onnxruntime"], "auto"),
+        (["resnet2O"], "did you mean"),
+        (["latency-table", "--space", "mlp", "--macs", "-1"], "--macs"),
+        (["latency-table", "--space", "mlp", "--macs", "1M", "--minutes", "-1"], "--minutes"),
+        (["latency-table", "--space", "mlp", "--macs", "1M", "--precision", "int8"], "int8"),
+        (["latency-table", "--space", "mlp", "--macs", "1M", "-o", "/nowhere/table.json"], "no folder"),
+    ],
+)
+def test_mistakes_are_one_clear_line(capsys, words, message):
+    assert message in refused(capsys, "benchmark", *words)
+
+
+def test_a_range_without_networks_is_infeasible(capsys):
+    assert "needed" in refused(capsys, "benchmark", "latency-table", "--space", "mlp", "--macs", "900", code=3)
+
+
+def test_a_latency_table_is_measured_written_and_read(capsys, tmp_path):
+    path = tmp_path / "table.json"
+    words = ["benchmark", "latency-table", "--space", "basic-cifar", "--macs", "4M", "--minutes", "0"]
+    words += ["--probes", "16", "--held-out", "4", "-o", str(path)]
+    assert run(words) == 0
+    out, _ = capsys.readouterr()
+    assert "off by" in out and f"wrote {path}" in out
+    table = load_table(path)
+    assert table.setting["clock"] == "thread" and table.environment["command"][0] != ""
+    assert table.predict(table.held_out[0].spec) > 0
+    assert "exists already" in refused(capsys, *words)
