@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from madnas.errors import UsageError
+
 DEFAULT = "networks"
 """The command that a first word which is no command belongs to."""
 
@@ -70,8 +72,20 @@ def networks(
     ] = None,
     mode: Annotated[str, typer.Option(help="infer, train or both.", rich_help_panel=WHAT)] = "infer",
     engine: Annotated[
-        str, typer.Option(help="torch, or onnxruntime (extra export).", rich_help_panel=WHAT)
+        str,
+        typer.Option(help="torch; onnxruntime (extra export); or vela, an estimate for an NPU (extra npu).",
+                     rich_help_panel=WHAT),
     ] = "torch",
+    npu: Annotated[
+        str | None,
+        typer.Option(help="Of --engine vela: ethos-u55-256 (the default), ethos-u65-512, ethos-u85-1024 ...",
+                     rich_help_panel=WHAT),
+    ] = None,
+    npu_activations: Annotated[
+        str | None,
+        typer.Option(help="Of --engine vela: as-is (the default), or relu6 for all of them, as in RAN's tables.",
+                     rich_help_panel=WHAT),
+    ] = None,
     layout: Annotated[str, LAYOUT] = "channels-first",
     compile: Annotated[bool, typer.Option("--compile", help="By torch.compile.", rich_help_panel=WHAT)] = False,
     threads: Annotated[int | None, THREADS] = None,
@@ -103,9 +117,19 @@ def networks(
     - madnas benchmark net.yaml resnet50 --precision bf16 --batch-size 32 --csv speed.csv --plot speed.png
     - madnas benchmark resnet50 deepmad-r50 --device cuda --batch-size auto
     - madnas benchmark resnet20 --selftest --threads 1 --clock thread
+    - madnas benchmark ran-e-a ran-e-b --engine vela --npu ethos-u55-256 --npu-activations relu6
     """
     from . import benchmark_report as report
 
+    if engine == "vela":
+        timed = (device, precision, batch_size, mode, layout, compile, threads, clock, rounds, seconds, selftest, plot)
+        report.refuse_with_vela(timed)
+        from .benchmark_vela import vela
+
+        vela(targets, npu or "ethos-u55-256", npu_activations or "as-is", resolution, csv, force, json)
+        return
+    if npu is not None or npu_activations is not None:
+        raise UsageError("--npu and --npu-activations: for --engine vela", "leave them out")
     request = report.request(
         targets, device, precision, batch_size, layout, threads, clock, mode, engine, compile, resolution, rounds,
         seconds, selftest,

@@ -58,6 +58,28 @@ def request(
     return made
 
 
+TIMED = {
+    "--device": "cpu", "--precision": "fp32", "--batch-size": "1", "--mode": "infer", "--layout": "channels-first",
+    "--compile": False, "--threads": None, "--clock": "wall", "--rounds": None, "--seconds": 10.0, "--selftest": False,
+    "--plot": None,
+}  # fmt: skip
+"""Options that say how something is timed, and what they are where nobody gives them."""
+
+
+def refuse_with_vela(given: tuple[Any, ...]) -> None:
+    """Refuse options that an estimate does not use.
+
+    Args:
+        given: what the options of :data:`TIMED` are.
+
+    Raises:
+        UsageError: names them.
+    """
+    used = [flag for (flag, default), value in zip(TIMED.items(), given, strict=True) if value != default]
+    if used:
+        raise UsageError(f"{', '.join(used)}: Vela estimates an int8 network, and nothing is timed", "leave it out")
+
+
 def networks(request: Request, csv: Path | None, plot: Path | None, force: bool, json: bool) -> None:
     """Measure, print and write.
 

@@ -64,6 +64,10 @@ def test_a_failed_selftest_is_told(capsys, monkeypatch):
         (["resnet20", "--clock", "thread"], "--threads 1"),
         (["resnet20", "--batch-size", "auto", "--engine", "onnxruntime"], "auto"),
         (["resnet2O"], "did you mean"),
+        (["resnet20", "--npu", "ethos-u55-256"], "--engine vela"),
+        (["resnet20", "--engine", "vela", "--npu", "ethos-u99"], "ethos-u99"),
+        (["resnet20", "--engine", "vela", "--npu-activations", "gelu"], "--npu-activations"),
+        (["resnet20", "--engine", "vela", "--threads", "1", "--batch-size", "2"], "--batch-size, --threads"),
         (["latency-table", "--space", "mlp", "--macs", "-1"], "--macs"),
         (["latency-table", "--space", "mlp", "--macs", "1M", "--minutes", "-1"], "--minutes"),
         (["latency-table", "--space", "mlp", "--macs", "1M", "--precision", "int8"], "int8"),
@@ -89,3 +93,24 @@ def test_a_latency_table_is_measured_written_and_read(capsys, tmp_path):
     assert table.setting["clock"] == "thread" and table.environment["command"][0] != ""
     assert table.predict(table.held_out[0].spec) > 0
     assert "exists already" in refused(capsys, *words)
+
+
+def test_estimates_of_an_npu(capsys, tmp_path):
+    pytest.importorskip("ethosu", reason="needs the extra npu")
+    path = tmp_path / "npu.csv"
+    words = ["benchmark", "ran-e-digits", "resnet20", "--engine", "vela", "--npu-activations", "relu6"]
+    found = document(capsys, *words, "--csv", str(path))
+    assert found["schema"] == "madnas/npu-estimate/1"
+    first, second = found["results"]
+    assert first["npu"] == "ethos-u55-256" and first["activations"] == "relu6" and "Vela" in first["conditions"]
+    assert second["ratio"] == pytest.approx(second["inferences_per_second"] / first["inferences_per_second"])
+    assert [row["target"] for row in csv.DictReader(io.StringIO(path.read_text()))] == ["ran-e-digits", "resnet20"]
+    assert run(words) == 0
+    assert "not measured" in capsys.readouterr().out
+
+
+def test_a_network_that_the_npu_cannot_run_is_refused_and_the_others_shown(capsys):
+    pytest.importorskip("ethosu", reason="needs the extra npu")
+    assert run(["benchmark", "resnet20", "timm/swin_tiny_patch4_window7_224", "--engine", "vela"]) == 2
+    out, err = capsys.readouterr()
+    assert "resnet20" in out and "1 of 2 not estimated: timm/swin" in err and "Traceback" not in err
