@@ -15,6 +15,7 @@ from madnas.errors import MadnasError
 from .benchmark import benchmark
 from .design import design
 from .experiment import experiment
+from .export import export
 from .restructure import restructure
 from .scale import scale
 from .score import score
@@ -38,6 +39,7 @@ app.add_typer(restructure)
 app.command(no_args_is_help=True)(score)
 app.command(no_args_is_help=True)(train)
 app.add_typer(benchmark)
+app.command(no_args_is_help=True)(export)
 
 
 def _version(show: bool) -> None:

@@ -48,14 +48,14 @@ def onnx_bytes(module: nn.Module, shape: tuple[int, ...], batch: int | None) -> 
     reference = next(module.parameters(), torch.empty(0))
     x = torch.zeros(batch or EXAMPLES, *shape, dtype=reference.dtype)
     dynamic = None if batch else ({0: torch.export.Dim(BATCH, min=1)},)
-    with _quiet():
+    with quiet():
         try:
             program = torch.onnx.export(
                 module, (x,), dynamo=True, dynamic_shapes=dynamic, input_names=[INPUT], output_names=[OUTPUT],
                 external_data=False, verbose=False,
             )  # fmt: skip
         except Exception as error:  # torch raises many kinds
-            raise UsageError(f"cannot be exported to ONNX: {_reason(error)}") from error
+            raise UsageError(f"cannot be exported to ONNX: {reason(error)}") from error
     assert program is not None
     data: bytes = program.model_proto.SerializeToString()
     return data
@@ -88,7 +88,7 @@ def session(data: bytes, threads: int | None, device: str = "cpu") -> Any:
     try:
         return runtime.InferenceSession(data, options, providers=[provider])
     except Exception as error:  # onnxruntime's errors share no class
-        raise UsageError(f"onnxruntime refuses the network: {_reason(error)}") from error
+        raise UsageError(f"onnxruntime refuses the network: {reason(error)}") from error
 
 
 def run_session(opened: Any, x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ def quantised(data: bytes, shape: tuple[int, ...], batch: int, seed: int = 0) ->
     quantization = needed("onnxruntime.quantization")
     random = torch.Generator().manual_seed(seed)
     noise = _Batches([{INPUT: torch.randn(batch, *shape, generator=random).numpy()}])
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         before, after = Path(folder, "before.onnx"), Path(folder, "after.onnx")
         before.write_bytes(data)
         quantization.quantize_static(
@@ -138,7 +138,7 @@ class _Batches:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what exporters tell themselves while they work."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
@@ -150,6 +150,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """The first line of an error of somebody else's code."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300]

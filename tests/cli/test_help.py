@@ -5,9 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 import madnas
 from madnas.cli.main import app, run
+from madnas.models import build
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec
 from tests.cli.shell import madnas as process
@@ -18,7 +20,7 @@ CALLBACKS = {command.callback.__name__: command.callback for command in app.regi
     for command in group.typer_instance.registered_commands
 }
 VERBS = ("design", "scale", "score", "experiment", "train", "restructure search", "restructure collapse",
-         "restructure split", "restructure edit", "benchmark networks", "benchmark latency-table")  # fmt: skip
+         "restructure split", "restructure edit", "benchmark networks", "benchmark latency-table", "export")  # fmt: skip
 
 
 def examples(verb):
@@ -38,6 +40,8 @@ LONG = (
     "benchmark net.yaml",
     "--batch-size auto",
     "deepmad-r18 --threads",
+    "collapsed/network.yaml",
+    "runs/resnet20-digits-quick-0 -o digits.onnx",
 )
 """Words of examples that take more than a few seconds."""
 
@@ -98,6 +102,12 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
         quick = ["--set", "epochs=1", "--set", "warmup_epochs=0", "--set", "image_size=8"]
         assert run(["train", "resnet20", *quick]) == 0
         capsys.readouterr()
+    if "collapsed/network.yaml" in example:
+        weights = ["--checkpoint", "digits.safetensors"]
+        Path("net.yaml").write_text(dump_spec(get("ran-e-digits")))
+        save_file(build(get("ran-e-digits")).state_dict(), "digits.safetensors")
+        assert run(["restructure", "collapse", "net.yaml", *weights, "-o", "collapsed", "--untimed"]) == 0
+        Path("net.yaml").unlink()
     if "accuracies.csv" in example:
         Path("accuracies.csv").write_text("network,accuracy\nresnet20,91.3\nresnet18,70.9\nresnet34,74.4\n")
     if "nets/*.yaml" in example:  # which a shell would expand
