@@ -180,3 +180,31 @@ def latency_table(
         space, macs, resolution, device, precision, batch_size, layout, threads, clock, probes, held_out, minutes, seed,
         output, force, json,
     )  # fmt: skip
+
+
+@benchmark.command("paper", no_args_is_help=True)
+def paper(
+    which: Annotated[
+        str, typer.Argument(metavar="PAPER", show_default=False, help="deepmad, zen-nas, nn-mass, ran or all.")
+    ],
+    designs: Annotated[
+        bool, typer.Option("--designs/--no-designs", help="Solve the design recipes of DeepMAD's tables too.")
+    ] = True,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The table in Markdown (.md).", rich_help_panel=OUTPUT)
+    ] = None,
+    force: Annotated[bool, FORCE] = False,
+    json: Annotated[bool, JSON] = False,
+) -> None:
+    """Recompute every number of the papers' tables that needs no training and no foreign hardware.
+
+    Each beside what is printed, with the difference and its reason; the others with what would produce them. All papers
+    take some ten minutes on two cores; the NPU's columns need the extra npu.
+
+    Examples:
+    - madnas benchmark paper nn-mass
+    - madnas benchmark paper all -o papers.md
+    """
+    from .benchmark_paper import paper as show
+
+    show(which, designs, output, force, json)

@@ -114,3 +114,16 @@ def test_a_network_that_the_npu_cannot_run_is_refused_and_the_others_shown(capsy
     assert run(["benchmark", "resnet20", "timm/swin_tiny_patch4_window7_224", "--engine", "vela"]) == 2
     out, err = capsys.readouterr()
     assert "resnet20" in out and "1 of 2 not estimated: timm/swin" in err and "Traceback" not in err
+
+
+def test_a_papers_numbers(capsys, tmp_path):
+    path = tmp_path / "nn-mass.md"
+    found = document(capsys, "benchmark", "paper", "nn-mass", "-o", str(path))
+    assert found["schema"] == "madnas/paper-numbers/1"
+    differing = [row for row in found["results"] if row["verdict"] == "differs"]
+    assert [(row["row"], row["shown"], bool(row["why"])) for row in differing] == [("MobileNetV2 (0.75)", "221", True)]
+    assert "| NN-Mass, Table 1 | Manual model | NN-Mass | 1126 | 1126 | 0 |" in path.read_text()
+
+
+def test_an_unknown_paper(capsys):
+    assert "did you mean 'deepmad'" in refused(capsys, "benchmark", "paper", "deepmat")

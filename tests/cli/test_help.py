@@ -20,7 +20,8 @@ CALLBACKS = {command.callback.__name__: command.callback for command in app.regi
     for command in group.typer_instance.registered_commands
 }
 VERBS = ("design", "scale", "score", "experiment", "train", "restructure search", "restructure collapse",
-         "restructure split", "restructure edit", "benchmark networks", "benchmark latency-table", "export")  # fmt: skip
+         "restructure split", "restructure edit", "benchmark networks", "benchmark latency-table", "benchmark paper",
+         "export")  # fmt: skip
 
 
 def examples(verb):
@@ -38,6 +39,7 @@ LONG = (
     "train resnet20",
     "--lambda",
     "benchmark net.yaml",
+    "benchmark paper",
     "--batch-size auto",
     "deepmad-r18 --threads",
     "collapsed/network.yaml",
