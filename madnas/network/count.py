@@ -5,9 +5,11 @@ classifier included; activations are the elements of every convolution's and lin
 (RegNet's and fvcore's), which at 4 bytes each is the activation memory of float32; layers are those on the main path.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from madnas.network.expand import segments
+from madnas.errors import UsageError
+from madnas.network.expand import Segment, segments
 from madnas.network.spec import NetworkSpec
 from madnas.theory.numerics import Number
 
@@ -35,11 +37,43 @@ class Counts:
 
 def count(spec: NetworkSpec) -> Counts:
     """Count a network in closed form; symbolic where the spec is (for :mod:`madnas.program`)."""
+    return _sum(segments(spec))
+
+
+def count_backbone(spec: NetworkSpec, last: int = -1) -> Counts:
+    """Count what gives a network's maps: all but the head's convolution, norms and classifier.
+
+    That is ``build(spec, features_only=True)``, at any size of the input through
+    :func:`~madnas.network.expand.at_resolution`.
+
+    Args:
+        spec: the description of a CNN.
+        last: of its maps, one for each stage, the last that is wanted; as in timm's ``out_indices``.
+
+    Raises:
+        UsageError: an MLP, which has no maps; no such map.
+
+    >>> from madnas.network.named import get
+    >>> from madnas.network.expand import at_resolution
+    >>> counts = count_backbone(at_resolution(get("deepmad-r50"), 800, 1280))
+    >>> counts.params, round(counts.macs / 1e9, 2)
+    (24208144, 82.48)
+    """
+    if spec.is_mlp:
+        raise UsageError(f"{spec.name}: an MLP has no feature maps, so it is no backbone")
+    body = [one for one in segments(spec) if one.part != "head"]
+    stages = sorted({one.stage for one in body})
+    if not -len(stages) <= last < len(stages):
+        raise UsageError(f"{spec.name}: has {len(stages)} maps, and none of number {last}")
+    return _sum(one for one in body if one.stage <= stages[last])
+
+
+def _sum(parts: Iterable[Segment]) -> Counts:
     params: Number = 0
     macs: Number = 0
     activations: Number = 0
     layers: Number = 0
-    for segment in segments(spec):
+    for segment in parts:
         params += segment.repeat * sum(layer.params for layer in segment.layers)
         macs += segment.repeat * sum(layer.macs for layer in segment.layers)
         activations += segment.repeat * sum(layer.outputs for layer in segment.layers)
