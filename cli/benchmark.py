@@ -68,7 +68,9 @@ def networks(
                      rich_help_panel=WHAT),
     ] = "1",
     resolution: Annotated[
-        int | None, typer.Option(help="Side of the images; default: of every network its own.", rich_help_panel=WHAT)
+        str | None,
+        typer.Option(metavar="SIDE or HxW", rich_help_panel=WHAT,
+                     help="Size of the images, 288 or 800x1333 (height x width); default: of every network its own."),
     ] = None,
     mode: Annotated[str, typer.Option(help="infer, train or both.", rich_help_panel=WHAT)] = "infer",
     engine: Annotated[
@@ -119,19 +121,22 @@ def networks(
     - madnas benchmark resnet20 --selftest --threads 1 --clock thread
     - madnas benchmark ran-e-a ran-e-b --engine vela --npu ethos-u55-256 --npu-activations relu6
     """
+    from madnas.units import parse_size
+
     from . import benchmark_report as report
 
+    size = None if resolution is None else parse_size(resolution, "--resolution")
     if engine == "vela":
         timed = (device, precision, batch_size, mode, layout, compile, threads, clock, rounds, seconds, selftest, plot)
         report.refuse_with_vela(timed)
         from .benchmark_vela import vela
 
-        vela(targets, npu or "ethos-u55-256", npu_activations or "as-is", resolution, csv, force, json)
+        vela(targets, npu or "ethos-u55-256", npu_activations or "as-is", size, csv, force, json)
         return
     if npu is not None or npu_activations is not None:
         raise UsageError("--npu and --npu-activations: for --engine vela", "leave them out")
     request = report.request(
-        targets, device, precision, batch_size, layout, threads, clock, mode, engine, compile, resolution, rounds,
+        targets, device, precision, batch_size, layout, threads, clock, mode, engine, compile, size, rounds,
         seconds, selftest,
     )  # fmt: skip
     report.networks(request, csv, plot, force, json)

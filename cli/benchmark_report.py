@@ -11,6 +11,7 @@ from madnas.files import check_writable, write_text_atomic
 from madnas.measure.benchmark.request import Request, check_request
 from madnas.measure.benchmark.rounds import Pace
 from madnas.measure.setting import Setting
+from madnas.network.layer import Resolution
 from madnas.units import parse_quantity, short_quantity
 
 from .console import print_json, stderr, stdout
@@ -34,7 +35,7 @@ def request(
     mode: str,
     engine: str,
     compile: bool,
-    resolution: int | None,
+    resolution: Resolution | None,
     rounds: int | None,
     seconds: float,
     selftest: bool,

@@ -11,6 +11,7 @@ from madnas.errors import MadnasError, UsageError
 from madnas.files import check_writable, write_text_atomic
 from madnas.measure.npu.accelerators import accelerator
 from madnas.measure.npu.vela import need_vela
+from madnas.network.layer import Resolution
 from madnas.units import short_quantity
 
 from .console import print_json, stdout
@@ -24,7 +25,13 @@ COLUMNS = ("target", "npu", "system_config", "memory_mode", "core_clock", "activ
 
 
 def vela(
-    targets: list[str], npu: str, activations: str, resolution: int | None, csv: Path | None, force: bool, json: bool
+    targets: list[str],
+    npu: str,
+    activations: str,
+    resolution: Resolution | None,
+    csv: Path | None,
+    force: bool,
+    json: bool,
 ) -> None:
     """Estimate, print and write; ratios are to the first network.
 
@@ -51,7 +58,7 @@ def vela(
 
 
 def _estimate(
-    targets: list[str], npu: str, activations: str, resolution: int | None, say: Any
+    targets: list[str], npu: str, activations: str, resolution: Resolution | None, say: Any
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     from madnas.measure.npu.estimate import estimate
     from madnas.scores.targets import find, subject

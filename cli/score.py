@@ -20,8 +20,18 @@ def score(
         ),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Side of the square input in pixels; default: the network's own.")
+        str | None,
+        typer.Option(
+            metavar="SIDE or HxW",
+            help="Size of the input in pixels, 288 or 800x1333 (height x width); default: the network's own.",
+        ),
     ] = None,
+    backbone: Annotated[
+        bool,
+        typer.Option(
+            "--backbone", help="Also params and MACs of what gives the maps, without head: timm's features_only."
+        ),
+    ] = False,
     verify: Annotated[bool, typer.Option(help="Build the module and recount it with fvcore (imports torch).")] = False,
     against: Annotated[
         Path | None,
@@ -76,10 +86,12 @@ def score(
     - madnas score nets/*.yaml --metrics zen -o scores.jsonl --csv scores.csv
     - madnas score --against accuracies.csv --metrics zen,naswot --plot ranks.png
     - madnas score deepmad-29m --verify
+    - madnas score deepmad-r50 resnet50 --backbone --resolution 800x1280
     """
     from madnas.errors import UsageError
     from madnas.report.scores import score_document, score_table
     from madnas.scores.evaluate import Request
+    from madnas.units import parse_size
 
     from . import score_report as show
     from .console import print_json
@@ -94,8 +106,7 @@ def score(
         raise UsageError("--against names the networks: give no TARGET beside it")
     if restart and output is None:
         raise UsageError("--restart is for the file of -o", "leave it out")
-    if resolution is not None and not 1 <= resolution <= 16384:
-        raise UsageError(f"--resolution: from 1 to 16384, got {resolution}")
+    size = None if resolution is None else parse_size(resolution, "--resolution")
     names = show.metric_names(metrics)
     if not names:
         show.refuse_unused(repeats, batch_size, seed, device, dtype)
@@ -112,7 +123,7 @@ def score(
         table = read_accuracies(against)
         words, accuracies = [word for word, _ in table], [accuracy for _, accuracy in table]
     requests = [
-        Request(word, tuple(names), repeats, seed, batch_size, resolution, device, dtype, verify) for word in words
+        Request(word, tuple(names), repeats, seed, batch_size, size, device, dtype, verify, backbone) for word in words
     ]
     from madnas.scores.batch import score_all
 

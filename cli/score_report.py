@@ -23,6 +23,9 @@ FEW = 8
 LONG = 1e9
 """Values from which on a few digits are shown: penalties of deep networks have up to a hundred."""
 
+BACKBONE = ("backbone-params", "backbone-macs")
+"""Costs without head."""
+
 MANY = 4
 """Metrics beyond which they are rows and the targets columns."""
 
@@ -99,6 +102,8 @@ def print_scores(results: list[dict[str, Any]], metrics: Sequence[str]) -> None:
     console = stdout()
     console.print(_structure_table(results))
     console.print(f"input: {_inputs(results)}", markup=False, highlight=False)
+    if any(name in result["scores"] for result in results for name in BACKBONE):
+        console.print(_backbone_table(results))
     if metrics:
         console.print(_metric_table(results, metrics))
         most = max(
@@ -114,7 +119,7 @@ def print_scores(results: list[dict[str, Any]], metrics: Sequence[str]) -> None:
         stages = new_table("stage", "map", "out", "layers", "rho", "entropy (nats)")
         for number, stage in enumerate(result["stages"], 1):
             stages.add_row(
-                str(number), f"{stage['resolution']:g}", str(stage["out"]), str(stage["layers"]),
+                str(number), f"{stage['resolution']:.4g}", str(stage["out"]), str(stage["layers"]),
                 f"{stage['rho']:.4f}", f"{stage['entropy']:,.2f}",
             )  # fmt: skip
         console.print(Text.assemble((result["target"], "bold"), "  stages"))
@@ -164,6 +169,17 @@ def _structure_table(results: list[dict[str, Any]]) -> Table:
         elif verified:
             cells.append("-")
         table.add_row(*cells)
+    return table
+
+
+def _backbone_table(results: list[dict[str, Any]]) -> Table:
+    table = new_table("backbone", "params", "MACs", "of all MACs")
+    for result in results:
+        scores = result["scores"]
+        if all(name in scores for name in BACKBONE):
+            params, macs = (scores[name]["value"] for name in BACKBONE)
+            share = f"{macs / scores['macs']['value']:.1%}"
+            table.add_row(escape(result["target"]), short_quantity(params), short_quantity(macs), share)
     return table
 
 

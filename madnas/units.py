@@ -64,3 +64,26 @@ def short_quantity(value: float) -> str:
         if abs(value) >= 10**power and power:
             return f"{value / 10**power:.4g}{suffix}"
     return f"{value:g}"
+
+
+def parse_size(text: str, name: str, largest: int = 16384) -> tuple[int, int]:
+    """Height and width of an image in pixels, from ``224`` (a square) or ``800x1333``.
+
+    Args:
+        text: what the user typed.
+        name: the flag, for the error.
+        largest: side that is accepted.
+
+    Raises:
+        UsageError: neither form, or a side out of range.
+
+    >>> parse_size("224", "--resolution"), parse_size("800x1333", "--resolution")
+    ((224, 224), (800, 1333))
+    """
+    match = re.fullmatch(r"\s*([+-]?\d{1,9})(?:\s*[xX×]\s*([+-]?\d{1,9}))?\s*", text)
+    if match is None:
+        raise UsageError(f"{name}: cannot read {text[:60]!r}", "write a side, 224, or height and width, 800x1333")
+    height, width = int(match[1]), int(match[2] or match[1])
+    if not (1 <= height <= largest and 1 <= width <= largest):
+        raise UsageError(f"{name}: from 1 to {largest}, got {text.strip()}")
+    return height, width

@@ -6,8 +6,13 @@ from madnas.network.expand import openings
 from madnas.network.spec import NetworkSpec
 
 
-def feature_info(spec: NetworkSpec) -> list[dict[str, Any]]:
-    """timm's description of the last map of every stage, stages as in :func:`madnas.network.expand.segments`."""
+def feature_info(spec: NetworkSpec, output_stride: int | None = None) -> list[dict[str, Any]]:
+    """timm's description of the last map of every stage, stages as in :func:`madnas.network.expand.segments`.
+
+    Args:
+        spec: the description.
+        output_stride: the largest reduction, where strides became dilation.
+    """
     if spec.is_mlp:
         return []
     stages: dict[int, dict[str, Any]] = {}
@@ -20,4 +25,5 @@ def feature_info(spec: NetworkSpec) -> list[dict[str, Any]]:
         reduction *= opening.group.stride
         module = f"groups.{opening.index}"
         stages[opening.stage] = {"num_chs": opening.group.out, "reduction": reduction, "module": module}
-    return [stages[stage] for stage in sorted(stages)]
+    largest = reduction if output_stride is None else output_stride
+    return [stages[stage] | {"reduction": min(stages[stage]["reduction"], largest)} for stage in sorted(stages)]

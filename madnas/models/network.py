@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from madnas.models.blocks import BLOCKS
 from madnas.models.cells import CELLS, Cell, build_cell
 from madnas.models.convnext_block import PatchStem
+from madnas.models.dilate import check_output_stride, dilate
 from madnas.models.features import feature_info
 from madnas.models.head import DeepHead, build_head
 from madnas.models.layers import ConvNormAct, NormAct, init_weights
@@ -38,6 +39,7 @@ class MadNet(nn.Module):
             links have it.
         zero_init_last: start the last batch norm of every residual branch at 0, so that blocks start as their shortcut
             [Goyal et al. 2017, "Accurate, Large Minibatch SGD", Section 5.1]; of branches that end with one.
+        output_stride: input side / side of the last map; strides beyond it become dilation. Default: the strides' own.
 
     Attributes:
         spec: the description.
@@ -55,6 +57,7 @@ class MadNet(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         zero_init_last: bool = True,
+        output_stride: int | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -65,8 +68,11 @@ class MadNet(nn.Module):
 
         self.stem, self.stem_pool = _build_stem(spec, self.in_chans)
         self.groups = _build_groups(replace(spec, input=(self.in_chans, *spec.input[1:])), drop_path_rate)
+        if output_stride is not None:
+            check_output_stride(spec, output_stride)
+            dilate(self.groups, spec, output_stride)
         self._build_head(global_pool)
-        self.feature_info = feature_info(spec)
+        self.feature_info = feature_info(spec, output_stride)
         self.init_weights(zero_init_last)
 
     def _build_head(self, global_pool: str | None) -> None:

@@ -30,8 +30,9 @@ def build(spec: NetworkSpec, **kwargs: Any) -> nn.Module:
     Args:
         spec: the description.
         **kwargs: those of :class:`~madnas.models.network.MadNet` (``num_classes``, ``in_chans``, ``drop_rate``,
-            ``drop_path_rate`` ...) and timm's ``features_only`` (with ``out_indices``), which gives the list of the
-            stages' last maps instead of logits, and ``pretrained``, ``pretrained_cfg``, ``pretrained_cfg_overlay``.
+            ``drop_path_rate``, ``output_stride`` ...) and timm's ``features_only`` (with ``out_indices``), which gives
+            the list of the stages' last maps instead of logits, and ``pretrained``, ``pretrained_cfg``,
+            ``pretrained_cfg_overlay``.
 
     Returns:
         A :class:`~madnas.models.network.MadNet`, or timm's wrapper around one for ``features_only``.

@@ -8,6 +8,7 @@ classifier included; activations are the elements of every convolution's and lin
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from madnas.errors import UsageError
 from madnas.network.expand import Segment, segments
 from madnas.network.spec import NetworkSpec
 from madnas.theory.numerics import Number
@@ -37,6 +38,34 @@ class Counts:
 def count(spec: NetworkSpec) -> Counts:
     """Count a network in closed form; symbolic where the spec is (for :mod:`madnas.program`)."""
     return count_segments(segments(spec))
+
+
+def count_backbone(spec: NetworkSpec, last: int = -1) -> Counts:
+    """Count what gives a network's maps: all but the head's convolution, norms and classifier.
+
+    That is ``build(spec, features_only=True)``, at any size of the input through
+    :func:`~madnas.network.expand.at_resolution`.
+
+    Args:
+        spec: the description of a CNN.
+        last: of its maps, one for each stage, the last that is wanted; as in timm's ``out_indices``.
+
+    Raises:
+        UsageError: an MLP, which has no maps; no such map.
+
+    >>> from madnas.network.named import get
+    >>> from madnas.network.expand import at_resolution
+    >>> counts = count_backbone(at_resolution(get("deepmad-r50"), 800, 1280))
+    >>> counts.params, round(counts.macs / 1e9, 2)
+    (24208144, 82.48)
+    """
+    if spec.is_mlp:
+        raise UsageError(f"{spec.name}: an MLP has no feature maps, so it is no backbone")
+    body = [one for one in segments(spec) if one.part != "head"]
+    stages = sorted({one.stage for one in body})
+    if not -len(stages) <= last < len(stages):
+        raise UsageError(f"{spec.name}: has {len(stages)} maps, and none of number {last}")
+    return count_segments(one for one in body if one.stage <= stages[last])
 
 
 def count_segments(found: Iterable[Segment]) -> Counts:

@@ -107,7 +107,7 @@ class Network:
             from madnas.restructure.opened import unsettle
 
             unsettle(module, 0)
-            return collapse(module, self.input, timed=False).model
+            return collapse(module, self.input).model
         return module
 
     @cached_property

@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, Any
 import madnas
 from madnas.errors import UsageError
 from madnas.network.analyse import Structure, analyse
-from madnas.network.count import count
+from madnas.network.count import count, count_backbone
+from madnas.network.expand import at_resolution
+from madnas.network.layer import Resolution
 from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
-from madnas.scores.targets import find, resized, subject
+from madnas.scores.targets import Target, backbone_of, find, resized, subject
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from madnas.scores.subject import Subject
 
 Tree = dict[str, Any]
 
+BACKBONE = ("backbone-params", "backbone-macs")
 PATH, LINKS = ("layers", "width", "rho", "entropy"), ("nn-mass", "density")
-"""Scores of the main path, and of its skip connections."""
+"""Scores of the backbone, of the main path, and of its skip connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,11 @@ class Request:
         repeats: draws of each.
         seed: of all draws.
         batch_size: images of a batch.
-        resolution: side of the input; default: the network's own.
+        resolution: height and width of the input; default: the network's own.
         device: where.
         dtype: precision.
         verify: recount the built module.
+        backbone: count also what of it gives the maps, without the head.
         single_thread: use one core, because other processes use the others; sums have another order on several.
     """
 
@@ -46,10 +52,11 @@ class Request:
     repeats: int = 8
     seed: int = 0
     batch_size: int = 16
-    resolution: int | None = None
+    resolution: Resolution | None = None
     device: str = "cpu"
     dtype: str = "float32"
     verify: bool = False
+    backbone: bool = False
     single_thread: bool = False
 
 
@@ -75,6 +82,8 @@ def evaluate(request: Request, on_progress: Callable[[float], None] = lambda sha
             tree = _described(resized(target.spec, request.word, request.resolution), request)
         else:
             tree = _traced(subject(target, request.resolution), request)
+        if request.backbone:
+            _add_backbone(tree, target, request)
         if request.metrics:
             _measure(tree, subject(target, request.resolution), request, on_progress)
     return tree
@@ -135,6 +144,40 @@ def _described(spec: NetworkSpec, request: Request) -> Tree:
         mismatches = verify(spec).mismatches
         tree["verified"] = {"matches": not mismatches, "mismatches": [str(mismatch) for mismatch in mismatches]}
     return tree
+
+
+def _add_backbone(tree: Tree, target: Target, request: Request) -> None:
+    """Add what the backbone costs, or why there is none; in closed form where there is a description."""
+    try:
+        costs = _backbone(target, tuple(tree["input"]), tree if request.verify else None)
+    except UsageError as error:
+        tree["failed"] |= dict.fromkeys(BACKBONE, str(error))
+    else:
+        tree["scores"] |= {
+            f"backbone-{name}": {"value": costs[name], "std": 0.0, "n": 1} for name in ("params", "macs")
+        }
+
+
+def _backbone(target: Target, images: tuple[int, int, int], verified: Tree | None) -> dict[str, int]:
+    if target.spec is None:
+        return _counted(backbone_of(target), images)
+    spec = at_resolution(target.spec, *images[1:])
+    costs = count_backbone(spec).tree()
+    if verified is not None:
+        counted = _counted(backbone_of(Target(target.word, spec)), images)
+        wrong = [f"backbone {name}: {costs[name]} in closed form, {counted[name]} counted" for name in counted
+                 if costs[name] != counted[name]]  # fmt: skip
+        found = verified["verified"]
+        found["mismatches"] += wrong
+        found["matches"] = not found["mismatches"]
+    return costs
+
+
+def _counted(module: "nn.Module", images: tuple[int, ...]) -> dict[str, int]:
+    from madnas.measure.module_count import count_module
+
+    counts = count_module(module, images)
+    return {"params": counts.params, "macs": counts.macs}
 
 
 def _structural(structure: Structure) -> Tree:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from madnas.errors import UsageError
 from madnas.network.expand import at_resolution
+from madnas.network.layer import Resolution
 from madnas.network.named import UnknownName, unknown_name
 from madnas.network.spec import NetworkSpec
 from madnas.network.target import resolve
@@ -94,12 +95,12 @@ def _torchvision(word: str) -> Target:
     return Target(word, None, "torchvision", name)
 
 
-def subject(target: Target, resolution: int | None = None) -> "Subject":
+def subject(target: Target, resolution: Resolution | None = None) -> "Subject":
     """The target as something that scores can be computed of.
 
     Args:
         target: what was found.
-        resolution: side of its input, in pixels; default: its own.
+        resolution: height and width of its input, in pixels; default: its own.
 
     Raises:
         UsageError: a resolution for an MLP.
@@ -108,8 +109,8 @@ def subject(target: Target, resolution: int | None = None) -> "Subject":
 
     if target.spec is not None:
         return subject_of(resized(target.spec, target.word, resolution))
-    channels, height, width = input_of(target)
-    return Subject(target.word, lambda: module_of(target), (channels, resolution or height, resolution or width))
+    channels, *size = input_of(target)
+    return Subject(target.word, lambda: module_of(target), (channels, *(resolution or size)))
 
 
 def input_of(target: Target) -> tuple[int, int, int]:
@@ -156,12 +157,33 @@ def module_of(target: Target, classes: int | None = None, images: tuple[int, int
     return timm.create_model(target.model, **given)
 
 
+def backbone_of(target: Target) -> "nn.Module":
+    """What of a target gives its maps, with fresh weights.
+
+    Raises:
+        UsageError: it has none, or its library does not say which.
+    """
+    if target.spec is not None:
+        from madnas.models import build
+
+        return build(target.spec, features_only=True)
+    if target.library != "timm":
+        raise UsageError("only timm's models and described networks say what of them is a backbone")
+    import timm
+
+    try:
+        model: nn.Module = timm.create_model(target.model, features_only=True)
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:  # timm's ways to say no
+        raise UsageError("timm gives no maps of it") from error
+    return model
+
+
 def without_training_heads(model: str) -> dict[str, bool]:
     """Arguments that leave out the heads which torchvision's Inceptions have for training alone."""
     return {"aux_logits": False, "init_weights": True} if model in ("googlenet", "inception_v3") else {}
 
 
-def resized(spec: NetworkSpec, word: str, resolution: int | None) -> NetworkSpec:
+def resized(spec: NetworkSpec, word: str, resolution: Resolution | None) -> NetworkSpec:
     """A description at another resolution.
 
     Raises:
@@ -171,4 +193,4 @@ def resized(spec: NetworkSpec, word: str, resolution: int | None) -> NetworkSpec
         return spec
     if spec.is_mlp:
         raise UsageError(f"--resolution: {word} is an MLP, whose input has no resolution")
-    return at_resolution(spec, resolution)
+    return at_resolution(spec, *resolution)

@@ -7,7 +7,7 @@ import pytest
 
 from madnas.cli.main import run
 from madnas.network.analyse import analyse
-from madnas.network.count import count
+from madnas.network.count import Counts, count, count_backbone
 from madnas.network.expand import at_resolution
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec
@@ -68,6 +68,54 @@ class TestJson:
         assert result["scores"]["macs"]["value"] == count(spec).macs
         assert result["scores"]["entropy"]["value"] == pytest.approx(analyse(spec).weighted_entropy())
         assert result["scores"]["params"]["value"] == count(get("deepmad-r18")).params
+
+    def test_resolution_that_is_no_square(self, capsys):
+        (result,) = document(capsys, "score", "deepmad-r18", "--resolution", "800x1333")["results"]
+        assert result["input"] == [3, 800, 1333]
+        assert result["scores"]["macs"]["value"] == count(at_resolution(get("deepmad-r18"), 800, 1333)).macs
+
+    @pytest.mark.parametrize("text", ["3x", "x3", "3x4x5", "", "big", "1.5"])
+    def test_resolution_that_cannot_be_read(self, capsys, text):
+        assert "--resolution: cannot read" in refused(capsys, "score", "resnet18", "--resolution", text)
+
+
+class TestBackbone:
+    def test_described_and_other_networks(self, capsys):
+        words = ("resnet18", "torchvision/resnet18", "timm/mnasnet_050", "timm/resnet18.a1_in1k")
+        size = ("--resolution", "64x96")
+        ours, torchvision, mnasnet, timm = document(capsys, "score", *words, "--backbone", *size)["results"]
+        costs = count_backbone(at_resolution(get("resnet18"), 64, 96))
+        assert ours["scores"]["backbone-params"]["value"] == costs.params == ours["scores"]["params"]["value"] - 513000
+        assert ours["scores"]["backbone-macs"]["value"] == costs.macs == ours["scores"]["macs"]["value"] - 512000
+        assert timm["scores"]["backbone-macs"] == ours["scores"]["backbone-macs"]
+        assert 0 < mnasnet["scores"]["backbone-macs"]["value"] < mnasnet["scores"]["macs"]["value"]
+        assert "backbone-macs" not in torchvision["scores"]
+        assert "only timm's models" in torchvision["failed"]["backbone-params"]
+
+    def test_only_on_request(self, capsys):
+        (result,) = document(capsys, "score", "resnet18")["results"]
+        assert not any("backbone" in name for name in (*result["scores"], *result["failed"]))
+
+    def test_recount(self, capsys):
+        found = document(capsys, "score", "resnet20", "--backbone", "--verify", "--resolution", "33x40")["results"][0]
+        assert found["verified"] == {"matches": True, "mismatches": []}
+
+    def test_recount_that_differs_is_told(self, capsys, monkeypatch):
+        wrong = Counts(1, 2, 3, 4)
+        monkeypatch.setattr("madnas.scores.evaluate.count_backbone", lambda spec: wrong)
+        assert run(["score", "resnet20", "--backbone", "--verify", "--resolution", "32"]) == 1
+        assert "backbone macs: 2 in closed form" in " ".join(capsys.readouterr().err.split())
+
+    def test_table(self, capsys):
+        assert run(["score", "deepmad-r50", "--backbone", "--resolution", "800x1280"]) == 0
+        rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert ["deepmad-r50", "24.21M", "82.48G", "100.0%"] in rows
+
+    def test_mlp(self, capsys, tmp_path):
+        run(["design", "--space", "mlp", "--params", "50K", "-o", str(tmp_path / "net.yaml")])
+        capsys.readouterr()
+        (result,) = document(capsys, "score", str(tmp_path / "net.yaml"), "--backbone")["results"]
+        assert "no backbone" in result["failed"]["backbone-macs"]
 
 
 class TestTable:

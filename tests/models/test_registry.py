@@ -11,6 +11,7 @@ from timm.data import resolve_model_data_config
 
 from madnas.errors import MadnasError, SpecError, UsageError
 from madnas.models import build
+from madnas.models.names import timm_name
 from madnas.models.network import MadNet
 from madnas.network import named
 from madnas.network.spec import Group, Head, Stem
@@ -22,7 +23,8 @@ SPEC = EXAMPLES["basic-conv"]
 
 def test_timm_lists_it() -> None:
     assert timm.is_model("madnas")
-    assert timm.list_models("madnas*") == ["madnas"]
+    assert sorted(timm.list_models("madnas*")) == sorted(["madnas", *map(timm_name, named.names())])
+    assert len(timm.list_models("madnas_*")) == len(named.names()) > 70
 
 
 def test_timm_builds_a_description() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from madnas.errors import UsageError
 from madnas.measure.benchmark.rounds import FEWEST_ROUNDS, Pace
 from madnas.measure.setting import Setting, check_setting
+from madnas.network.layer import Resolution
 
 MODES = ("infer", "train")
 ENGINES = ("torch", "onnxruntime")
@@ -22,7 +23,7 @@ class Request:
         engine: ``torch`` or ``onnxruntime``.
         compiled: by ``torch.compile``.
         auto_batch: take the largest batch that fits, of every network its own (Table 9 of DeepMAD).
-        resolution: side of the images; None: of every network its own.
+        resolution: height and width of the images; None: of every network its own.
         pace: how long.
         selftest: measure the first network a second time, beside itself.
     """
@@ -33,7 +34,7 @@ class Request:
     engine: str = "torch"
     compiled: bool = False
     auto_batch: bool = False
-    resolution: int | None = None
+    resolution: Resolution | None = None
     pace: Pace = field(default_factory=Pace)
     selftest: bool = False
 
@@ -53,8 +54,6 @@ def check_request(request: Request) -> None:
         raise UsageError(f"--rounds: from {FEWEST_ROUNDS} to {MAX_ROUNDS}, got {rounds}")
     if not 0 < request.pace.seconds <= 3600:
         raise UsageError(f"--seconds: above 0 and at most 3600, got {request.pace.seconds:g}")
-    if request.resolution is not None and not 1 <= request.resolution <= 16384:
-        raise UsageError(f"--resolution: from 1 to 16384, got {request.resolution}")
     if request.engine == "onnxruntime":
         _check_onnxruntime(request)
     elif precision == "int8":
