@@ -11,6 +11,7 @@ from madnas.report.restructure_search import draw_search, front_csv, front_rows,
 from madnas.restructure.search import Found, searchable
 from madnas.restructure.search import search as run
 from madnas.train.job import Job
+from madnas.train.signals import wishes
 
 from .console import print_json, stdout
 from .progress import status
@@ -43,11 +44,12 @@ def search(job: Job, strengths: Sequence[float], macs_aware: bool, npu: str | No
     if any((job.folder / name).exists() for name in FILES) and not list(job.folder.glob("lambda-*")):
         raise UsageError(f"{job.folder}: has files of something else that a search would write", "name another folder")
     found: list[Found] = []
-    for strength in strengths:
-        if not json:
-            talk(f"lambda {strength:g}")
-        with progress(quiet=json) as show:
-            found += run(job, [strength], macs_aware, lambda _, state, show=show: show(state), talk)  # type: ignore[misc]
+    with wishes(until_exit=True):
+        for strength in strengths:
+            if not json:
+                talk(f"lambda {strength:g}")
+            with progress(quiet=json) as show:
+                found += run(job, [strength], macs_aware, lambda _, state, show=show: show(state), talk)  # type: ignore[misc]
     if not is_first_process():
         return
     name, speeds = job.target.word, _speeds(found, npu, json)

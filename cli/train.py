@@ -153,13 +153,14 @@ def train(
         return
     from madnas.train.job import Job
 
+    _check_resume(resume, restart, evaluated=eval_ is not None)
     resume, output = _resumed(resume, output)
     job = Job(
         network, recipe, loaded, seed, output or _folder(target or network.word, recipe, seed), data, device, workers,
         log_interval, eval_interval, recovery_interval, checkpoint_hist=checkpoint_hist, torchcompile=torchcompile,
         sync_bn=sync_bn, initial_checkpoint=initial_checkpoint, kd_checkpoint=kd_checkpoint, restart=restart,
     )  # fmt: skip
-    _check(job, resume)
+    _check(job)
     if dry_run:
         from madnas.train.plan import plan_of
 
@@ -174,6 +175,16 @@ def train(
             report.print_test(found, json)
     else:
         _train(job, resume, json)
+
+
+def _check_resume(resume: str, restart: bool, evaluated: bool) -> None:
+    """Refuse what contradicts ``--resume``."""
+    if restart and resume != "auto":
+        why = "--restart throws away what --resume never protects" if resume == "never" else (
+            "--restart throws away the run that --resume names")  # fmt: skip
+        raise UsageError(why, "give one of them")
+    if evaluated and resume != "auto":
+        raise UsageError("--resume: --eval trains nothing", "leave it out")
 
 
 def _resumed(resume: str, output: Path | None) -> tuple[str, Path | None]:
@@ -193,14 +204,12 @@ def _resumed(resume: str, output: Path | None) -> tuple[str, Path | None]:
     return "auto", folder
 
 
-def _check(job: "Job", resume: str) -> None:
+def _check(job: "Job") -> None:
     """Refuse options that contradict each other, or do nothing."""
     if job.kd_checkpoint is not None and job.recipe.kd_model_name is None:
         raise UsageError("--kd-checkpoint: the recipe has no teacher", "--set kd_model_name=... names one")
     if job.sync_bn and job.device == "cpu":
         raise UsageError("--sync-bn: torch has it for GPUs only", "leave it out on a CPU")
-    if resume == "never" and job.restart:
-        raise UsageError("--restart throws away what --resume never protects", "give one of them")
     for flag, path in (("--initial-checkpoint", job.initial_checkpoint), ("--kd-checkpoint", job.kd_checkpoint)):
         if path is not None and not path.is_file():
             raise UsageError(f"{flag}: {path}: no such file")
@@ -229,10 +238,10 @@ def _print_slurm(device: str, workers: int, starts_anew: bool) -> None:
 def _train(job: "Job", resume: str, json: bool) -> None:
     from madnas.train.signals import wishes
 
-    with wishes(until_exit=True) as wish:  # before what takes long to import
+    with wishes(until_exit=True):  # before what takes long to import
         from madnas.train.run import train as run
 
-        _run(job, resume, json, lambda show, talk: run(job, show, talk, wish))
+        _run(job, resume, json, lambda show, talk: run(job, show, talk))
 
 
 def _run(job: "Job", resume: str, json: bool, run: "Callable[..., dict[str, Any]]") -> None:

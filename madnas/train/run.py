@@ -41,14 +41,13 @@ LONGEST = 600.0
 """Seconds after which there is a checkpoint in the middle of an epoch: what a crash costs at most."""
 
 
-def train(job: Job, show: Callable[[Progress], None], talk: Talk, wish: Wish | None = None) -> dict[str, Any]:
+def train(job: Job, show: Callable[[Progress], None], talk: Talk) -> dict[str, Any]:
     """Train, or go on where the folder's run stopped.
 
     Args:
         job: what.
         show: takes the progress, after every update, in the first process.
         talk: takes warnings and news, in the first process.
-        wish: what signals ask for, where somebody listens to them already.
 
     Returns:
         what ``result.json`` says.
@@ -60,7 +59,7 @@ def train(job: Job, show: Callable[[Progress], None], talk: Talk, wish: Wish | N
         RequeueError: told to end by a signal; a checkpoint is written.
         KeyboardInterrupt: Ctrl-C; a checkpoint is written.
     """
-    with nullcontext(wish) if wish else wishes() as wish, explained(), processes(job.device) as process:
+    with wishes() as wish, explained(), processes(job.device) as process:
         device = process.device
         source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, device)
         network = fitted(job.target, source.facts)
@@ -71,7 +70,9 @@ def train(job: Job, show: Callable[[Progress], None], talk: Talk, wish: Wish | N
         talk = talk if process.is_first else _silent
         run = Run(job, source, network, order, process, show, talk, wish)  # what cannot be built claims no folder
         with _folder(job, source, process):
-            return run.go()
+            result = run.go()
+        wish.waits = False  # nobody looks any more
+        return result
 
 
 def _folder(job: Job, source: Source, process: Process) -> AbstractContextManager[Any]:

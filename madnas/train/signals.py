@@ -46,6 +46,8 @@ class Wish:
 def wishes(until_exit: bool = False) -> Iterator[Wish]:
     """Listen to SIGTERM, SIGUSR1, SIGHUP and Ctrl-C; in threads other than the first, which hear none, to nothing.
 
+    Inside another such listening it is that one: a command that trains several networks listens over all of them.
+
     Args:
         until_exit: once told to end, hear nothing any more: a launcher that sees one process end signals the others,
             which are about to end with the same code, and would end with another one.
@@ -54,12 +56,16 @@ def wishes(until_exit: bool = False) -> Iterator[Wish]:
     if threading.current_thread() is not threading.main_thread():
         yield wish
         return
+    outer = signal.getsignal(signal.SIGTERM)
+    if isinstance(outer, Wish):
+        yield outer
+        return
     heard = [number for number in (*ENDING, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
     before = {number: signal.signal(number, wish) for number in heard}
     try:
         yield wish
     except _EndedEarly:
-        raise RequeueError("told to end before the first update", "the same command begins anew, or goes on") from None
+        raise RequeueError("told to end; nothing had to be saved", "the same command begins anew, or goes on") from None
     finally:
         deaf = until_exit and wish.value == REQUEUE
         for number, handler in before.items():

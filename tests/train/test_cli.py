@@ -200,6 +200,8 @@ def test_slurm_script_is_a_script(monkeypatch, capsys, tmp_path):
         (["resnet20", "--recipe", "synthetic/seg20", "--set", "hflip=0.5"], 2, "hflip: has no effect on the features"),
         (["resnet20", "--set", "samples=10"], 2, "samples: is for synthetic data"),
         (["resnet20", "--restart", "--resume", "never"], 2, "give one of them"),
+        (["resnet20", "--restart", "--resume", "runs/a"], 2, "throws away the run that --resume names"),
+        (["resnet20", "--eval", "best.safetensors", "--resume", "never"], 2, "--eval trains nothing"),
         (["resnet20", "-o", "/nowhere/at/all"], 2, "no folder"),
         (["resnet20", "--set", "aa=nonsense"], 2, "timm knows no policy"),
         (["resnet20", "--set", "opt=nonsense"], 2, "cannot be made"),

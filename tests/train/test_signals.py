@@ -11,7 +11,7 @@ import pytest
 from madnas.data.resident import ResidentSource
 from madnas.errors import RequeueError
 from madnas.train.checkpoint import newest
-from madnas.train.signals import ENDING, wishes
+from madnas.train.signals import ENDING, Wish, wishes
 from tests.train.shell import (
     MADNAS,
     assert_equal_runs,
@@ -38,6 +38,18 @@ def test_who_was_told_to_end_hears_nothing_any_more():
     with wishes(until_exit=True):
         pass
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_command_listens_over_all_of_its_trainings(tmp_path):
+    """A signal between two of them ends the command as one during a training does."""
+    with pytest.raises(RequeueError, match="told to end"), wishes(until_exit=False) as outer:
+        with wishes() as inner:
+            assert inner is outer
+        assert isinstance(signal.getsignal(signal.SIGTERM), Wish)
+        finish(job(tmp_path, name="first"))
+        assert not outer.waits
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert not isinstance(signal.getsignal(signal.SIGTERM), Wish)
 
 
 def test_nohup_is_respected(tmp_path):

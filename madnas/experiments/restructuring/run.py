@@ -63,11 +63,12 @@ def run_restructuring(plan: RestructuringPlan, progress: Progress) -> dict[str, 
     from madnas.report.restructure_search import draw_search
     from madnas.report.restructuring import draw_restructuring, restructuring_report
     from madnas.restructure.search import searchable
+    from madnas.train.signals import wishes
 
     job = _job(plan)
     searchable(job.target)
     identity = {"experiment": plan.name, "settings": plan.recipe.settings(), "seed": plan.seed, "device": plan.device}
-    with open_folder(plan.folder, identity, plan.restart) as folder:
+    with wishes(until_exit=True), open_folder(plan.folder, identity, plan.restart) as folder:
         (plan.folder / RUNS).mkdir(exist_ok=True)
         if SUPERNET not in folder.finished:
             folder.add(SUPERNET, [_supernet(job, progress)])
