@@ -172,7 +172,7 @@ def _schema(path: str) -> object:
 
 def _free_length(flags: Flags, space: str) -> "tuple[Family, dict[str, Any], dict[str, float]]":
     from madnas.search.rows import Rows
-    from madnas.search.space import load_evolution_space
+    from madnas.search.space import load_evolution_space, space_tree
 
     request = flags.request
     idle = {
@@ -203,7 +203,7 @@ def _free_length(flags: Flags, space: str) -> "tuple[Family, dict[str, Any], dic
     if not budgets:
         hint = "give --params, --macs (or --flops), --max-layers or --rho"
         raise UsageError("a design needs at least one budget", hint)
-    return Rows(made, plain=flags.mutation == "zen-nas"), asdict(made), budgets
+    return Rows(made, plain=flags.mutation == "zen-nas"), space_tree(made), budgets
 
 
 def _fixed(flags: Flags) -> "tuple[Family, dict[str, Any], dict[str, float]]":

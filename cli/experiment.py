@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from madnas.experiments.effectiveness.run import EffectivenessPlan
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.run import Plan
+    from madnas.search.curves import CurvesRecipe
 
 SETTINGS, RUN, OUTPUT = "Settings", "Run", "Output"
 
@@ -107,6 +108,8 @@ def experiment(
 
     DeepMAD: random networks of one cost over the effectiveness rho, their entropy, and how accuracy follows both.
 
+    Zen-NAS: evolution by every zero-cost proxy on one task, the best so far.
+
     Examples:
     - madnas experiment --list
     - madnas experiment deepmad/effectiveness --no-train -o effectiveness
@@ -115,9 +118,10 @@ def experiment(
     """
     from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
     from madnas.experiments.library import load_recipe
+    from madnas.search.curves import CurvesRecipe
 
     from .console import print_json
-    from .experiment_report import print_effectiveness, print_list, print_skip_mlps
+    from .experiment_report import print_curves, print_effectiveness, print_list, print_skip_mlps
 
     if show_list:
         print_list(json)
@@ -127,7 +131,13 @@ def experiment(
     recipe = load_recipe(name)
     flags = {"epochs": epochs, "repeats": repeats, "samples": samples}
     _check_plot(plot, output, force)
-    if isinstance(recipe, EffectivenessRecipe):
+    if isinstance(recipe, CurvesRecipe):
+        idle = flags | {"data": data, "accuracies": accuracies, "recipe": training, "no-train": no_train or None}
+        _refuse(name, idle, "nothing is trained")
+        with _folder(output) as folder:
+            summary = _run_curves(name, recipe.quickened() if quick else recipe, seed, folder, device, workers, restart,
+                                  quiet=json)  # fmt: skip
+    elif isinstance(recipe, EffectivenessRecipe):
         _refuse(name, {"repeats": repeats, "samples": samples}, "it is for the MLPs of nn-mass")
         trains = accuracies is None and not no_train
         if not trains:
@@ -154,6 +164,8 @@ def experiment(
         _draw(summary, plot, force)
     if json:
         print_json(summary)
+    elif isinstance(recipe, CurvesRecipe):
+        print_curves(summary)
     elif isinstance(recipe, EffectivenessRecipe):
         print_effectiveness(summary)
     else:
@@ -218,6 +230,20 @@ def _run_effectiveness(plan: "EffectivenessPlan", quiet: bool) -> dict[str, Any]
         return run_effectiveness(plan, progress)
 
 
+def _run_curves(
+    name: str, recipe: "CurvesRecipe", seed: int, folder: Path, device: str, workers: int | None, restart: bool,
+    quiet: bool,
+) -> dict[str, Any]:  # fmt: skip
+    from madnas.scores.batch import process_count
+    from madnas.search.curves import CurvesPlan, run_curves
+
+    from .progress import status
+
+    plan = CurvesPlan(name, recipe, seed, folder, device, process_count(workers, device), restart)
+    with status(quiet) as show:
+        return run_curves(plan, show)
+
+
 def _progress(name: str, show: Callable[[str], None], quiet: bool) -> Callable[[float, float | None], None]:
     """What shows how far a run is: always on a terminal, else at every hundredth; and early if it will be long."""
     begin = time.monotonic()
@@ -261,9 +287,14 @@ def _check_plot(plot: Path | None, output: Path | None, force: bool) -> None:
 def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:
     from madnas.experiments.effectiveness.summary import SUMMARY
     from madnas.files import write_bytes_atomic
+    from madnas.report.curves_plot import draw_curves
     from madnas.report.effectiveness_plot import draw_effectiveness
     from madnas.report.experiment_plot import draw_summary
     from madnas.report.figures import picture_format, render
+    from madnas.search import curves
 
-    figure = draw_effectiveness(summary) if summary["schema"] == SUMMARY else draw_summary(summary)
+    if summary["schema"] == curves.SUMMARY:
+        figure = draw_curves(summary)
+    else:
+        figure = draw_effectiveness(summary) if summary["schema"] == SUMMARY else draw_summary(summary)
     write_bytes_atomic(plot, render(figure, picture_format(plot)), force)

@@ -8,8 +8,10 @@ from madnas.experiments.effectiveness import recipe as effectiveness
 from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
 from madnas.experiments.recipe import Recipe
 from madnas.program.library import load, shipped
+from madnas.search import curves
+from madnas.search.curves import CurvesRecipe
 
-PAPERS = ("deepmad", "nn-mass")
+PAPERS = ("deepmad", "nn-mass", "zen-nas")
 
 
 def recipe_files() -> dict[str, Path]:
@@ -17,19 +19,23 @@ def recipe_files() -> dict[str, Path]:
     return {f"{paper}/{name}": path for paper in PAPERS for name, path in shipped(f"experiments/{paper}").items()}
 
 
-def load_recipe(name_or_path: str) -> Recipe | EffectivenessRecipe:
+def load_recipe(name_or_path: str) -> Recipe | EffectivenessRecipe | CurvesRecipe:
     """An experiment by name, or from a user's own YAML file; its ``schema`` says of which kind it is.
 
     Raises:
         UsageError: neither a known name nor a readable file.
         SpecError: the file is not such a recipe; every problem with its key.
     """
-    kinds: dict[str, type[Recipe | EffectivenessRecipe]] = {
+    kinds: dict[str, type[Recipe | EffectivenessRecipe | CurvesRecipe]] = {
         recipe.SCHEMA: Recipe,
         effectiveness.SCHEMA: EffectivenessRecipe,
+        curves.SCHEMA: CurvesRecipe,
     }
     found, source = load(name_or_path, "experiment", recipe_files(), kinds)
-    wrong = recipe.all_problems(found) if isinstance(found, Recipe) else effectiveness.problems(found)
+    if isinstance(found, Recipe):
+        wrong = recipe.all_problems(found)
+    else:
+        wrong = effectiveness.problems(found) if isinstance(found, EffectivenessRecipe) else curves.problems(found)
     if wrong:
         raise SpecError(source, wrong)
     return found
