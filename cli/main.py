@@ -12,8 +12,10 @@ import typer
 import madnas
 from madnas.errors import MadnasError
 
+from .benchmark import benchmark
 from .design import design
 from .experiment import experiment
+from .export import export
 from .restructure import restructure
 from .scale import scale
 from .score import score
@@ -23,7 +25,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="madnas",
-    help="Design, score, scale and train convolutional networks under budgets.",
+    help="Design, score, scale, restructure, train and benchmark convolutional networks under budgets.",
     epilog="Example: madnas design --flops 4.5G --params 29M --rho 0.5 -o net.yaml",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -36,6 +38,8 @@ app.command(no_args_is_help=True)(experiment)
 app.add_typer(restructure)
 app.command(no_args_is_help=True)(score)
 app.command(no_args_is_help=True)(train)
+app.add_typer(benchmark)
+app.command(no_args_is_help=True)(export)
 
 
 def _version(show: bool) -> None:

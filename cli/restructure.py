@@ -44,6 +44,10 @@ def collapse(
         typer.Option("--round-alphas", help="Take slopes from 0.8 to 1.3 as 1, which changes the network."),
     ] = False,
     timed: Annotated[bool, typer.Option("--timed/--untimed", help="Measure latencies.")] = True,
+    npu: Annotated[
+        str | None,
+        typer.Option(metavar="NPU", show_default=False, help="Estimate speeds on an NPU too, such as ethos-u55-256."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Folder for network.yaml, weights.safetensors, certificate.json and "
@@ -66,7 +70,7 @@ def collapse(
     """
     from . import restructure_report as report
 
-    report.collapse(target, checkpoint, only or [], costly, round_alphas, timed, output, force, json)
+    report.collapse(target, checkpoint, only or [], costly, round_alphas, timed, npu, output, force, json)
 
 
 @restructure.command(no_args_is_help=True)
@@ -147,6 +151,11 @@ def search(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the recipe; may be repeated."),
     ] = None,
+    npu: Annotated[
+        str | None,
+        typer.Option(metavar="NPU", show_default=False, help="NPU to estimate speeds for, such as ethos-u65-512; none "
+                     "leaves that out. Default: ethos-u55-256, where madnas[npu] is installed."),
+    ] = None,
     data: Annotated[Path, typer.Option("--data", "--data-dir", help="Folder of the data sets.")] = Path("data"),
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -184,7 +193,7 @@ def search(
     strengths = strengths_of(strength)
     job = Job(find(target), recipe, load_recipe(recipe, set_ or []), seed, output, data, device, workers,
               restart=restart)  # fmt: skip
-    run(job, strengths, macs_aware, json)
+    run(job, strengths, macs_aware, npu, json)
 
 
 @restructure.command(no_args_is_help=True)

@@ -1,5 +1,6 @@
 """What ``madnas restructure`` does, shows and writes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from safetensors.torch import save
 from madnas.data.source import Process
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
 from madnas.models.restructurable import alphas_of
 from madnas.network.specfile import dump_spec
 from madnas.report.collapse import collapse_document, collapse_report, folded, ratio, times
@@ -40,19 +42,24 @@ def collapse(
     costly: bool,
     round_alphas: bool,
     timed: bool,
+    npu: str | None,
     output: Path | None,
     force: bool,
     json: bool,
 ) -> None:
     """Collapse a network, print what was done, and write it."""
+    check_npu(npu)
     files = Files.of(output, force)
     opened = open_network(target, checkpoint)
     rounded, moved = _rounded(opened, costly, only) if round_alphas else ({}, 0.0)
     with status(json) as watch:
         result = room.collapse(opened.model, opened.input, costly, only, timed, watch)
+        speed = _on_npu(opened, result, npu, watch)
     about = environment(Process())
     word, source = opened.target.word, opened.source
     document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded, "rounding_moved": moved}
+    if speed is not None:
+        document["npu"] = speed.document()
     linear = tuple(name for name, alpha in alphas_of(opened.model).items() if alpha.item() == 1)
     if files is not None:
         description = replace(
@@ -60,11 +67,16 @@ def collapse(
             costly=costly,
         )  # fmt: skip
         state = None if source is None else result.model.state_dict()
-        files.write(dump(description), state, document, collapse_report(word, result, source, about, rounded, moved))
+        page = collapse_report(word, result, source, about, rounded, moved, speed)
+        files.write(dump(description), state, document, page)
     if json:
         print_json(document)
         return
     _print_collapse(opened, result, rounded, moved)
+    if isinstance(speed, NpuChange):
+        stdout().print(f"{speed.after.npu}: {speed}", highlight=False)
+    elif speed is not None:
+        talk(f"no speed on an NPU: {speed}")
     tell_places(files, source)
 
 
@@ -167,6 +179,16 @@ def _rounded(opened: Opened, costly: bool, only: list[str]) -> tuple[dict[str, f
         raise UsageError("--round-alphas: no alpha from 0.8 to 1.3 is in a block that would be collapsed")
     after = in_dtype(opened.model, torch.float64)
     return rounded, compare(before, after, [next(probes_of(opened.input, torch.float64))]).relative
+
+
+def _on_npu(
+    opened: Opened, result: room.Collapsed, npu: str | None, watch: Callable[[str], None]
+) -> NpuChange | NoEstimate | None:
+    """Estimates on an NPU, if one was asked for."""
+    if npu in (None, NONE):
+        return None
+    watch(f"estimating speeds on {npu}")
+    return npu_change(opened.model, result.model, opened.input, npu, opened.target.word)
 
 
 def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, float], moved: float) -> None:

@@ -1,16 +1,19 @@
 """How long calls take, next to each other: in turns, so that drift of the machine hits all alike."""
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
+from madnas.measure.benchmark.rounds import Pace, in_turns
+from madnas.measure.clock import synchronise
+
 ROUNDS = 15
 TURN = 0.02
-"""Seconds of a turn at least: what is shorter is called several times."""
+"""Seconds of a turn at least: with so few rounds, each has to be worth something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +38,17 @@ class Latency:
 def race(
     contestants: Mapping[str, Callable[[], Any]], device: torch.device, rounds: int = ROUNDS
 ) -> dict[str, Latency]:
-    """Time calls in turns, in another order every round; ratios are taken within a round.
+    """Time calls in turns, in a random order every round; ratios are taken within a round.
 
     Args:
         contestants: what to call, by name; ratios are to the first one.
         device: where they work; it is waited for.
         rounds: at least 4.
     """
-    calls = {name: _calls(call, device) for name, call in contestants.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    names = list(contestants)
-    for number in range(rounds):
-        at = number % len(names)
-        for name in names[at:] + names[:at]:
-            seconds[name].append(_turn(contestants[name], calls[name], device) / calls[name])
-    return {name: _latency(times, seconds[names[0]]) for name, times in seconds.items()}
-
-
-def _calls(call: Callable[[], Any], device: torch.device) -> int:
-    """Calls that fill a turn, after a warm-up."""
-    _turn(call, 2, device)
-    return max(1, round(TURN / max(_turn(call, 1, device), 1e-9)))
-
-
-def _turn(call: Callable[[], Any], number: int, device: torch.device) -> float:
-    begin = time.perf_counter()
     with torch.inference_mode():
-        for _ in range(number):
-            call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begin
+        seconds = in_turns(contestants, Pace(rounds, turn=TURN), partial(synchronise, device))
+    first = next(iter(seconds.values()))
+    return {name: _latency(times, first) for name, times in seconds.items()}
 
 
 def _latency(times: list[float], first: list[float]) -> Latency:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from madnas.measure.latency import Latency
+from madnas.measure.npu.compare import NoEstimate, NpuChange
 from madnas.restructure.certificate import Cost
 from madnas.restructure.collapse import Collapsed, Merged
 
@@ -42,6 +43,7 @@ def collapse_report(
     about: dict[str, Any],
     rounded: Mapping[str, float] = MappingProxyType({}),
     moved: float = 0.0,
+    npu: NpuChange | NoEstimate | None = None,
 ) -> str:
     """The certificate in Markdown; with slopes that were taken as 1, and how far that moved the outputs."""
     worst = {dtype: max(one.errors[dtype].relative for one in result.merged) for dtype in result.errors}
@@ -58,6 +60,12 @@ def collapse_report(
     if result.latency:
         before, after = result.latency["before"], result.latency["after"]
         lines.append(f"| ms, one image | {1e3 * before.median:.2f} | {1e3 * after.median:.2f}, {times(after)} |")
+    if isinstance(npu, NpuChange):
+        rates = (f"{one.inferences_per_second:,.1f}" for one in (npu.before, npu.after))
+        lines.append(f"| inferences/s on {npu.after.npu}, estimated | {' | '.join(rates)}, {npu.ratio:.2f} times |")
+        lines += ["", f"NPU: {npu.after.conditions}; random weights."]
+    elif npu is not None:
+        lines += ["", f"No speed on an NPU: {npu}."]
     lines += [
         "",
         "| largest difference | absolute | relative | relative, worst merge alone | rounding before |",

@@ -2,8 +2,10 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from madnas.measure.npu.compare import NoEstimate, NpuChange
 from madnas.network.specfile import spec_to_tree
 from madnas.restructure.search import Found
 from madnas.theory.restructuring import LINEAR
@@ -14,7 +16,11 @@ if TYPE_CHECKING:
 SCHEMA = "madnas/restructure-search/1"
 
 
-def search_document(name: str, found: list[Found]) -> dict[str, Any]:
+Speeds = Sequence[NpuChange | NoEstimate]
+"""Estimates on an NPU, one for each strength; empty if nobody wants them."""
+
+
+def search_document(name: str, found: list[Found], speeds: Speeds = ()) -> dict[str, Any]:
     """The results as JSON-able data."""
     return {
         "schema": SCHEMA,
@@ -27,9 +33,10 @@ def search_document(name: str, found: list[Found]) -> dict[str, Any]:
                 "alphas": {number: values[-1] for number, values in one.trajectories.items()},
                 "top1": one.top1,
                 **{what: {"before": old, "after": new} for what, (old, new) in one.costs.items()},
+                **({"npu": speeds[place].document()} if speeds else {}),
                 "spec": spec_to_tree(one.spec),
             }
-            for one in found
+            for place, one in enumerate(found)
         ],
     }
 
@@ -47,7 +54,7 @@ def front_csv(found: list[Found]) -> str:
     return text.getvalue()
 
 
-def search_report(name: str, found: list[Found]) -> str:
+def search_report(name: str, found: list[Found], speeds: Speeds = ()) -> str:
     """The results in Markdown."""
     lines = [
         f"# {name}: which blocks may be linear",
@@ -62,7 +69,7 @@ def search_report(name: str, found: list[Found]) -> str:
         costs = " | ".join(f"{old:,} -> {new:,}" for old, new in one.costs.values())
         linear = ", ".join(map(str, one.linear)) or "none"
         lines.append(f"| {one.strength:g} | {100 * one.top1:.2f} | {linear} | {costs} |")
-    lines += ["", "![slopes](alphas.png)", ""]
+    lines += ["", *_npu_lines(found, speeds), "![slopes](alphas.png)", ""]
     for one in found:
         lines += [f"## lambda {one.strength:g}", "", "| block | slope | |", "|---|---|---|"]
         lines += [
@@ -72,6 +79,26 @@ def search_report(name: str, found: list[Found]) -> str:
         lines += ["", f"The network, to be trained anew: `{one.folder.name}/subnetwork.yaml`; with more weights, to be",
                   f"collapsed after: `{one.folder.name}/expanded.yaml`.", ""]  # fmt: skip
     return "\n".join(lines)
+
+
+def _npu_lines(found: list[Found], speeds: Speeds) -> list[str]:
+    """Estimated speeds in Markdown."""
+    changes = [(one, speed) for one, speed in zip(found, speeds, strict=False) if isinstance(speed, NpuChange)]
+    reasons = list(dict.fromkeys(f"No speed on an NPU: {speed}." for speed in speeds if isinstance(speed, NoEstimate)))
+    lines = [part for reason in reasons for part in (reason, "")]
+    if not changes:
+        return lines
+    lines += [
+        "| lambda | inferences/s on an NPU | times | peak SRAM, KiB | operators on the NPU |",
+        "|---|---|---|---|---|",
+    ]
+    for one, speed in changes:
+        pair = speed.before, speed.after
+        rates = " -> ".join(f"{each.inferences_per_second:,.1f}" for each in pair)
+        memory = " -> ".join(f"{each.memory['sram'] / 1024:,.0f}" for each in pair)
+        shares = " -> ".join(f"{each.npu_share:.0%}" for each in pair)
+        lines.append(f"| {one.strength:g} | {rates} | {speed.ratio:.2f} | {memory} | {shares} |")
+    return [*lines, "", f"Estimated, with random weights: {changes[0][1].after.conditions}.", ""]
 
 
 def draw_search(name: str, found: list[Found]) -> "Figure":

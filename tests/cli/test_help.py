@@ -5,20 +5,23 @@ import shlex
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 import madnas
 from madnas.cli.main import app, run
+from madnas.models import build
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec
 from tests.cli.shell import madnas as process
 
 CALLBACKS = {command.callback.__name__: command.callback for command in app.registered_commands} | {
-    f"{group.typer_instance.info.name} {command.callback.__name__}": command.callback
+    f"{group.typer_instance.info.name} {command.name or command.callback.__name__}": command.callback
     for group in app.registered_groups
     for command in group.typer_instance.registered_commands
 }
 VERBS = ("design", "scale", "score", "experiment", "train", "restructure search", "restructure collapse",
-         "restructure split", "restructure edit")  # fmt: skip
+         "restructure split", "restructure edit", "benchmark networks", "benchmark latency-table", "benchmark paper",
+         "export")  # fmt: skip
 
 
 def examples(verb):
@@ -27,7 +30,22 @@ def examples(verb):
     return [line for line in lines if line.startswith("madnas ")]
 
 
-LONG = ("0.1,0.3", "--recipe", "--verify", "--quick", "--metrics", "train resnet20", "--lambda", "--score zen ")
+LONG = (
+    "0.1,0.3",
+    "--recipe",
+    "--verify",
+    "--quick",
+    "--metrics",
+    "train resnet20",
+    "--lambda",
+    "--score zen ",
+    "benchmark net.yaml",
+    "benchmark paper",
+    "--batch-size auto",
+    "deepmad-r18 --threads",
+    "collapsed/network.yaml",
+    "runs/resnet20-digits-quick-0 -o digits.onnx",
+)
 """Words of examples that take more than a few seconds."""
 
 EXAMPLES = [
@@ -35,7 +53,11 @@ EXAMPLES = [
         verb,
         example,
         id=example.removeprefix("madnas ")[:40],
-        marks=pytest.mark.slow if any(word in example for word in LONG) else (),
+        marks=pytest.mark.gpu
+        if "cuda" in example
+        else pytest.mark.slow
+        if any(word in example for word in LONG)
+        else (),
     )
     for verb in VERBS
     for example in examples(verb)
@@ -83,6 +105,12 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
         quick = ["--set", "epochs=1", "--set", "warmup_epochs=0", "--set", "image_size=8"]
         assert run(["train", "resnet20", *quick]) == 0
         capsys.readouterr()
+    if "collapsed/network.yaml" in example:
+        weights = ["--checkpoint", "digits.safetensors"]
+        Path("net.yaml").write_text(dump_spec(get("ran-e-digits")))
+        save_file(build(get("ran-e-digits")).state_dict(), "digits.safetensors")
+        assert run(["restructure", "collapse", "net.yaml", *weights, "-o", "collapsed", "--untimed"]) == 0
+        Path("net.yaml").unlink()
     if "accuracies.csv" in example:
         Path("accuracies.csv").write_text("network,accuracy\nresnet20,91.3\nresnet18,70.9\nresnet34,74.4\n")
     if "nets/*.yaml" in example:  # which a shell would expand
@@ -91,7 +119,7 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
             Path("nets", f"{name}.yaml").write_text(dump_spec(get(name)))
         example = example.replace("nets/*.yaml", "nets/resnet18.yaml nets/resnet20.yaml")
     words = shlex.split(example)
-    assert words[0] == "madnas" and " ".join(words[1:]).startswith(verb)
+    assert words[0] == "madnas" and " ".join(words[1:]).startswith(verb.removesuffix(" networks"))
     assert run(words[1:]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) >= (1 if "--eval" in words else 3)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import timm
@@ -11,10 +12,11 @@ from safetensors.torch import load_file
 from madnas.cli.main import run
 from madnas.network.count import count
 from madnas.network.named import get
-from madnas.network.specfile import load_spec
+from madnas.network.specfile import dump_spec, load_spec
 from madnas.restructure.stages import blocks_of
 from madnas.scores.targets import find, module_of
 from tests.cli.shell import document, refused
+from tests.models.examples import EXAMPLES
 
 QUICK = ["--set", "image_size=8", "--set", "epochs=2", "--set", "warmup_epochs=0", "--set", "pad=1"]
 
@@ -36,7 +38,7 @@ def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("search")
     (folder / "small.yaml").write_text(SMALL)
     search = ["restructure", "search", str(folder / "small.yaml"), "-o", str(folder / "search"), *QUICK]
-    assert run([*search, "--lambda", "1e-3,1"]) == 0
+    assert run([*search, "--lambda", "1e-3,1", "--npu", "none"]) == 0
     assert run(["train", str(folder / "search/lambda-1/expanded.yaml"), "-o", str(folder / "run"), *QUICK]) == 0
     return folder
 
@@ -64,6 +66,33 @@ def test_a_finished_search_is_told_again(searched, capsys):
     found = document(capsys, *again, "--lambda", "1e-3,1")
     assert [one["lambda"] for one in found["results"]] == [0.001, 1]
     assert found["results"][1]["units"]["after"] < found["results"][0]["units"]["before"]
+    speeds = [one["npu"] for one in found["results"]]
+    assert speeds[0]["before"] == speeds[1]["before"] and speeds[0]["before"]["npu"] == "ethos-u55-256"
+    assert speeds[1]["after"]["macs"] == found["results"][1]["macs"]["after"]
+    assert speeds[1]["ratio"] > speeds[0]["ratio"] >= 1
+    report = (searched / "search/report.md").read_text()
+    assert f"{speeds[1]['ratio']:.2f}" in report and "Ethos_U55_High_End_Embedded, Shared_Sram" in report
+
+
+def test_without_vela_the_report_says_what_to_install(searched, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tflite", None)
+    again = ["restructure", "search", str(searched / "small.yaml"), "-o", str(searched / "search"), *QUICK]
+    assert run([*again, "--lambda", "1e-3,1"]) == 0
+    assert "pip install 'madnas[npu]'" in capsys.readouterr().err
+    assert "pip install 'madnas[npu]'" in (searched / "search/report.md").read_text()
+    assert "pip install 'madnas[npu]'" in refused(capsys, *again, "--npu", "ethos-u65-512")
+
+
+def test_a_collapse_says_what_an_npu_gains(tmp_path, capsys):
+    small, out = tmp_path / "small.yaml", tmp_path / "out"
+    small.write_text(dump_spec(EXAMPLES["repvgg"]))
+    collapse = ["restructure", "collapse", str(small), "--untimed", "-o", str(out)]
+    assert "no NPU 'ethos-u55-127'" in refused(capsys, *collapse, "--npu", "ethos-u55-127")
+    found = document(capsys, *collapse, "--npu", "ethos-u55-128")
+    assert found["npu"]["before"]["npu"] == "ethos-u55-128"
+    assert found["npu"]["after"]["macs"] == found["after"]["macs"]
+    assert found["npu"]["ratio"] > 1
+    assert "inferences/s on ethos-u55-128" in (out / "report.md").read_text()
 
 
 def test_the_collapsed_network_predicts_what_the_run_does(searched, tmp_path, capsys):

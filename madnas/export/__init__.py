@@ -1,0 +1,1 @@
+"""Networks as files that other programs run: ONNX and torch.export, checked numerically against PyTorch."""

@@ -1,0 +1,111 @@
+"""Calls timed in turns, in a random order every round, so that drift of the machine hits all alike."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from madnas.measure.benchmark.intervals import speed_ratio
+
+FEWEST_ROUNDS = 4
+"""Never fewer, however long they take; ..."""
+
+LEAST_ROUNDS = 15
+"""... with fewer, ratios do not count as known."""
+
+CHECK_EVERY = 5
+SHORT = 0.02
+"""Seconds of a call up to which caches matter: such a one is called once before every turn."""
+
+SURE = 0.01
+"""Half width of the ratios' intervals at which enough rounds have been measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to measure.
+
+    Attributes:
+        rounds: how many; None: until the ratios are known to :data:`SURE`, or for ``seconds``.
+        seconds: most for each contestant, where ``rounds`` is None.
+        turn: seconds of a turn at least; what is shorter is called several times. Many short turns are better than a
+            few long ones: on a busy machine, half of the short ones run undisturbed.
+    """
+
+    rounds: int | None = None
+    seconds: float = 10.0
+    turn: float = 0.002
+
+
+def nothing() -> None:
+    """Where nothing has to be waited for."""
+
+
+def in_turns(
+    contestants: Mapping[str, Callable[[], Any]],
+    pace: Pace,
+    wait: Callable[[], None] = nothing,
+    now: Callable[[], float] = time.perf_counter,
+    say: Callable[[str], None] = lambda message: None,
+    before: Callable[[], None] = nothing,
+    judged: Sequence[str] | None = None,
+) -> dict[str, list[float]]:
+    """Time calls.
+
+    Args:
+        contestants: what to call, by name.
+        pace: how long.
+        wait: returns when everything called so far is done.
+        now: the clock, in seconds.
+        say: is told how far it is.
+        before: every turn, outside of its time.
+        judged: names whose ratios decide when there are enough rounds; the first is what they are ratios to. Default:
+            all.
+
+    Returns:
+        seconds of a call, for each contestant, a number for every round; those of a round belong together.
+    """
+    names = list(contestants)
+    once = {name: _once(contestants[name], wait, now) for name in names}
+    calls = {name: max(1, round(pace.turn / once[name])) for name in names}
+    short = {name: once[name] < SHORT for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    random = Random(0)
+    begin = time.monotonic()
+    number = 0
+    judging = list(names if judged is None else judged)
+    while not _enough(seconds, judging, pace, number, time.monotonic() - begin):
+        for name in random.sample(names, len(names)):
+            before()
+            if short[name]:  # what ran before has emptied its caches
+                _turn(contestants[name], 1, wait, now)
+            seconds[name].append(_turn(contestants[name], calls[name], wait, now) / calls[name])
+        number += 1
+        say(f"round {number}" + ("" if pace.rounds is None else f" of {pace.rounds}"))
+    return seconds
+
+
+def _enough(seconds: Mapping[str, list[float]], names: list[str], pace: Pace, number: int, passed: float) -> bool:
+    if pace.rounds is not None:
+        return number >= pace.rounds
+    if number >= FEWEST_ROUNDS and passed > pace.seconds * len(seconds):
+        return True
+    if number < LEAST_ROUNDS or number % CHECK_EVERY:
+        return False
+    first = seconds[names[0]] if len(names) > 1 else [1.0] * number  # one alone: its own median has to be known
+    return all(speed_ratio(seconds[name], first).half_width < SURE for name in names[1:] or names)
+
+
+def _once(call: Callable[[], Any], wait: Callable[[], None], now: Callable[[], float]) -> float:
+    """Seconds of a call, after a warm-up of two."""
+    _turn(call, 2, wait, now)
+    return max(_turn(call, 1, wait, now), 1e-9)
+
+
+def _turn(call: Callable[[], Any], number: int, wait: Callable[[], None], now: Callable[[], float]) -> float:
+    begin = now()
+    for _ in range(number):
+        call()
+    wait()
+    return now() - begin

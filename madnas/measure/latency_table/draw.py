@@ -1,0 +1,115 @@
+"""Random networks of a space within a range of multiply-adds, to measure and to be predicted."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from madnas.errors import InfeasibleError
+from madnas.network.spec import NetworkSpec
+from madnas.program.problem import Problem, Variable
+from madnas.program.space import Space
+
+DRAWS = 4096
+"""Candidates of a round; all are counted at once."""
+
+ROUNDS = 8
+"""Rounds after which a range counts as empty."""
+
+CORRECTIONS = 8
+"""Times that widths are scaled towards the multiply-adds wanted, ..."""
+
+LARGEST_STEP = 3.0
+"""... by at most this factor."""
+
+
+def draw(
+    space: Space, number: int, macs: tuple[float, float], depth: tuple[int, int], seed: int, name: str
+) -> list[NetworkSpec]:
+    """Networks whose multiply-adds, widths and depths are uniform in their logarithm, as far as the space allows.
+
+    Widths are drawn in ascending order where channels do not decrease, and scaled alike until the multiply-adds fit.
+
+    Args:
+        space: the family.
+        number: of networks.
+        macs: fewest and most.
+        depth: fewest and most blocks of a group, where the space allows both.
+        seed: the same networks for the same seed.
+        name: of the networks, before their number.
+
+    Raises:
+        InfeasibleError: the space has too few networks in this range.
+    """
+    problem = Problem(space, {"macs": int(macs[1])})
+    random = np.random.default_rng(seed)
+    found: list[NetworkSpec] = []
+    for _ in range(ROUNDS):
+        for values in _round(problem, macs, depth, random):
+            found.append(problem.network([int(value) for value in values], f"{name}-{len(found) + 1}"))
+            if len(found) == number:
+                return found
+    raise InfeasibleError(
+        f"space {space.name}: {number} networks of {macs[0]:.4g} to {macs[1]:.4g} MACs are needed, and {len(found)} "
+        "were found",
+        "give more --macs",
+    )
+
+
+def _round(
+    problem: Problem, macs: tuple[float, float], depth: tuple[int, int], random: np.random.Generator
+) -> Iterator[np.ndarray]:
+    columns = _columns(problem, depth, random)
+    wide = [place for place, one in enumerate(problem.variables) if one.name.startswith(("out", "hidden"))]
+    target = _uniform(random, *macs)
+    for _ in range(CORRECTIONS):
+        _, cost, _ = problem.evaluate(columns)
+        step = np.clip(np.sqrt(target / cost.macs), 1 / LARGEST_STEP, LARGEST_STEP)
+        for place in wide:
+            columns[place] = columns[place] * step
+    multiple = problem.space.multiple
+    for place in wide:
+        columns[place] = np.maximum(np.round(columns[place] / multiple) * multiple, problem.variables[place].values[0])
+    _, cost, _ = problem.evaluate(columns)
+    fits = (cost.macs >= macs[0]) & (cost.macs <= macs[1])
+    for variable, column in zip(problem.variables, columns, strict=True):
+        fits &= column <= variable.values[-1]
+    for ratio in problem.ratios:
+        fits &= ratio.holds(columns[ratio.top], columns[ratio.bottom])
+    for index in np.flatnonzero(fits):
+        yield np.array([column[index] for column in columns])
+
+
+def _columns(problem: Problem, depth: tuple[int, int], random: np.random.Generator) -> list[np.ndarray]:
+    """A column for each variable, widths not rounded yet."""
+    space = problem.space
+    outs = np.array([_uniform(random, *space.out) for _ in space.strides])
+    if space.non_decreasing:
+        outs = np.sort(outs, axis=0)
+    columns = []
+    for variable in problem.variables:
+        if variable.name.startswith("out"):
+            column = outs[_group(variable)]
+        elif variable.name.startswith("hidden"):
+            assert space.hidden_ratio is not None
+            column = outs[_group(variable)] * _uniform(random, *space.hidden_ratio)
+        elif variable.name.startswith("depth"):
+            low, high = (min(max(bound, variable.values[0]), variable.values[-1]) for bound in depth)
+            column = np.floor(_uniform(random, low, high + 1))
+        else:
+            column = _choice(variable, random)
+        columns.append(column.astype(np.float64))
+    return columns
+
+
+def _group(variable: Variable) -> int:
+    """Place of the group that a variable belongs to."""
+    return int(variable.name.lstrip("abcdefghijklmnopqrstuvwxyz")) - 1
+
+
+def _choice(variable: Variable, random: np.random.Generator) -> np.ndarray:
+    return random.choice(np.array(variable.values), DRAWS)
+
+
+def _uniform(random: np.random.Generator, low: float, high: float) -> np.ndarray:
+    """Values that are uniform in their logarithm (DRAWS,)."""
+    return np.exp(random.uniform(np.log(low), np.log(high), DRAWS))

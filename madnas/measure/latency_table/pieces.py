@@ -1,0 +1,154 @@
+"""A network as the pieces that are timed: stem, every block, head; each with the work that it does.
+
+Pieces of the same :class:`Shape` differ only in their numbers of channels, and their latency is a linear function of
+their :func:`work`. Both come from the block catalogue's layers, so channels, kernels and depths may be arrays.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from madnas.errors import UsageError
+from madnas.network.blocks import CATALOGUE, shortcut_of
+from madnas.network.expand import head_layers, openings, stem_layers
+from madnas.network.layer import Layer, Layers, Resolution
+from madnas.network.spec import NetworkSpec
+from madnas.theory.numerics import Number, is_array, is_symbolic
+
+LANES = 16
+"""Channels that a CPU's vector unit and a GPU's matrix unit take at a time; layers of fewer waste the rest."""
+
+WORK = ("calls", "depthwise", "depthwise inputs", "vectors", "1x1", "1x1 in lanes", "k x k", "outputs", "weights")
+"""What :func:`work` counts, in this order: 1 for the piece itself; multiply-adds of convolutions in groups, and the
+elements that these read; multiply-adds over a single pixel (squeeze-excitation, classifier); of 1x1 convolutions, as
+they are and with channels rounded up to :data:`LANES`; of other convolutions; elements written; parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a piece is, but for its channels.
+
+    Attributes:
+        part: ``stem``, ``block`` or ``head``.
+        kind: kind of block, or what else the part consists of.
+        resolution: of its input, in pixels.
+        kernel: side of its kernel; 0 where it has none.
+        stride: 1 or 2.
+        options: activation, squeeze-excitation and shortcut.
+        opens: whether it is the first block of a group.
+    """
+
+    part: str
+    kind: str
+    resolution: Resolution
+    kernel: int
+    stride: int
+    options: str
+    opens: bool = True
+
+    def __str__(self) -> str:
+        """As errors call it: ``inverted-residual 5x5 stride 2 at 56x56 (silu, deepmad, pool)``."""
+        kernel = f" {self.kernel}x{self.kernel}" if self.kernel else ""
+        side = "x".join(map(str, self.resolution))
+        return f"{self.kind}{kernel} stride {self.stride} at {side} ({self.options})"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece and how often it follows itself; numbers or arrays, but the kernel of ``shape`` is not known for arrays.
+
+    Attributes:
+        place: ``stem``, ``groups[0]`` ... or ``head``, as in a file.
+        shape: with kernel 0 where ``kernel`` is an array.
+        kernel: of the piece.
+        layers: its layers.
+        chs: channels of its input, inside (the most of any layer) and of its output.
+        repeat: 0 where a group has a single block.
+    """
+
+    place: str
+    shape: Shape
+    kernel: Number
+    layers: Layers
+    chs: tuple[Number, Number, Number]
+    repeat: Number = 1
+
+
+def pieces(spec: NetworkSpec) -> Iterator[Piece]:
+    """Walk a network from input to classifier, in the order in which its module computes.
+
+    Raises:
+        UsageError: it has blocks that no two of are alike.
+    """
+    if spec.stem is not None:
+        layers = stem_layers(spec.stem, spec.input[0], spec.input[1:])
+        options = f"{spec.stem.act}, {spec.stem.norm}" + (", pool" if spec.stem.pool else "")
+        shape = Shape("stem", "stem", spec.input[1:], spec.stem.kernel, spec.stem.stride, options)
+        yield Piece("stem", shape, spec.stem.kernel, layers, _chs(layers))
+    for opening in openings(spec):
+        group, kind = opening.group, CATALOGUE[opening.group.block]
+        if not kind.uniform:
+            raise UsageError(
+                f"groups[{opening.index}]: blocks of {group.block!r} differ from each other, and a latency table knows "
+                "none of them"
+            )
+        link = (shortcut_of(group),) if kind.shortcuts else ()
+        traits = (group.act, group.se, *link, group.norm, group.branch or "", group.group_width or "")
+        options = ", ".join(str(one) for one in traits if one not in ("none", "batch", ""))
+        kernel: Number = 0 if group.kernel is None else group.kernel
+        fixed = 0 if is_array(kernel) else int(kernel)
+        place = f"groups[{opening.index}]"
+        shape = Shape("block", group.block, opening.resolution, fixed, group.stride, options)
+        yield Piece(place, shape, kernel, opening.layers, _chs(opening.layers, group.out))
+        layers = kind.layers(group, group.out, opening.after, 1)
+        shape = Shape("block", group.block, opening.after, fixed, 1, options, opens=False)
+        yield Piece(place, shape, kernel, layers, _chs(layers, group.out), group.depth - 1)
+    yield _head(spec, opening.group.out, opening.after)
+
+
+def _head(spec: NetworkSpec, chs: Number, resolution: Resolution) -> Piece:
+    head = spec.head
+    conv: Layers = () if head.conv is None else (Layer("conv", chs, head.conv, resolution),)
+    layers = (*conv, *head_layers(spec, chs if head.conv is None else head.conv))
+    options = f"{head.act}, {head.norm}, pool {head.pool}, " + ("1x1" if conv else "no 1x1")
+    return Piece("head", Shape("head", "head", resolution, 0, 1, options), 0, layers, (chs, *_chs(layers)[1:]))
+
+
+def _chs(layers: Layers, out: Number | None = None) -> tuple[Number, Number, Number]:
+    inner: Number = 0
+    for layer in layers:
+        inner = np.maximum(inner, layer.out_chs)
+    return layers[0].in_chs, inner, layers[-1].out_chs if out is None else out
+
+
+def work(piece: Piece) -> list[Number]:
+    """What a piece does, by :data:`WORK`, for one image."""
+    total: list[Number] = [1, *[0] * (len(WORK) - 1)]
+
+    def add(what: str, number: Number) -> None:
+        total[WORK.index(what)] = total[WORK.index(what)] + number
+
+    for layer in piece.layers:
+        pixels = layer.resolution[0] * layer.resolution[1]
+        if _in_groups(layer):
+            add("depthwise", layer.macs)
+            add("depthwise inputs", layer.stride**2 * layer.outputs)
+        elif pixels == 1:
+            add("vectors", layer.macs)
+        elif not is_array(layer.kernel) and layer.kernel == 1:
+            add("1x1", layer.macs)
+            add("1x1 in lanes", _lanes(layer.in_chs) * _lanes(layer.out_chs) * pixels)
+        else:
+            add("k x k", layer.macs)
+        add("outputs", layer.outputs)
+        add("weights", layer.params)
+    return total
+
+
+def _in_groups(layer: Layer) -> bool:
+    return is_array(layer.groups) or is_symbolic(layer.groups) or layer.groups != 1
+
+
+def _lanes(chs: Number) -> Number:
+    return -(-chs // LANES) * LANES

@@ -1,0 +1,309 @@
+"""A latency table: measured networks of a space, what their pieces take, and how well that predicts other networks.
+
+The file holds what was measured; rates are fitted when it is read, and the held-out error is computed from the file.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madnas.errors import SpecError, UsageError
+from madnas.files import read_text
+from madnas.measure.latency_table.fit import FEWEST, Rates, fit, non_negative, stacked
+from madnas.measure.latency_table.pieces import Piece, Shape, pieces, work
+from madnas.network.spec import NetworkSpec
+from madnas.network.specfile import parse_spec, spec_to_tree
+from madnas.network.yamlfile import validate
+from madnas.theory.numerics import is_array
+
+SCHEMA = "madnas/latency-table/1"
+MAX_BYTES = 200_000_000
+"""Of a file that is read; a table of a hundred networks has a quarter of a megabyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A network that was measured.
+
+    Attributes:
+        spec: its description.
+        parts_seconds: least time of each piece for one batch, in the order of :func:`pieces`, groups block by block.
+        seconds: least time of the whole network for one batch.
+        median_seconds: median time of it.
+        n: rounds.
+    """
+
+    spec: NetworkSpec
+    parts_seconds: tuple[float, ...]
+    seconds: float
+    median_seconds: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """How far predictions are from networks that were measured and not used for the fit, as shares of the measured.
+
+    Attributes:
+        median: of the absolute deviations.
+        p95: their 95th percentile.
+        bias: median deviation, with its sign.
+        n: networks; those that the table does not cover are left out.
+        left_out: number of these.
+    """
+
+    median: float
+    p95: float
+    bias: float
+    n: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Latencies of a space's pieces on one device.
+
+    Attributes:
+        space: name of the space.
+        macs: up to which multiply-adds of a network it was measured.
+        setting: ``device``, ``precision``, ``batch_size``, ``layout``, ``threads``, ``clock``.
+        environment: hardware, driver, versions, command, commit.
+        probes: networks whose pieces the rates are fitted to.
+        held_out: networks that say how good predictions are.
+    """
+
+    space: str
+    macs: int
+    setting: dict[str, Any]
+    environment: dict[str, Any]
+    probes: tuple[Measured, ...]
+    held_out: tuple[Measured, ...] = field(default=())
+
+    @property
+    def device(self) -> str:
+        """Name of the hardware."""
+        return str(self.environment["hardware"])
+
+    @property
+    def precision(self) -> str:
+        """``fp32``, ``bf16`` or ``fp16``."""
+        return str(self.setting["precision"])
+
+    @property
+    def batch_size(self) -> int:
+        """Images of the batch whose latency is predicted."""
+        return int(self.setting["batch_size"])
+
+    @cached_property
+    def rates(self) -> dict[Shape, Rates]:
+        """Seconds per unit of work, for every shape of piece that was measured often enough."""
+        found: dict[Shape, list[tuple[Piece, float]]] = defaultdict(list)
+        for measured in self.probes:
+            for piece, seconds in zip(_blocks(measured.spec), measured.parts_seconds, strict=True):
+                found[piece.shape].append((piece, seconds))
+        return {
+            shape: fit(
+                stacked([work(piece) for piece, _ in members]),
+                np.array([piece.chs for piece, _ in members], dtype=np.float64),
+                np.array([seconds for _, seconds in members]),
+            )
+            for shape, members in found.items()
+            if len(members) >= FEWEST
+        }
+
+    @cached_property
+    def whole(self) -> tuple[float, float]:
+        """Seconds of a call of any network, and factor of the sum of its pieces; fitted to the probes."""
+        sums = [[1.0, sum(one.parts_seconds)] for one in self.probes]
+        fixed, factor = non_negative(np.array(sums), np.array([one.seconds for one in self.probes]))
+        return float(fixed), float(factor)
+
+    def predict(self, spec: NetworkSpec) -> float:
+        """Seconds that one batch of :attr:`batch_size` images takes on an otherwise idle device.
+
+        Raises:
+            UsageError: a block, size or width that the table does not cover.
+        """
+        fixed, factor = self.whole
+        total = 0.0
+        for piece in pieces(spec):
+            if piece.repeat:
+                seconds, why = self._seconds(piece, piece.shape)
+                if why:
+                    raise UsageError(
+                        f"{spec.name}: {piece.place}: {why}",
+                        "measure a table of its own: madnas benchmark latency-table --space ... --macs ...",
+                    )
+                total += piece.repeat * float(seconds)
+        return fixed + factor * total
+
+    def predict_many(self, spec: NetworkSpec) -> np.ndarray:
+        """:meth:`predict` for many networks at once.
+
+        Args:
+            spec: a description that holds arrays of one length instead of numbers, as ``Space.network`` makes one.
+
+        Returns:
+            seconds (N,), and not a number for networks that the table does not cover.
+        """
+        fixed, factor = self.whole
+        total = np.zeros(1)
+        for piece in pieces(spec):
+            seconds = np.asarray(self._of_kernels(piece))
+            total = total + np.where(np.asarray(piece.repeat) == 0, 0.0, piece.repeat * seconds)
+        return fixed + factor * total
+
+    def _of_kernels(self, piece: Piece) -> Any:
+        if not is_array(piece.kernel):
+            return self._seconds(piece, piece.shape)[0]
+        found = np.full(piece.kernel.shape, np.nan)
+        for kernel in np.unique(piece.kernel):
+            seconds, _ = self._seconds(piece, _with_kernel(piece.shape, int(kernel)))
+            found = np.where(piece.kernel == kernel, seconds, found)
+        return found
+
+    def _seconds(self, piece: Piece, shape: Shape) -> tuple[Any, str]:
+        """What a piece takes, not a number where that is not known, and why not."""
+        rates = self.rates.get(shape)
+        if rates is None:
+            return np.nan, f"{shape} is not in the latency table of space {self.space}"
+        total: Any = 0.0
+        for rate, amount in zip(rates.seconds, work(piece), strict=True):
+            if rate:
+                total = total + rate * amount
+        covered: Any = True
+        for chs, low, high in zip(piece.chs, rates.low, rates.high, strict=True):
+            covered = covered & (chs >= low) & (chs <= high)
+        why = ""
+        if not np.all(covered):
+            ranges = ", ".join(f"{low:.0f} to {high:.0f}" for low, high in zip(rates.low, rates.high, strict=True))
+            why = f"channels {' - '.join(map(str, piece.chs))} of {shape}; the latency table covers {ranges}"
+        return np.where(covered, total, np.nan), why
+
+    @cached_property
+    def error(self) -> HeldOut:
+        """How far predictions are from the held-out networks."""
+        off = []
+        for one in self.held_out:
+            try:
+                off.append(self.predict(one.spec) / one.seconds - 1)
+            except UsageError:
+                continue
+        left_out = len(self.held_out) - len(off)
+        if not off:
+            return HeldOut(float("nan"), float("nan"), float("nan"), 0, left_out)
+        sizes = np.abs(off)
+        return HeldOut(
+            float(np.median(sizes)), float(np.quantile(sizes, 0.95)), float(np.median(off)), len(off), left_out
+        )
+
+    @property
+    def spread(self) -> float:
+        """How far the median time of a network is above the least one: what else the machine did, as a share."""
+        return float(np.median([one.median_seconds / one.seconds - 1 for one in (*self.probes, *self.held_out)]))
+
+    def document(self) -> dict[str, Any]:
+        """The table as JSON-able data, held-out error included."""
+        return {
+            "schema": SCHEMA,
+            "space": self.space,
+            "macs": self.macs,
+            "setting": self.setting,
+            "environment": self.environment,
+            "spread": self.spread,
+            "held_out_error": asdict(self.error),
+            "probes": [_tree(one) for one in self.probes],
+            "held_out": [_tree(one) for one in self.held_out],
+        }
+
+
+def load_table(path: str | Path) -> LatencyTable:
+    """A latency table from its file.
+
+    Raises:
+        UsageError: the file cannot be read.
+        SpecError: it is no latency table; every problem.
+    """
+    source = str(path)
+    try:
+        tree = json.loads(read_text(path, MAX_BYTES))
+    except (ValueError, RecursionError):
+        raise SpecError(source, ["not a JSON document"], HINT) from None
+    if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
+        found = tree.get("schema") if isinstance(tree, dict) else None
+        raise SpecError(source, [f"schema: expected {SCHEMA!r}, found {found!r}"], HINT)
+    read = validate(tree, _Document, source)
+    problems = [f"setting.{key}: missing" for key in SETTING if key not in read.setting]
+    problems += [f"environment.{key}: missing" for key in ("hardware",) if key not in read.environment]
+    if problems:
+        raise SpecError(source, problems, HINT)
+    probes, held_out = (
+        tuple(_measured(one, f"{source}, {key}[{index}]") for index, one in enumerate(getattr(read, key)))
+        for key in ("probes", "held_out")
+    )
+    if not probes:
+        raise SpecError(source, ["probes: at least one"], HINT)
+    return LatencyTable(read.space, read.macs, read.setting, read.environment, probes, held_out)
+
+
+HINT = "madnas benchmark latency-table --space ... -o table.json measures one"
+SETTING = ("device", "precision", "batch_size", "layout", "threads", "clock")
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """A measured network as it stands in the file."""
+
+    spec: dict[str, Any]
+    parts_seconds: list[float]
+    seconds: float
+    median_seconds: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """The file; spread and held-out error are computed anew."""
+
+    schema: str
+    space: str
+    macs: int
+    setting: dict[str, Any]
+    environment: dict[str, Any]
+    probes: list[_Network]
+    held_out: list[_Network]
+    spread: Any = None
+    held_out_error: Any = None
+
+
+def _measured(read: _Network, source: str) -> Measured:
+    spec = parse_spec(read.spec, source)
+    times = (*read.parts_seconds, read.seconds, read.median_seconds)
+    if len(read.parts_seconds) != len(_blocks(spec)) or not all(0 < time < float("inf") for time in times):
+        raise SpecError(source, ["parts_seconds: one time above 0 for the stem, every block and the head"], HINT)
+    return Measured(spec, tuple(read.parts_seconds), read.seconds, read.median_seconds, read.n)
+
+
+def _tree(measured: Measured) -> dict[str, Any]:
+    return {
+        "spec": spec_to_tree(measured.spec),
+        "parts_seconds": list(measured.parts_seconds),
+        "seconds": measured.seconds,
+        "median_seconds": measured.median_seconds,
+        "n": measured.n,
+    }
+
+
+def _blocks(spec: NetworkSpec) -> Sequence[Piece]:
+    """The pieces of a network, one for every time that it is computed."""
+    return [piece for piece in pieces(spec) for _ in range(piece.repeat)]
+
+
+def _with_kernel(shape: Shape, kernel: int) -> Shape:
+    return Shape(shape.part, shape.kind, shape.resolution, kernel, shape.stride, shape.options, shape.opens)

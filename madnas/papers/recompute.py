@@ -1,0 +1,94 @@
+"""Recompute the papers' numbers and compare them digit by digit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from typing import Literal
+
+from madnas.errors import UsageError
+from madnas.papers.printed import Cell, cells
+from madnas.papers.quantities import Network, column, value
+
+Verdict = Literal["same", "differs", "not here", "not installed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A printed number and ours.
+
+    Attributes:
+        cell: what is printed.
+        ours: the value in the printed unit; None where it cannot be computed here.
+        shown: ours with as many digits as are printed.
+        verdict: ``same``: every printed digit; ``differs``; ``not here``: needs training or other hardware; ``not
+            installed``: needs an extra.
+        why: what is known about a difference, or what is needed.
+    """
+
+    cell: Cell
+    ours: float | None
+    shown: str
+    verdict: Verdict
+    why: str
+
+    @property
+    def difference(self) -> str:
+        """Ours less the printed number, with the printed digits; empty where there is nothing to compare."""
+        if self.ours is None or column(self.cell.quantity).below:
+            return ""
+        off = Decimal(self.shown) - Decimal(self.cell.printed)
+        return "0" if off == 0 else f"{off:+f}"
+
+
+def recompute(
+    papers: Sequence[str], say: Callable[[str], None] = lambda message: None, designs: bool = True
+) -> list[Result]:
+    """Recompute papers' tables.
+
+    Args:
+        papers: of :data:`madnas.papers.printed.PAPERS`.
+        say: is told how far it is.
+        designs: whether networks that have to be designed are.
+    """
+    known: dict[tuple[str, str, bool], Network] = {}
+    found = []
+    for paper in papers:
+        for cell in cells(paper):
+            if cell.needs:
+                found.append(Result(cell, None, "", "not here", cell.needs))
+                continue
+            if cell.subject[0] == "design" and not designs:
+                continue
+            say(f"{paper}, table {cell.table}: {cell.label}, {cell.column}")
+            bare = column(cell.quantity).bare
+            network = known.setdefault((*cell.subject, bare), Network(*cell.subject, bare))
+            found.append(result(cell, network))
+    return found
+
+
+def result(cell: Cell, network: Network) -> Result:
+    """Compare one number."""
+    what = column(cell.quantity)
+    try:
+        ours = value(network, what)
+    except UsageError as error:
+        if error.hint is None or "pip install" not in error.hint:
+            raise
+        return Result(cell, None, "", "not installed", f"{error}: {error.hint}")
+    if what.below:
+        holds = ours < float(cell.printed)
+        return Result(cell, ours, f"{ours:.2g}", "same" if holds else "differs", "the printed number is a bound")
+    shown = with_digits(ours, cell.printed, what.cut)
+    same = Decimal(shown) == Decimal(cell.printed)
+    return Result(cell, ours, shown, "same" if same else "differs", "" if same else cell.why)
+
+
+def with_digits(number: float, printed: str, cut: bool) -> str:
+    """A number with as many digits after the point as are printed.
+
+    >>> with_digits(11.6895, "11.7", False), with_digits(3.3012, "3.3", True), with_digits(1126.55, "1126", True)
+    ('11.7', '3.3', '1126')
+    """
+    digits = len(printed.partition(".")[2])
+    step = Decimal(1).scaleb(-digits)
+    return str(Decimal(repr(number)).quantize(step, ROUND_DOWN if cut else ROUND_HALF_UP))

@@ -1,0 +1,132 @@
+"""Rounds and intervals on a machine that is imagined: its clock is ours, so what comes out is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from madnas.measure.benchmark.intervals import percentiles, speed_ratio
+from madnas.measure.benchmark.memory import largest_batch
+from madnas.measure.benchmark.rounds import FEWEST_ROUNDS, LEAST_ROUNDS, Pace, in_turns
+
+
+class Machine:
+    """A clock that calls advance: each takes its own time, times how slow the machine is at that moment."""
+
+    def __init__(self, slowness=lambda now: 1.0):
+        self.time = 0.0
+        self.slowness = slowness
+        self.called = []
+
+    def now(self):
+        return self.time
+
+    def call(self, name, seconds):
+        def run():
+            self.called.append(name)
+            self.time += seconds * self.slowness(self.time)
+
+        return run
+
+
+def test_drift_of_the_machine_cancels_in_ratios():
+    machine = Machine(lambda now: 1 + now / 20)  # twice as slow after 20 seconds
+    calls = {"a": machine.call("a", 0.2), "b": machine.call("b", 0.1)}
+    times = in_turns(calls, Pace(100), now=machine.now)
+    assert times["a"][-1] / times["a"][0] > 2
+    ratio = speed_ratio(times["b"], times["a"])
+    assert ratio.low <= 2 <= ratio.high and ratio.value == pytest.approx(2, rel=0.01)
+
+
+def test_measured_one_after_the_other_the_same_drift_would_deceive():
+    machine = Machine(lambda now: 1 + now / 20)
+    first = in_turns({"a": machine.call("a", 0.2)}, Pace(100), now=machine.now)["a"]
+    second = in_turns({"b": machine.call("b", 0.1)}, Pace(100), now=machine.now)["b"]
+    assert not 1.5 < np.median(first) / np.median(second) < 2.5
+
+
+def test_short_calls_fill_a_turn_and_are_warm():
+    machine = Machine()
+    times = in_turns({"a": machine.call("a", 0.0005)}, Pace(10, turn=0.002), now=machine.now)
+    assert times["a"] == pytest.approx([0.0005] * 10)
+    assert len(machine.called) == 3 + 10 * (1 + 4)
+
+
+def test_order_is_another_one_in_every_round_and_the_same_again():
+    def order():
+        machine = Machine()
+        in_turns({name: machine.call(name, 0.1) for name in "abc"}, Pace(20), now=machine.now)
+        return machine.called[9:]
+
+    called = order()
+    assert called == order()
+    rounds = {tuple(called[at : at + 3]) for at in range(0, len(called), 3)}
+    assert len(rounds) == 6
+
+
+def test_rounds_end_when_ratios_are_known():
+    machine = Machine()
+    times = in_turns({"a": machine.call("a", 0.1), "b": machine.call("b", 0.2)}, Pace(), now=machine.now)
+    assert len(times["a"]) == LEAST_ROUNDS
+
+
+def test_rounds_end_when_the_time_is_over():
+    machine = Machine()
+    times = in_turns({"a": machine.call("a", 0.1)}, Pace(seconds=0.0), now=machine.now)
+    assert len(times["a"]) == FEWEST_ROUNDS
+
+
+def test_noise_means_more_rounds():
+    random = np.random.default_rng(0)
+    machine = Machine(lambda now: float(np.exp(0.05 * random.standard_normal())))
+    times = in_turns({"a": machine.call("a", 0.1), "b": machine.call("b", 0.2)}, Pace(), now=machine.now)
+    assert len(times["a"]) > 2 * LEAST_ROUNDS
+    assert speed_ratio(times["b"], times["a"]).half_width < 0.01
+
+
+def test_intervals_hold_as_often_as_they_say():
+    random = np.random.default_rng(1)
+    held = 0
+    for _ in range(200):
+        slow = np.exp(random.standard_normal(40))  # a round's slowness, which both share
+        own, first = (slow * np.exp(0.2 * random.standard_normal(40)) * scale for scale in (1.0, 1.3))
+        ratio = speed_ratio(own, first)
+        held += ratio.low <= 1.3 <= ratio.high
+    assert held >= 180
+
+
+def test_unpaired_the_interval_would_be_many_times_wider():
+    random = np.random.default_rng(2)
+    slow = np.exp(random.standard_normal(40))
+    paired = speed_ratio(slow, 1.3 * slow)
+    shuffled = speed_ratio(slow, 1.3 * random.permutation(slow))
+    assert paired.half_width < 1e-9 < 0.1 < shuffled.half_width
+
+
+def test_larger_batches_count_as_more_work():
+    assert speed_ratio([2.0] * 5, [1.0] * 5, work=4.0).value == 2.0
+
+
+def test_percentiles_of_a_known_sample():
+    found = percentiles([float(number) for number in range(1, 101)])
+    assert (found.p50, found.least, found.n) == (50.5, 1.0, 100)
+    assert found.p95 == pytest.approx(95.05) and found.spread == pytest.approx(49.5 / 50.5)
+
+
+@given(st.integers(0, 70_000))
+def test_largest_batch_fits_and_a_sixteenth_more_does_not(limit):
+    found = largest_batch(lambda size: size <= limit, most=65_536)
+    assert found <= limit
+    if found < 65_536:
+        assert found + max(1, found // 16) + 1 > limit or limit > 65_536
+
+
+def test_memory_is_not_asked_for_far_beyond_its_end():
+    tried = []
+
+    def fits(size):
+        tried.append(size)
+        return size <= 100
+
+    assert largest_batch(fits) == 100
+    assert max(tried) == 128

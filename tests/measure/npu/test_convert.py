@@ -1,0 +1,237 @@
+"""Conversion to TFLite: the file's bytes, computed by an interpreter of our own, against the module."""
+
+import copy
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from madnas.errors import UsageError
+from madnas.measure.npu.convert import convert
+from madnas.measure.npu.flatbuffer import flatbuffer
+from madnas.models import build
+from madnas.network.count import count
+from madnas.network.named import get
+from tests.measure.npu.interpreter import File
+from tests.models.examples import EXAMPLES
+
+SLOPE = 0.5
+
+
+def neutral(module):
+    """The module in double precision, whose norms and scales do nothing: what goes into random weights is exact."""
+    module = module.double().eval()
+    for name, parameter in module.named_parameters():
+        if name.endswith("gamma"):
+            nn.init.ones_(parameter)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_running_stats()
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)
+            part.running_var.fill_(1 - part.eps)
+    return module
+
+
+def with_weights_of(module, file, shape):
+    """The module with a file's random weights."""
+    module = copy.deepcopy(module)
+    loaded = set()
+    with torch.no_grad():
+        for kind, name, weights, bias, source in file.weighted():
+            layer = module.get_submodule(name)
+            if kind == "DEPTHWISE_CONV_2D":
+                weights = weights.permute(3, 0, 1, 2)
+            elif isinstance(layer, nn.Conv2d):
+                weights = weights.permute(0, 3, 1, 2)
+            elif len(shape) == 3 and file.names[source].partition("/")[2].startswith("reshape"):
+                chs = channels_before(file, source)  # columns are in the order of what was stored
+                weights = weights.reshape(len(weights), -1, chs).transpose(1, 2)
+            layer.weight.copy_(weights.reshape(layer.weight.shape))
+            if layer.bias is None:
+                layer.bias = nn.Parameter(bias.clone())
+            layer.bias.copy_(bias)
+            loaded.add(name)
+    layers = {name for name, part in module.named_modules() if isinstance(part, nn.Conv2d | nn.Linear)}
+    assert loaded == layers
+    return module
+
+
+def channels_before(file, reshaped):
+    (source,) = (inputs[0] for _, inputs, output, _ in file.operators if output == reshaped)
+    return file.shapes[source][-1]
+
+
+def both(module, shape, seed=0):
+    """What the module and its file give out for one image."""
+    module = neutral(module)
+    graph = convert(module, shape, seed=seed)
+    file = File(flatbuffer(graph))
+    module = with_weights_of(module, file, shape)
+    image = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    stored = image.permute(0, 2, 3, 1) if len(shape) == 3 else image
+    (found,) = file.run(stored)
+    with torch.no_grad():
+        return graph, module(image), found.permute(0, 3, 1, 2) if found.ndim == 4 else found
+
+
+CONVERTED = {name: spec for name, spec in EXAMPLES.items() if name != "vgg"}
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_the_file_computes_what_the_module_computes(name):
+    spec = CONVERTED[name]
+    graph, expected, found = both(build(spec), spec.input)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
+    assert expected.abs().max() > 0
+    assert graph.macs == int(count(spec).macs)
+
+
+@pytest.mark.parametrize("side", [8, 9])
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(1, 2, 1), (2, 2, 1), (3, 2, 1), (5, 3, 1), (7, 4, 1),
+                                                           (3, 1, 2)])  # fmt: skip
+def test_borders_are_those_of_torch(side, kernel, stride, dilation):
+    layer = nn.Sequential(nn.Conv2d(4, 6, kernel, stride, padding=kernel // 2, dilation=dilation))
+    _, expected, found = both(layer, (4, side, side))
+    torch.testing.assert_close(found, expected)
+
+
+class Unusual(nn.Module):
+    """What no block of ours has, but some network of timm or torchvision has."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 8, 3, padding=1)
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self.conv(x))
+
+
+UNUSUAL = {
+    "ceil": lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
+    "counted-border": lambda x: F.avg_pool2d(x, 3, 2, padding=1),
+    "uncounted-border": lambda x: F.avg_pool2d(x, 3, 1, padding=1, count_include_pad=False),
+    "shuffle": lambda x: x.view(1, 2, 4, 8, 8).transpose(1, 2).reshape(1, 8, 8, 8),
+    "halves": lambda x: torch.cat([half.sigmoid() * 2 for half in x.chunk(2, 1)], 1),
+    "split": lambda x: sum(x.split([4, 4], 1)),
+    "gate": lambda x: x * F.hardsigmoid(x.mean((2, 3), keepdim=True)),
+    "silu": F.silu,
+    "in-place": lambda x: F.relu_(x) + x,
+    "clamp": lambda x: x.clamp(-0.25, 0.5),
+    "tokens": lambda x: x.flatten(2).transpose(1, 2).mean(1),
+    "tokens-norm": lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (8,)),
+    "reversed": lambda x: 1 - F.relu(x) / 4,
+    "nearest": lambda x: F.interpolate(x, scale_factor=2, mode="nearest"),
+    "softmax": lambda x: x.mean((2, 3)).softmax(1),
+    "constant": lambda x: x + (2 * torch.arange(64, dtype=x.dtype) + 1).reshape(8, 8),
+    "square": lambda x: (x**2).mean(1, keepdim=True),
+    "borders": lambda x: F.pad(x, (1, 2, 0, 1)),
+    "every-other": lambda x: x[:, 2:7, ::2, 1::2],
+    "norm": lambda x: x / (x.norm(p=2, dim=(2, 3), keepdim=True) + 1),
+    "minus-one": lambda x: torch.expm1(x),
+    "elu": F.elu,
+    "leaky": lambda x: F.leaky_relu(x, 0.25),
+    "tanh": torch.tanh,
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_functions_of_other_networks(name):
+    _, expected, found = both(Unusual(UNUSUAL[name]), (4, 8, 8))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_slopes_become_those_of_a_leaky_relu():
+    graph, expected, found = both(nn.Sequential(nn.Conv2d(4, 8, 1), nn.PReLU(init=SLOPE)), (4, 5, 5))
+    torch.testing.assert_close(found, expected)
+    assert [one.kind for one in graph.operations] == ["CONV_2D", "LEAKY_RELU"]
+    graph, expected, found = both(nn.Sequential(nn.Conv2d(4, 8, 1), nn.PReLU(8, init=SLOPE)), (4, 5, 5))
+    torch.testing.assert_close(found, expected)
+    assert [one.kind for one in graph.operations] == ["CONV_2D", "PRELU"]
+
+
+def test_norms_and_relus_are_no_operators_of_their_own():
+    graph = convert(build(get("resnet18")), (3, 224, 224))
+    assert Counter(one.kind for one in graph.operations) == {
+        "CONV_2D": 20, "ADD": 8, "MAX_POOL_2D": 1, "MEAN": 1, "RESHAPE": 1, "FULLY_CONNECTED": 1, "PAD": 4, "PADV2": 1,
+    }  # fmt: skip
+
+
+def test_a_norm_without_a_layer_before_it_stays():
+    module = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 8, 1))
+    kinds = [(one.kind, one.options.get("FusedActivationFunction")) for one in convert(module, (4, 8, 8)).operations]
+    assert kinds == [("MUL", "NONE"), ("ADD", "RELU"), ("CONV_2D", "NONE")]
+
+
+def test_a_map_that_others_read_before_the_relu_keeps_it_apart():
+    class Read(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return x.relu() + x
+
+    graph, expected, found = both(Read(), (4, 6, 6))
+    torch.testing.assert_close(found, expected)
+    assert [one.kind for one in graph.operations] == ["CONV_2D", "RELU", "ADD"]
+
+
+def test_relu6_for_all_activations():
+    spec = get("ran-e-digits")
+    own, clipped = convert(build(spec), spec.input), convert(build(spec), spec.input, relu6=True)
+    assert (
+        Counter(one.kind for one in own.operations)["HARD_SWISH"] == 18
+    )  # stem and top, two of six blocks, four of a pair
+    kinds = {one.kind for one in clipped.operations} | {
+        one.options.get("FusedActivationFunction") for one in clipped.operations
+    }
+    assert "HARD_SWISH" not in kinds
+    assert "RELU6" in kinds
+    assert own.macs == clipped.macs
+
+
+def test_weights_are_drawn_by_the_seed():
+    module = nn.Conv2d(4, 8, 3)
+    data = [flatbuffer(convert(module, (4, 8, 8), seed=seed)) for seed in (0, 0, 1)]
+    assert data[0] == data[1] != data[2]
+
+
+@pytest.mark.parametrize(
+    ("module", "what"),
+    [
+        (nn.Sequential(nn.Conv2d(4, 8, 1), nn.GroupNorm(2, 8)), "1: group_norm"),
+        (nn.Sequential(nn.ConvTranspose2d(4, 8, 2)), "0: conv_transpose2d"),
+        (nn.Sequential(nn.Conv2d(4, 8, 1), nn.AdaptiveAvgPool2d(5)), "1: an adaptive pooling from 8 x 8 to 5 x 5"),
+        (nn.Sequential(nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8, track_running_stats=False)), "1: a batch norm without"),
+        (
+            nn.Sequential(nn.Conv2d(4, 8, 1), nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+            "1: a mean that leaves out",
+        ),
+    ],
+)
+def test_what_has_no_counterpart_is_refused_by_name(module, what):
+    with pytest.raises(UsageError, match=what):
+        convert(module, (4, 8, 8))
+
+
+def test_attention_and_what_cannot_be_exported_are_refused():
+    class Asks(nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(UsageError, match="Asks cannot be exported"):
+        convert(Asks(), (4, 8, 8))
+    with pytest.raises(UsageError, match="self_attn: attention has no counterpart"):
+        convert(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (4, 8))
+
+
+def test_the_module_stays_in_its_mode():
+    module = nn.Sequential(nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8)).train()
+    convert(module, (4, 8, 8))
+    assert module.training
+    assert module[1].training
