@@ -27,7 +27,7 @@ class Timed:
     def __init__(self, family: Family, table: "LatencyTable") -> None:
         self.family, self.table = family, table
         self.name, self.columns = family.name, family.columns
-        self.known = (*family.known, "latency")
+        self.known, self.together = (*family.known, "latency"), family.together
         self.start, self.mutate, self.breach = family.start, family.mutate, family.breach
         self.niche, self.network = family.niche, family.network
 
