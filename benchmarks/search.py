@@ -94,8 +94,8 @@ def main() -> None:
         seconds = list(zen_rates(specs, batch_size))
         own = statistics.fmean(zen_rates([get("zennet-cifar-1m")], batch_size))
         print(
-            f"Zen-Score, batch {batch_size:2}       {len(seconds) / sum(seconds):10.2f} candidates per CPU second over the "
-            f"course of a search ({min(seconds):.2f} to {max(seconds):.2f} s each); ZenNet-1.0M {own:.2f} s   "
+            f"Zen-Score, batch {batch_size:2}       {len(seconds) / sum(seconds):10.2f} candidates per CPU second over "
+            f"the course of a search ({min(seconds):.2f} to {max(seconds):.2f} s each); ZenNet-1.0M {own:.2f} s   "
             f"goal > {3 * AUTHORS}"
         )
 

@@ -32,6 +32,7 @@ class Curve:
         figure: where the paper shows it.
         method: ``evolution`` or ``random``.
         paper: params and MACs of the paper's result.
+        candidates: scored ones, if fewer than of the others.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Curve:
     figure: str = ""
     method: Literal["evolution", "random"] = "evolution"
     paper: str = ""
+    candidates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class CurvesRecipe:
         input, classes, max_depth: changes to it.
         params: budget.
         curves: the searches.
-        candidates: scored ones, of each.
+        candidates: scored ones, of each search at most.
         survivors, population, repeats, batch_size: as in ``madnas design --method evolution``.
         mutation: ``zen-nas`` or ``mixed``.
         quick: what ``--quick`` changes.
@@ -135,10 +137,11 @@ class CurvesPlan:
         found = []
         for place, curve in enumerate(recipe.curves, 1):
             goal = make_goal(curve.score, family, {"params": parse_quantity(recipe.params, "params")}, prescreen=False)
+            candidates = min(recipe.candidates, curve.candidates or recipe.candidates)
             effort = Effort(
                 seed=self.seed, population=recipe.population, survivors=recipe.survivors, repeats=recipe.repeats,
                 batch_size=recipe.batch_size, device=self.device, random=curve.method == "random", prescreen=False,
-                proposals=recipe.survivors * 8 if goal.measured else recipe.survivors, candidates=recipe.candidates,
+                proposals=recipe.survivors * 8 if goal.measured else recipe.survivors, candidates=candidates,
             )  # fmt: skip
             journal = self.folder / f"{place}.jsonl"
             found.append(
