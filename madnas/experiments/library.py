@@ -28,8 +28,8 @@ def load_recipe(name_or_path: str) -> Recipe | EffectivenessRecipe | CurvesRecip
     """
     kinds: dict[str, type[Recipe | EffectivenessRecipe | CurvesRecipe]] = {
         recipe.SCHEMA: Recipe,
-        effectiveness.SCHEMA: EffectivenessRecipe,
         curves.SCHEMA: CurvesRecipe,
+        effectiveness.SCHEMA: EffectivenessRecipe,
     }
     found, source = load(name_or_path, "experiment", recipe_files(), kinds)
     if isinstance(found, Recipe):

@@ -220,7 +220,7 @@ class EvolutionSpace:
 
 def evolution_spaces() -> dict[str, Path]:
     """The spaces of free length that come with madnas, by name."""
-    return shipped("space/evolution")
+    return shipped("evolution")
 
 
 def load_evolution_space(name_or_path: str) -> EvolutionSpace:
