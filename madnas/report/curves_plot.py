@@ -2,13 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREY
+from madnas.report.figures import BLUE
 from madnas.units import short_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 4
+
+WIDE = 100
+"""Ratio of the largest to the least value from which on an axis is logarithmic."""
 
 
 def draw_curves(summary: dict[str, Any]) -> "Figure":
@@ -24,8 +27,9 @@ def draw_curves(summary: dict[str, Any]) -> "Figure":
         axis.step(places, values, where="post", color=BLUE)
         counts = curve["counts"]
         size = f"{short_quantity(counts['params'])} params, {short_quantity(counts['macs'])} MACs"
-        axis.set_title(f"{curve['name']} ({curve['figure']})", fontsize=9)
-        axis.text(0.97, 0.06, size, transform=axis.transAxes, ha="right", fontsize=8, color=GREY)
+        axis.set_title(f"{curve['name']} ({curve['figure']})\n{size}", fontsize=8)
+        if min(values) > 0 and max(values) > WIDE * min(values):
+            axis.set_yscale("log")
         axis.set(xlabel="candidates scored", ylabel=curve["score"])
         axis.xaxis.label.set_fontsize(8)
         axis.yaxis.label.set_fontsize(8)
