@@ -56,12 +56,14 @@ bench: $(STAMP) ## measure how fast designing, scaling, training and scoring are
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python benchmarks/skip_mlp.py
 	$(BIN)/python -m benchmarks.zen
+	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.train
 
 tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of the documentation
 	$(BIN)/python benchmarks/recipe_table.py
 	$(BIN)/python benchmarks/scaling_table.py
 	$(BIN)/python -m benchmarks.zen_table
+	$(BIN)/python -m benchmarks.search_table
 	$(BIN)/python -m benchmarks.train_table
 	$(BIN)/python -m benchmarks.restructure_table
 	$(BIN)/python -m benchmarks.npu_table

@@ -42,6 +42,15 @@ def design(
             rich_help_panel=BUDGETS,
         ),
     ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME@TABLE",
+            help="Predicted time of a batch: 0.3ms@table.json (madnas benchmark latency-table); of evolution. "
+            "@table.json alone is for --pareto latency.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
     like: Annotated[
         str | None,
         typer.Option(
@@ -245,7 +254,8 @@ def design(
 
         search(
             Flags(
-                request=request, method=method, score=score, pareto=pareto, max_depth=max_depth, candidates=candidates,
+                request=request, method=method, score=score, pareto=pareto, latency=latency,
+                max_depth=max_depth, candidates=candidates,
                 max_seconds=max_seconds, seed=seed, population=population, proposals=proposals, survivors=survivors,
                 prescreen=prescreen, mutation=mutation, repeats=repeats, batch_size=batch_size, device=device,
                 dtype=dtype, workers=workers, journal=journal, restart=restart, output=output, csv=csv, plot=plot,
@@ -279,7 +289,8 @@ def design(
 METHODS = ("program", "evolution", "random")
 PROGRAM_ALONE = ("gap", "max_nodes", "solver")
 SEARCH_ALONE = (
-    "score", "pareto", "max_depth", "candidates", "max_seconds", "seed", "population", "proposals", "survivors",
+    "score", "pareto", "latency", "max_depth", "candidates", "max_seconds", "seed", "population", "proposals",
+    "survivors",
     "prescreen", "mutation", "repeats", "batch_size", "device", "dtype", "workers", "journal", "restart",
 )  # fmt: skip
 """Options that only one of the methods has."""

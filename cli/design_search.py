@@ -36,6 +36,7 @@ class Flags:
     method: str
     score: str | None
     pareto: str | None
+    latency: str | None
     max_depth: int | None
     candidates: int | None
     max_seconds: float | None
@@ -120,6 +121,8 @@ def make_search(flags: Flags) -> "Search":
     from madnas.search.run import Search
 
     family, described, budgets = _family(flags)
+    if flags.latency is not None:
+        family, described, budgets = _timed(flags.latency, family, described, budgets)
     score = flags.score or ("objective" if "objective" in family.known else "zen")
     front = [part.strip() for part in flags.pareto.split(",")] if flags.pareto else []
     prescreen = flags.prescreen and flags.method == "evolution"
@@ -158,6 +161,29 @@ def _family(flags: Flags) -> "tuple[Family, dict[str, Any], dict[str, float]]":
     return _fixed(flags)
 
 
+def _timed(
+    text: str, family: "Family", described: dict[str, Any], budgets: dict[str, float]
+) -> "tuple[Family, dict[str, Any], dict[str, float]]":
+    """The space with the latencies of a table, which is part of what is searched, and perhaps a limit of them."""
+    from madnas.measure.latency_table import load_table
+    from madnas.search.timed import Timed
+    from madnas.units import parse_seconds
+
+    limit, at, path = text.partition("@")
+    if not at or not path:
+        raise UsageError(f"--latency: {text[:60]!r} names no table", "write 0.3ms@table.json")
+    table = load_table(path)
+    if limit.strip():
+        budgets = budgets | {"latency": parse_seconds(limit, "--latency")}
+    return Timed(family, table), described | {"latency_table": table.document()["setting"] | _digest(path)}, budgets
+
+
+def _digest(path: str) -> dict[str, str]:
+    from hashlib import sha256
+
+    return {"sha256": sha256(Path(path).read_bytes()).hexdigest()}
+
+
 def _is_deepmads(score: str | None) -> bool:
     """Whether a score is one that DeepMAD's spaces are for; of no score their objective is meant."""
     return score is None or ("zen" not in score and any(name in score for name in ("entropy", "objective")))
@@ -172,7 +198,7 @@ def _schema(path: str) -> object:
 
 def _free_length(flags: Flags, space: str) -> "tuple[Family, dict[str, Any], dict[str, float]]":
     from madnas.search.rows import Rows
-    from madnas.search.space import load_evolution_space
+    from madnas.search.space import load_evolution_space, space_tree
 
     request = flags.request
     idle = {
@@ -203,7 +229,7 @@ def _free_length(flags: Flags, space: str) -> "tuple[Family, dict[str, Any], dic
     if not budgets:
         hint = "give --params, --macs (or --flops), --max-layers or --rho"
         raise UsageError("a design needs at least one budget", hint)
-    return Rows(made, plain=flags.mutation == "zen-nas"), asdict(made), budgets
+    return Rows(made, plain=flags.mutation == "zen-nas"), space_tree(made), budgets
 
 
 def _fixed(flags: Flags) -> "tuple[Family, dict[str, Any], dict[str, float]]":

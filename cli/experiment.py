@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.restructuring.run import RestructuringPlan
     from madnas.experiments.run import Plan
+    from madnas.search.curves import CurvesRecipe
 
 SETTINGS, RUN, OUTPUT = "Settings", "Run", "Output"
 
@@ -110,6 +111,8 @@ def experiment(
 
     RAN: a SuperNet searched for blocks that may be linear; what was found trained, collapsed and tested.
 
+    Zen-NAS: evolution by every zero-cost proxy on one task, the best so far.
+
     Examples:
     - madnas experiment --list
     - madnas experiment deepmad/effectiveness --no-train -o effectiveness
@@ -119,9 +122,10 @@ def experiment(
     from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
     from madnas.experiments.library import load_recipe
     from madnas.experiments.restructuring.recipe import RestructuringRecipe
+    from madnas.search.curves import CurvesRecipe
 
     from .console import print_json
-    from .experiment_report import print_effectiveness, print_list, print_restructuring, print_skip_mlps
+    from .experiment_report import print_curves, print_effectiveness, print_list, print_restructuring, print_skip_mlps
 
     if show_list:
         print_list(json)
@@ -141,6 +145,12 @@ def experiment(
         with _folder(output) as folder:
             plan = RestructuringPlan(name, recipe, seed, folder, data or Path("data"), device, restart)
             summary = _run_restructuring(plan, quiet=json)
+    elif isinstance(recipe, CurvesRecipe):
+        idle = flags | {"data": data, "accuracies": accuracies, "recipe": training, "no-train": no_train or None}
+        _refuse(name, idle, "nothing is trained")
+        with _folder(output) as folder:
+            summary = _run_curves(name, recipe.quickened() if quick else recipe, seed, folder, device, workers, restart,
+                                  quiet=json)  # fmt: skip
     elif isinstance(recipe, EffectivenessRecipe):
         _refuse(name, {"repeats": repeats, "samples": samples}, "it is for the MLPs of nn-mass")
         trains = accuracies is None and not no_train
@@ -170,6 +180,8 @@ def experiment(
         print_json(summary)
     elif isinstance(recipe, RestructuringRecipe):
         print_restructuring(summary)
+    elif isinstance(recipe, CurvesRecipe):
+        print_curves(summary)
     elif isinstance(recipe, EffectivenessRecipe):
         print_effectiveness(summary)
     else:
@@ -245,6 +257,20 @@ def _run_restructuring(plan: "RestructuringPlan", quiet: bool) -> dict[str, Any]
         return run_restructuring(plan, show)
 
 
+def _run_curves(
+    name: str, recipe: "CurvesRecipe", seed: int, folder: Path, device: str, workers: int | None, restart: bool,
+    quiet: bool,
+) -> dict[str, Any]:  # fmt: skip
+    from madnas.scores.batch import process_count
+    from madnas.search.curves import CurvesPlan, run_curves
+
+    from .progress import status
+
+    plan = CurvesPlan(name, recipe, seed, folder, device, process_count(workers, device), restart)
+    with status(quiet) as show:
+        return run_curves(plan, show)
+
+
 def _progress(name: str, show: Callable[[str], None], quiet: bool) -> Callable[[float, float | None], None]:
     """What shows how far a run is: always on a terminal, else at every hundredth; and early if it will be long."""
     begin = time.monotonic()
@@ -289,11 +315,13 @@ def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:
     from madnas.experiments.effectiveness.summary import SUMMARY
     from madnas.experiments.restructuring.run import SUMMARY as RESTRUCTURED
     from madnas.files import write_bytes_atomic
+    from madnas.report.curves_plot import draw_curves
     from madnas.report.effectiveness_plot import draw_effectiveness
     from madnas.report.experiment_plot import draw_summary
     from madnas.report.figures import picture_format, render
     from madnas.report.restructuring import draw_restructuring
+    from madnas.search.curves import SUMMARY as CURVES
 
-    kinds = {SUMMARY: draw_effectiveness, RESTRUCTURED: draw_restructuring}
+    kinds = {SUMMARY: draw_effectiveness, RESTRUCTURED: draw_restructuring, CURVES: draw_curves}
     figure = kinds.get(summary["schema"], draw_summary)(summary)
     write_bytes_atomic(plot, render(figure, picture_format(plot)), force)

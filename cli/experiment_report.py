@@ -14,6 +14,7 @@ def print_list(json: bool) -> None:
     from madnas.experiments.library import load_recipe, recipe_files
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.restructuring.recipe import RestructuringRecipe
+    from madnas.search.curves import CurvesRecipe
 
     rows = []
     for name, path in recipe_files().items():
@@ -22,6 +23,8 @@ def print_list(json: bool) -> None:
         if isinstance(recipe, Recipe):
             networks = len(recipe.depths) * len(recipe.links) * recipe.repeats
             row |= {"dataset": recipe.dataset, "epochs": recipe.epochs}
+        elif isinstance(recipe, CurvesRecipe):
+            networks = recipe.candidates * len(recipe.curves)
         else:
             networks = 2 * len(recipe.strengths) + 1 if isinstance(recipe, RestructuringRecipe) else recipe.networks
             row |= {"dataset": recipe.train.partition("/")[0], "epochs": recipe.epochs}
@@ -33,6 +36,22 @@ def print_list(json: bool) -> None:
     for row in rows:
         cells = (row[key] for key in ("name", "figure", "dataset", "networks", "epochs"))
         table.add_row(*("-" if cell is None else str(cell) for cell in cells))
+    stdout().print(table)
+
+
+def print_curves(summary: dict[str, Any]) -> None:
+    """What every search ended with, beside the paper's."""
+    from madnas.units import short_quantity
+
+    table = new_table("name", "score", "value", "params", "MACs", "layers", "scored", "failed", "the paper's")
+    for curve in summary["curves"]:
+        counts, fitness = curve["counts"], curve["fitness"]
+        spread = "" if not fitness["std"] else f" ± {fitness['std']:.2g}"
+        table.add_row(
+            curve["name"], curve["score"], f"{fitness['value']:,.5g}{spread}", short_quantity(counts["params"]),
+            short_quantity(counts["macs"]), str(counts["layers"]), str(curve["numbers"]["scored"]),
+            str(sum(curve["failed"].values())), curve["paper"] or "-",
+        )  # fmt: skip
     stdout().print(table)
 
 

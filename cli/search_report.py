@@ -43,6 +43,13 @@ def print_outcome(outcome: "Outcome", journal: Path | None) -> None:
         if not outcome.goal.fitness.single:
             console.print(f"  {name} {_spread(score['value'], score['std'], score['n'])}")
     _print_program(outcome)
+    table = outcome.best.spec.provenance.get("latency_table")
+    if table is not None:
+        console.print(
+            f"latency: predicted for batches of {table['batch_size']} on {table['device']}, {table['precision']}; of "
+            f"{table['held_out_n']} networks held out, half are within {100 * table['held_out_median']:.1f} %, "
+            f"95 % within {100 * table['held_out_p95']:.1f} %"
+        )
     for reason, number in outcome.failed.items():
         console.print(f"{number} candidate{'s' * (number != 1)} without a score: {reason}")
     console.print(_work(outcome))

@@ -41,6 +41,32 @@ def parse_quantity(text: str, name: str) -> int:
     return int(value)
 
 
+TIMES = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+"""Seconds of a unit of time."""
+
+
+def parse_seconds(text: str, name: str) -> float:
+    """Seconds from text with a unit, such as ``0.3ms``.
+
+    Args:
+        text: what the user typed.
+        name: the flag, for the error.
+
+    Raises:
+        UsageError: not a number with a unit of time, or not above zero.
+
+    >>> parse_seconds("2.5ms", "--latency")
+    0.0025
+    """
+    match = _PATTERN.match(text)
+    if match is None or match.group(2) not in TIMES:
+        raise UsageError(f"{name}: cannot read {text!r}", "write it with a unit: 0.3ms, 250us or 1.5s")
+    value = float(match.group(1)) * TIMES[match.group(2)]
+    if not 0 < value < 1e6:
+        raise UsageError(f"{name}: must be above 0 and below 1e6 s, got {text!r}")
+    return value
+
+
 def format_quantity(value: float) -> str:
     """A count as its shortest decimal form that reads back to the same number.
 

@@ -10,10 +10,12 @@ from madnas.experiments.recipe import Recipe
 from madnas.experiments.restructuring import recipe as restructuring
 from madnas.experiments.restructuring.recipe import RestructuringRecipe
 from madnas.program.library import load, shipped
+from madnas.search import curves
+from madnas.search.curves import CurvesRecipe
 
-PAPERS = ("deepmad", "nn-mass", "ran")
+PAPERS = ("deepmad", "nn-mass", "ran", "zen-nas")
 
-AnyRecipe = Recipe | EffectivenessRecipe | RestructuringRecipe
+AnyRecipe = Recipe | EffectivenessRecipe | RestructuringRecipe | CurvesRecipe
 
 
 def recipe_files() -> dict[str, Path]:
@@ -30,6 +32,7 @@ def load_recipe(name_or_path: str) -> AnyRecipe:
     """
     kinds: dict[str, type[AnyRecipe]] = {
         recipe.SCHEMA: Recipe,
+        curves.SCHEMA: CurvesRecipe,
         effectiveness.SCHEMA: EffectivenessRecipe,
         restructuring.SCHEMA: RestructuringRecipe,
     }
@@ -38,8 +41,10 @@ def load_recipe(name_or_path: str) -> AnyRecipe:
         wrong = recipe.all_problems(found)
     elif isinstance(found, EffectivenessRecipe):
         wrong = effectiveness.problems(found)
-    else:
+    elif isinstance(found, RestructuringRecipe):
         wrong = restructuring.problems(found)
+    else:
+        wrong = curves.problems(found)
     if wrong:
         raise SpecError(source, wrong)
     return found

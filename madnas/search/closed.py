@@ -104,7 +104,9 @@ class ClosedSearch:
             new, structural = new[structural <= 0], structural[structural <= 0]
         if not len(new):
             return Pool.empty(self.family.columns, self.goal.objectives)
-        costs = self.family.closed(new, (*self.goal.budgets, *self.goal.front))
+        names = self.goal.fitness.names
+        together = self.family.together.issuperset(names)
+        costs = self.family.closed(new, (*self.goal.budgets, *self.goal.front, *(names if together else ())))
         breach = structural + self.goal.breach(costs, len(new))
         if settled:
             kept = breach <= 0
@@ -112,7 +114,10 @@ class ClosedSearch:
         fitness = np.full(len(new), -np.inf)
         inside = np.flatnonzero(breach <= 0)
         if len(inside):
-            fitness[inside] = self.goal.fitness(self.family.closed(new[inside], self.goal.fitness.names))
+            values = (
+                {name: costs[name][inside] for name in names} if together else self.family.closed(new[inside], names)
+            )
+            fitness[inside] = self.goal.fitness(values)
         without = ~np.isfinite(fitness)
         breach[inside[without[inside]]] = np.inf
         return Pool(new, self.goal.judged(np.where(without, -np.inf, fitness), costs), breach)

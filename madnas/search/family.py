@@ -21,11 +21,13 @@ class Family(Protocol):
         name: of the space.
         columns: V.
         known: names of the closed-form scores and costs that :meth:`closed` gives.
+        together: those of them that cost no more beside the others.
     """
 
     name: str
     columns: int
     known: tuple[str, ...]
+    together: frozenset[str]
 
     def start(self, generator: np.random.Generator, number: int) -> np.ndarray:
         """The candidates that a search begins with (number, V)."""

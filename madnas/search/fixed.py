@@ -42,6 +42,7 @@ class Fixed:
     known: tuple[str, ...] = (
         "params", "macs", "activations", "layers", "width", "rho", "entropy", "objective", "zen-closed",
     )  # fmt: skip
+    together = frozenset(known) - {"zen-closed"}
 
     def __init__(self, problem: Problem, plain: bool = False) -> None:
         self.problem, self.plain = problem, plain
@@ -90,9 +91,14 @@ class Fixed:
         if self.plain:
             return self._redraw(generator, parents)
         shares = np.cumsum(list(SHARES.values()))
-        kind = np.searchsorted(shares / shares[-1], generator.random(number), side="right")[:, None]
-        changed = [one(generator, parents) for one in (self._redraw, self._step, self._scale, self._differ)]
-        return np.take_along_axis(np.stack(changed), kind[None], axis=0)[0]
+        kind = np.searchsorted(shares / shares[-1], generator.random(number), side="right")
+        changed = np.empty_like(parents)
+        for place, change in enumerate((self._redraw, self._step, self._scale)):
+            here = np.flatnonzero(kind == place)
+            changed[here] = change(generator, parents[here])
+        here = np.flatnonzero(kind == len(shares) - 1)
+        changed[here] = self._differ(generator, parents, here)
+        return changed
 
     def _redraw(self, generator: np.random.Generator, parents: np.ndarray) -> np.ndarray:
         """Widths times a factor, kernels anew, a few blocks more or fewer, in some groups."""
@@ -128,10 +134,11 @@ class Fixed:
         blocks = np.where(generator.random((number, 1)) < 0.5, everywhere, moved)
         return self._snap(np.where(self.width, parents * by, parents + np.where(self.depth, blocks, 0)))
 
-    def _differ(self, generator: np.random.Generator, parents: np.ndarray) -> np.ndarray:
-        """What two other parents differ by, added: of widths in their logarithms [Storn and Price 1997]."""
+    def _differ(self, generator: np.random.Generator, everybody: np.ndarray, here: np.ndarray) -> np.ndarray:
+        """What two other parents differ by, added to some: of widths in their logarithms [Storn and Price 1997]."""
+        parents = everybody[here]
         number, shape = len(parents), parents.shape
-        one, other = (parents[generator.integers(0, number, number)] for _ in range(2))
+        one, other = (everybody[generator.integers(0, len(everybody), number)] for _ in range(2))
         factor = generator.uniform(0.2, 1.0, (number, 1))
         taken = generator.random(shape) < generator.uniform(0.3, 1.0, (number, 1))
         wider = parents * np.exp(np.where(taken, factor * np.log(one / other), 0.0))

@@ -16,6 +16,7 @@ from madnas.search.effort import Effort
 from madnas.search.family import Family
 from madnas.search.goal import Goal
 from madnas.search.measured import MeasuredSearch
+from madnas.search.timed import Timed
 
 SAME = 1e-9
 """Relative difference up to which a closed form of a description is what the search had."""
@@ -177,6 +178,8 @@ def with_provenance(outcome: Outcome, found: Found) -> Found:
         "scored": outcome.numbers["scored"],
         "madnas": madnas.__version__,
     }
+    if isinstance(outcome.family, Timed):
+        tree["latency_table"] = outcome.family.describe()
     if outcome.goal.measured:
         tree |= {"batch_size": outcome.effort.batch_size, "dtype": outcome.effort.dtype}
     return replace(

@@ -40,6 +40,7 @@ class Rows:
     """
 
     known: tuple[str, ...] = ("params", "macs", "activations", "layers", "width", "rho", "entropy", "zen-closed")
+    together = frozenset({"params", "macs", "activations", "layers"})
 
     def __init__(self, space: EvolutionSpace, plain: bool = False) -> None:
         self.space, self.fine = space, 0.0 if plain else FINE

@@ -1,5 +1,7 @@
 """Which candidates have been seen: a set of 64-bit keys that is filled and asked for whole arrays at a time."""
 
+from functools import cache
+
 import numpy as np
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -13,14 +15,19 @@ def keys(candidates: np.ndarray) -> np.ndarray:
 
     Among a hundred million candidates the chance that any two share a key is about 1 in 4,000.
     """
-    found = np.full(len(candidates), 0x243F6A8885A308D3, np.uint64)
-    for column in candidates.T:
-        found ^= column.astype(np.uint64) + MULTIPLIER
-        found *= np.uint64(0xBF58476D1CE4E5B9)
-        found ^= found >> np.uint64(29)
+    weights = _weights(candidates.shape[1])
+    found = candidates.astype(np.uint64) @ weights + weights[:1].sum()  # modulo 2^64
+    found ^= found >> np.uint64(29)
     found *= MULTIPLIER
     found ^= found >> np.uint64(32)
     return np.where(found == EMPTY, np.uint64(1), found)
+
+
+@cache
+def _weights(number: int) -> np.ndarray:
+    """Random odd 64-bit weights, always the same."""
+    drawn = np.random.Generator(np.random.PCG64(0)).integers(0, 2**64, max(number, 1), np.uint64)
+    return (drawn | np.uint64(1))[:number]
 
 
 class Seen:

@@ -5,9 +5,10 @@ of a stage takes its stride, so that every map's size is known before anything i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from madnas.errors import SpecError
 from madnas.network.blocks import CATALOGUE
@@ -219,7 +220,7 @@ class EvolutionSpace:
 
 def evolution_spaces() -> dict[str, Path]:
     """The spaces of free length that come with madnas, by name."""
-    return shipped("space/evolution")
+    return shipped("evolution")
 
 
 def load_evolution_space(name_or_path: str) -> EvolutionSpace:
@@ -320,6 +321,11 @@ def _start_problems(space: EvolutionSpace) -> Iterator[str]:
         check_spec(start_network(space))
     except SpecError as error:
         yield from error.problems
+
+
+def space_tree(space: EvolutionSpace) -> dict[str, Any]:
+    """All of a space as plain data: what makes it another one than its neighbour."""
+    return asdict(space)
 
 
 def start_network(space: EvolutionSpace) -> NetworkSpec:

@@ -14,7 +14,8 @@ NAMES = ["circle20", "digits", "mnist", "seg20", "seg30"]
 
 
 def test_shipped_files():
-    assert sorted(recipe_files()) == ["deepmad/effectiveness", *(f"nn-mass/{name}" for name in NAMES)]
+    names = ["deepmad/effectiveness", *(f"nn-mass/{name}" for name in NAMES), "zen-nas/proxies"]
+    assert sorted(recipe_files()) == names
     files = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.*")]
     assert sorted(files) == sorted(recipe_files())
 

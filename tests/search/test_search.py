@@ -55,7 +55,7 @@ def test_finds_the_optimum_of_spaces_that_can_be_listed(name, tmp_path):
 
 def test_never_beats_the_programs_bound_and_comes_near():
     problem = load_recipe("29m").problem()
-    effort = Effort(candidates=30_000)
+    effort = Effort(proposals=2048, candidates=120_000)
     family = Fixed(problem)
     goal = make_goal("objective", family, problem.budgets | {"rho": problem.rho})
     outcome = run(Search(family, goal, effort, {}))
