@@ -143,6 +143,13 @@ class LatencyTable:
                 total += piece.repeat * float(seconds)
         return fixed + factor * total
 
+    def predict_or_none(self, spec: NetworkSpec) -> float | None:
+        """:meth:`predict`; None for a network that the table does not cover."""
+        try:
+            return self.predict(spec)
+        except UsageError:
+            return None
+
     def predict_many(self, spec: NetworkSpec) -> np.ndarray:
         """:meth:`predict` for many networks at once.
 
@@ -189,12 +196,8 @@ class LatencyTable:
     @cached_property
     def error(self) -> HeldOut:
         """How far predictions are from the held-out networks."""
-        off = []
-        for one in self.held_out:
-            try:
-                off.append(self.predict(one.spec) / one.seconds - 1)
-            except UsageError:
-                continue
+        pairs = [(self.predict_or_none(one.spec), one.seconds) for one in self.held_out]
+        off = [predicted / seconds - 1 for predicted, seconds in pairs if predicted is not None]
         left_out = len(self.held_out) - len(off)
         if not off:
             return HeldOut(float("nan"), float("nan"), float("nan"), 0, left_out)
@@ -230,11 +233,23 @@ def load_table(path: str | Path) -> LatencyTable:
         UsageError: the file cannot be read.
         SpecError: it is no latency table; every problem.
     """
-    source = str(path)
     try:
         tree = json.loads(read_text(path, MAX_BYTES))
     except (ValueError, RecursionError):
-        raise SpecError(source, ["not a JSON document"], HINT) from None
+        raise SpecError(str(path), ["not a JSON document"], HINT) from None
+    return table_from(tree, str(path))
+
+
+def table_from(tree: Any, source: str) -> LatencyTable:
+    """A latency table from the document of its file.
+
+    Args:
+        tree: the document.
+        source: what errors call it.
+
+    Raises:
+        SpecError: it is no latency table; every problem.
+    """
     if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
         found = tree.get("schema") if isinstance(tree, dict) else None
         raise SpecError(source, [f"schema: expected {SCHEMA!r}, found {found!r}"], HINT)
