@@ -57,6 +57,7 @@ bench: $(STAMP) ## measure how fast designing, scaling, training and scoring are
 	$(BIN)/python benchmarks/skip_mlp.py
 	$(BIN)/python -m benchmarks.zen
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.benchmark
 
 tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of the documentation
 	$(BIN)/python benchmarks/recipe_table.py
