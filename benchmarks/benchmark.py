@@ -43,7 +43,7 @@ def repeated(setting: Setting) -> list[float]:
     """Print and give the pair's ratio, measured several times."""
     ratios = []
     for number in range(REPEATS):
-        result = benchmark(Request(PAIR, setting, pace=Pace(seconds=8), selftest=True))
+        result = benchmark(Request(PAIR, setting, pace=Pace(), selftest=True))
         own, again = result.rows[1].ratio, result.rows[2].ratio
         ratios.append(own.value)
         print(
@@ -71,8 +71,8 @@ def main() -> None:
     table = measure_table(request)
     error = table.error
     print(
-        f"latency table of basic-cifar up to 40 M MACs, 1 minute, {len(table.probes)} networks: predictions of {error.n} "
-        f"others off by {100 * error.median:.1f} % (median), {100 * error.p95:.1f} % (95th percentile), bias "
+        f"latency table of basic-cifar up to 40 M MACs, 1 minute, {len(table.probes)} networks: predictions of "
+        f"{error.n} others off by {100 * error.median:.1f} % (median), {100 * error.p95:.1f} % (95th percentile), bias "
         f"{100 * error.bias:+.1f} %"
     )
 
