@@ -58,6 +58,7 @@ bench: $(STAMP) ## measure how fast designing, scaling, training and scoring are
 	$(BIN)/python -m benchmarks.zen
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.benchmark
 
 tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of the documentation
 	$(BIN)/python benchmarks/recipe_table.py
@@ -67,6 +68,7 @@ tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of
 	$(BIN)/python -m benchmarks.train_table
 	$(BIN)/python -m benchmarks.restructure_table
 	$(BIN)/python -m benchmarks.npu_table
+	$(BIN)/python -m benchmarks.paper_table
 	$(BIN)/python benchmarks/readme.py
 
 clean: ## remove the environment and everything generated

@@ -96,7 +96,7 @@ def networks(
         int | None,
         typer.Option(help="Default: until the ratios are known to 1 %, or the time is over.", rich_help_panel=HOW),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="At most, for each network.", rich_help_panel=HOW)] = 10.0,
+    seconds: Annotated[float, typer.Option(help="At most, for each network.", rich_help_panel=HOW)] = 20.0,
     selftest: Annotated[
         bool,
         typer.Option("--selftest", help="Measure the first network beside itself: 1.00 has to come out.",

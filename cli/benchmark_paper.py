@@ -65,8 +65,8 @@ def _print(results: Sequence[Result]) -> None:
     console.print(table)
     short = new_table("name", "table", "recomputed", "every digit", "differ", "not here")
     for row in summary(results):
-        numbers = (row["recomputed"], row["same"], row["differs"], row["not_here"])
-        short.add_row(NAMES[row["paper"]], row["table"], *map(str, numbers))
+        counts = (row["recomputed"], row["same"], row["differs"], row["not_here"])
+        short.add_row(NAMES[row["paper"]], row["table"], *map(str, counts))
     console.print(short)
     for reason in dict.fromkeys(one.why for one in results if one.verdict == "not here"):
         number = sum(one.verdict == "not here" and one.why == reason for one in results)

@@ -61,7 +61,7 @@ def request(
 
 TIMED = {
     "--device": "cpu", "--precision": "fp32", "--batch-size": "1", "--mode": "infer", "--layout": "channels-first",
-    "--compile": False, "--threads": None, "--clock": "wall", "--rounds": None, "--seconds": 10.0, "--selftest": False,
+    "--compile": False, "--threads": None, "--clock": "wall", "--rounds": None, "--seconds": 20.0, "--selftest": False,
     "--plot": None,
 }  # fmt: skip
 """Options that say how something is timed, and what they are where nobody gives them."""

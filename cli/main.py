@@ -16,6 +16,7 @@ from .benchmark import benchmark
 from .design import design
 from .experiment import experiment
 from .export import export
+from .report import report
 from .restructure import restructure
 from .scale import scale
 from .score import score
@@ -40,6 +41,7 @@ app.command(no_args_is_help=True)(score)
 app.command(no_args_is_help=True)(train)
 app.add_typer(benchmark)
 app.command(no_args_is_help=True)(export)
+app.command(no_args_is_help=True)(report)
 
 
 def _version(show: bool) -> None:

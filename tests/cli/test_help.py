@@ -21,7 +21,7 @@ CALLBACKS = {command.callback.__name__: command.callback for command in app.regi
 }
 VERBS = ("design", "scale", "score", "experiment", "train", "restructure search", "restructure collapse",
          "restructure split", "restructure edit", "benchmark networks", "benchmark latency-table", "benchmark paper",
-         "export")  # fmt: skip
+         "export", "report")  # fmt: skip
 
 
 def examples(verb):
@@ -44,6 +44,7 @@ LONG = (
     "--batch-size auto",
     "deepmad-r18 --threads",
     "collapsed/network.yaml",
+    "report runs/",
     "runs/resnet20-digits-quick-0 -o digits.onnx",
 )
 """Words of examples that take more than a few seconds."""
@@ -111,6 +112,8 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
         save_file(build(get("ran-e-digits")).state_dict(), "digits.safetensors")
         assert run(["restructure", "collapse", "net.yaml", *weights, "-o", "collapsed", "--untimed"]) == 0
         Path("net.yaml").unlink()
+    if "scores.csv" in example and verb == "report":
+        Path("scores.csv").write_text("network,zen\nresnet20,51.2\n")
     if "accuracies.csv" in example:
         Path("accuracies.csv").write_text("network,accuracy\nresnet20,91.3\nresnet18,70.9\nresnet34,74.4\n")
     if "nets/*.yaml" in example:  # which a shell would expand

@@ -34,7 +34,7 @@ class Pace:
     """
 
     rounds: int | None = None
-    seconds: float = 10.0
+    seconds: float = 20.0
     turn: float = 0.002
 
 

@@ -13,6 +13,12 @@ FEWEST = 4
 FEWER, MORE = 4.0, 2.0
 """Channels may be so many times fewer and more than measured ones; towards 0 a line ends at what a call alone takes."""
 
+FITS = 4
+"""Times that rates are fitted, each time relative to the fit before."""
+
+LEAST = 0.1
+"""Share of a measured time below which a fitted one is not taken to be relative to."""
+
 RIDGE = 1e-3
 """Weight of the prior that every rate is 0, which keeps rates small that the pieces do not tell apart."""
 
@@ -55,15 +61,22 @@ def fit(works: np.ndarray, chs: np.ndarray, seconds: np.ndarray) -> Rates:
 
 
 def non_negative(amounts: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """Rates, none below 0, by which amounts (N, W) add up to seconds (N,) with the least relative deviations (W,)."""
+    """Rates, none below 0, by which amounts (N, W) add up to seconds (N,) with the least relative deviations (W,).
+
+    Deviations are relative to what the fit before predicts. Relative to what was measured, noise would lower the rates:
+    a time that is too short would count for more than one that is too long.
+    """
     from scipy.optimize import nnls
 
     scale = amounts.max(axis=0)
     scale[scale == 0] = 1.0
-    relative = amounts / scale / seconds[:, None]
     prior = RIDGE * np.sqrt(len(seconds)) / np.median(seconds) * np.eye(amounts.shape[1])
-    wanted = np.concatenate([np.ones(len(seconds)), np.zeros(len(prior))])
-    rates: np.ndarray = nnls(np.vstack([relative, prior]), wanted)[0] / scale
+    expected = seconds
+    for _ in range(FITS):
+        rows = np.vstack([amounts / scale / expected[:, None], prior])
+        found, _ = nnls(rows, np.concatenate([seconds / expected, np.zeros(len(prior))]))
+        rates: np.ndarray = found / scale
+        expected = np.maximum(amounts @ rates, LEAST * seconds)
     return rates
 
 

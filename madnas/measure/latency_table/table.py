@@ -15,7 +15,7 @@ import numpy as np
 
 from madnas.errors import SpecError, UsageError
 from madnas.files import read_text
-from madnas.measure.latency_table.fit import FEWEST, Rates, fit, non_negative, stacked
+from madnas.measure.latency_table.fit import FEWEST, Rates, fit, stacked
 from madnas.measure.latency_table.pieces import Piece, Shape, pieces, work
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import parse_spec, spec_to_tree
@@ -102,11 +102,16 @@ class LatencyTable:
 
     @cached_property
     def rates(self) -> dict[Shape, Rates]:
-        """Seconds per unit of work, for every shape of piece that was measured often enough."""
+        """Seconds per unit of work, for every shape of piece that was measured often enough.
+
+        The least times of a network's pieces are scaled so that they add up to the network's own least time: short
+        pieces find an undisturbed moment more easily than a long network.
+        """
         found: dict[Shape, list[tuple[Piece, float]]] = defaultdict(list)
         for measured in self.probes:
+            scale = measured.seconds / sum(measured.parts_seconds)
             for piece, seconds in zip(_blocks(measured.spec), measured.parts_seconds, strict=True):
-                found[piece.shape].append((piece, seconds))
+                found[piece.shape].append((piece, scale * seconds))
         return {
             shape: fit(
                 stacked([work(piece) for piece, _ in members]),
@@ -117,20 +122,12 @@ class LatencyTable:
             if len(members) >= FEWEST
         }
 
-    @cached_property
-    def whole(self) -> tuple[float, float]:
-        """Seconds of a call of any network, and factor of the sum of its pieces; fitted to the probes."""
-        sums = [[1.0, sum(one.parts_seconds)] for one in self.probes]
-        fixed, factor = non_negative(np.array(sums), np.array([one.seconds for one in self.probes]))
-        return float(fixed), float(factor)
-
     def predict(self, spec: NetworkSpec) -> float:
         """Seconds that one batch of :attr:`batch_size` images takes on an otherwise idle device.
 
         Raises:
             UsageError: a block, size or width that the table does not cover.
         """
-        fixed, factor = self.whole
         total = 0.0
         for piece in pieces(spec):
             if piece.repeat:
@@ -141,7 +138,14 @@ class LatencyTable:
                         "measure a table of its own: madnas benchmark latency-table --space ... --macs ...",
                     )
                 total += piece.repeat * float(seconds)
-        return fixed + factor * total
+        return total
+
+    def predict_or_none(self, spec: NetworkSpec) -> float | None:
+        """:meth:`predict`; None for a network that the table does not cover."""
+        try:
+            return self.predict(spec)
+        except UsageError:
+            return None
 
     def predict_many(self, spec: NetworkSpec) -> np.ndarray:
         """:meth:`predict` for many networks at once.
@@ -152,12 +156,11 @@ class LatencyTable:
         Returns:
             seconds (N,), and not a number for networks that the table does not cover.
         """
-        fixed, factor = self.whole
         total = np.zeros(1)
         for piece in pieces(spec):
             seconds = np.asarray(self._of_kernels(piece))
             total = total + np.where(np.asarray(piece.repeat) == 0, 0.0, piece.repeat * seconds)
-        return fixed + factor * total
+        return total
 
     def _of_kernels(self, piece: Piece) -> Any:
         if not is_array(piece.kernel):
@@ -189,12 +192,8 @@ class LatencyTable:
     @cached_property
     def error(self) -> HeldOut:
         """How far predictions are from the held-out networks."""
-        off = []
-        for one in self.held_out:
-            try:
-                off.append(self.predict(one.spec) / one.seconds - 1)
-            except UsageError:
-                continue
+        pairs = [(self.predict_or_none(one.spec), one.seconds) for one in self.held_out]
+        off = [predicted / seconds - 1 for predicted, seconds in pairs if predicted is not None]
         left_out = len(self.held_out) - len(off)
         if not off:
             return HeldOut(float("nan"), float("nan"), float("nan"), 0, left_out)
@@ -230,11 +229,23 @@ def load_table(path: str | Path) -> LatencyTable:
         UsageError: the file cannot be read.
         SpecError: it is no latency table; every problem.
     """
-    source = str(path)
     try:
         tree = json.loads(read_text(path, MAX_BYTES))
     except (ValueError, RecursionError):
-        raise SpecError(source, ["not a JSON document"], HINT) from None
+        raise SpecError(str(path), ["not a JSON document"], HINT) from None
+    return table_from(tree, str(path))
+
+
+def table_from(tree: Any, source: str) -> LatencyTable:
+    """A latency table from the document of its file.
+
+    Args:
+        tree: the document.
+        source: what errors call it.
+
+    Raises:
+        SpecError: it is no latency table; every problem.
+    """
     if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
         found = tree.get("schema") if isinstance(tree, dict) else None
         raise SpecError(source, [f"schema: expected {SCHEMA!r}, found {found!r}"], HINT)

@@ -1,0 +1,31 @@
+"""The papers' numbers beside ours, all of them: rewrite the tables of madnas/papers/README.md.
+
+Run: python -m benchmarks.paper_table        (make tables; some ten minutes on two cores)
+"""
+
+import sys
+
+from benchmarks.scaling_table import BEGIN, END, ROOT
+from madnas.files import write_text_atomic
+from madnas.measure.provenance import provenance
+from madnas.papers.printed import PAPERS
+from madnas.papers.recompute import recompute
+from madnas.report.papers import papers_markdown, summary_markdown
+from madnas.scores.memory import keep_freed_memory
+
+README = ROOT / "madnas" / "papers" / "README.md"
+
+
+def main() -> None:
+    """Recompute everything and write it."""
+    keep_freed_memory()
+    results = recompute(PAPERS, lambda message: print(message, file=sys.stderr))
+    about = provenance("cpu", ("casadi", "ethos-u-vela"))
+    text = "\n".join([BEGIN, summary_markdown(results, about), papers_markdown(results, about).rstrip(), END])
+    old = README.read_text(encoding="utf-8")
+    before, after = old[: old.index(BEGIN)], old[old.index(END) + len(END) :]
+    write_text_atomic(README, before + text + after, overwrite=True)
+
+
+if __name__ == "__main__":
+    main()
