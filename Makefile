@@ -64,6 +64,7 @@ tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of
 	$(BIN)/python -m benchmarks.zen_table
 	$(BIN)/python -m benchmarks.train_table
 	$(BIN)/python -m benchmarks.restructure_table
+	$(BIN)/python -m benchmarks.task_table
 	$(BIN)/python benchmarks/readme.py
 
 clean: ## remove the environment and everything generated

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import (
@@ -31,7 +31,7 @@ class Maps(nn.Module):
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
-        info = getattr(body, "feature_info", None)
+        info: Any = getattr(body, "feature_info", None)
         if not hasattr(info, "channels"):  # a whole network has a list there
             raise UsageError(
                 f"{type(body).__name__}: gives no list of maps",
