@@ -69,6 +69,7 @@ tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of
 	$(BIN)/python -m benchmarks.restructure_table
 	$(BIN)/python -m benchmarks.npu_table
 	$(BIN)/python -m benchmarks.paper_table
+	$(BIN)/python -m benchmarks.task_table
 	$(BIN)/python benchmarks/readme.py
 
 clean: ## remove the environment and everything generated

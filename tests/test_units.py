@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from madnas.errors import UsageError
-from madnas.units import SUFFIXES, format_quantity, parse_quantity, short_quantity
+from madnas.units import SUFFIXES, format_quantity, parse_quantity, parse_size, short_quantity
 
 COUNTS = st.integers(1, 10**18)
 
@@ -150,3 +150,17 @@ def test_short_forms_keep_four_digits(value):
     assert "e" not in text
     shown = Decimal(text[:-1]) * Decimal(10) ** SUFFIXES[text[-1]]
     assert abs(shown - value) <= Decimal(value) / 2000
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1", (1, 1)), ("224", (224, 224)), ("800x1333", (800, 1333)), (" 3 X 4 ", (3, 4)), ("5×6", (5, 6))],
+)
+def test_sizes(text: str, size: tuple[int, int]) -> None:
+    assert parse_size(text, "--resolution") == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "3x", "x3", "3x4x5", "1.5", "a", "1e3", "0", "-1", "3x0", "20000", "9" * 99])
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(UsageError, match="--resolution"):
+        parse_size(text, "--resolution")

@@ -45,18 +45,19 @@ class SingleMap(nn.Module):
         return self.maps(x)[-1]
 
 
-def fcos(body: nn.Module, classes: int = COCO, **kwargs: Any) -> FCOS:
+def fcos(body: nn.Module, classes: int = COCO, out_chs: int = 256, **kwargs: Any) -> FCOS:
     """FCOS [Tian et al. 2019], the detector of DeepMAD's Table 4 and of Zen-NAS's Appendix H.
 
     Args:
         body: a timm backbone with the maps of reduction 8, 16 and 32.
         classes: with the background.
+        out_chs: channels of the pyramid and of the head.
         **kwargs: those of torchvision's ``FCOS``.
 
     Raises:
         UsageError: maps that no pyramid takes.
     """
-    return FCOS(Pyramid(body), classes, **kwargs)
+    return FCOS(Pyramid(body, out_chs), classes, **kwargs)
 
 
 def two_stage(

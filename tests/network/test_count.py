@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from madnas.errors import UsageError
+from madnas.measure.module_count import count_module
+from madnas.models import build
 from madnas.network.analyse import analyse
 from madnas.network.blocks import CATALOGUE
-from madnas.network.count import Counts, count
+from madnas.network.count import Counts, count, count_backbone
 from madnas.network.expand import at_resolution, segments, vanishes
 from madnas.network.named import get
 from madnas.network.spec import LINEAR_BLOCKS, Group, Head, NetworkSpec, Stem
+from tests.models.examples import CONVOLUTIONAL, EXAMPLES
 
 DEEPMAD = ("r18", "r34", "r50", "29m", "29m-288", "50m", "89m")
 BASELINES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenetv2", "efficientnet-b0", "resnet20")
@@ -395,3 +399,43 @@ def test_arrays_count_as_each_of_their_elements(kind):
         assert structure.rho[index] == pytest.approx(lone.rho, rel=1e-12)
         assert [h[index] for h in structure.entropies[1:]] == pytest.approx(lone.entropies[1:], rel=1e-12)
         assert structure.objective()[index] == pytest.approx(lone.objective(), rel=1e-12)
+
+
+class TestBackbone:
+    """What gives the maps: all but the head."""
+
+    @pytest.mark.parametrize("name", sorted(CONVOLUTIONAL))
+    @pytest.mark.parametrize("size", [(32, 32), (48, 37)])
+    def test_agrees_with_fvcore_on_the_module(self, name, size):
+        spec = at_resolution(CONVOLUTIONAL[name], *size)
+        costs, counted = count_backbone(spec), count_module(build(spec, features_only=True), spec.input)
+        assert (costs.params, costs.macs, costs.activations) == (counted.params, counted.macs, counted.activations)
+
+    @pytest.mark.parametrize(("name", "size"), [("deepmad-r18", (96, 160)), ("ran-i-t", (100, 66))])
+    def test_named_networks(self, name, size):
+        spec = at_resolution(get(name), *size)
+        counted = count_module(build(spec, features_only=True), spec.input)
+        assert (count_backbone(spec).params, count_backbone(spec).macs) == (counted.params, counted.macs)
+
+    @pytest.mark.parametrize("name", ["bottleneck-conv", "dense", "vgg", "bottleneck-pool", "random-skip"])
+    def test_up_to_a_map(self, name):
+        spec = CONVOLUTIONAL[name]
+        maps = len(build(spec).feature_info)
+        for last in range(-maps, maps):
+            counted = count_module(build(spec, features_only=True, out_indices=(last,)), spec.input)
+            assert (count_backbone(spec, last).params, count_backbone(spec, last).macs) == (
+                counted.params,
+                counted.macs,
+            )
+        with pytest.raises(UsageError, match=f"has {maps} maps"):
+            count_backbone(spec, maps)
+
+    def test_head_is_the_rest(self):
+        spec = get("deepmad-29m")
+        head = 312 * 1792 + 2 * 1792 + 1792 * 1000 + 1000
+        assert count(spec).params - count_backbone(spec).params == head
+        assert count(spec).macs - count_backbone(spec).macs == 312 * 1792 * 7 * 7 + 1792 * 1000
+
+    def test_mlp(self):
+        with pytest.raises(UsageError, match="no backbone"):
+            count_backbone(EXAMPLES["mlp"])

@@ -81,8 +81,8 @@ def test_a_chain_without_links_has_mass_0():
 
 def test_a_traced_network_has_the_scores_of_its_description():
     traced, described = (
-        evaluate(Request("torchvision/resnet18", resolution=64)),
-        evaluate(Request("resnet18", resolution=64)),
+        evaluate(Request("torchvision/resnet18", resolution=(64, 64))),
+        evaluate(Request("resnet18", resolution=(64, 64))),
     )
     for name in ("params", "macs", "activations", "layers", "width", "rho", "entropy", "nn-mass", "density"):
         assert traced["scores"][name]["value"] == pytest.approx(described["scores"][name]["value"]), name
@@ -109,3 +109,14 @@ def test_progress_is_told():
     told = []
     evaluate(Request("resnet20", ("zen-closed", "synflow"), repeats=1), told.append)
     assert told == [0, 0.5]
+
+
+def test_backbone_of_a_network_without_a_description() -> None:
+    ours, theirs, none = (
+        evaluate(Request(word, resolution=(32, 40), backbone=True))
+        for word in ("resnet18", "timm/resnet18.a1_in1k", "torchvision/squeezenet1_1")
+    )
+    assert theirs["scores"]["backbone-macs"] == ours["scores"]["backbone-macs"]
+    assert theirs["scores"]["backbone-params"] == ours["scores"]["backbone-params"]
+    assert "backbone-macs" not in none["scores"]
+    assert "only timm's models" in none["failed"]["backbone-params"]
