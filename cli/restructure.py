@@ -7,6 +7,8 @@ import typer
 
 from madnas.errors import UsageError
 
+LARGEST_STRENGTH = 1000.0
+
 restructure = typer.Typer(
     name="restructure",
     help="Remove non-linearities, merge what became linear, and prove that nothing changed.",
@@ -188,15 +190,14 @@ def search(
     - madnas restructure search mobilenetv2 --lambda 1e-2,3e-2,1e-1 --set epochs=5 --macs-aware -o front
     """
     from madnas.scores.targets import find
-    from madnas.train.job import Job
     from madnas.train.recipe import load_recipe
 
-    from .restructure_search import search as run
-    from .restructure_search import strengths_of
+    strengths, settings, network = _strengths(strength), load_recipe(recipe, set_ or []), find(target)
+    from madnas.train.job import Job  # what takes seconds to load waits until the request has been read
 
-    strengths = strengths_of(strength)
-    job = Job(find(target), recipe, load_recipe(recipe, set_ or []), seed, output, data, device, workers,
-              restart=restart)  # fmt: skip
+    from .restructure_search import search as run
+
+    job = Job(network, recipe, settings, seed, output, data, device, workers, restart=restart)
     run(job, strengths, macs_aware, npu, json)
 
 
@@ -237,3 +238,18 @@ def edit(
     from . import restructure_edit
 
     restructure_edit.edit(target, collapse_blocks, expanded, kernels, name, output, force, json)
+
+
+def _strengths(text: str) -> list[float]:
+    """Numbers of ``--lambda``.
+
+    Raises:
+        UsageError: no number, or one out of range.
+    """
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--lambda {text[:60]!r}: expected numbers", "such as 1e-3, or 6e-4,1e-3,2e-3") from error
+    if any(not 0 < one <= LARGEST_STRENGTH for one in found) or len({f"{one:g}" for one in found}) < len(found):
+        raise UsageError(f"--lambda {text[:60]!r}: more than 0, at most {LARGEST_STRENGTH:g}, each once")
+    return found

@@ -57,14 +57,23 @@ def _numbers(text: str) -> list[int]:
     parts = text.split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise UsageError(f"--collapse-blocks {text[:60]!r}: expected numbers of blocks", "such as 2,3")
-    return [int(part) for part in parts]
+    return _once("--collapse-blocks", [int(part) for part in parts])
 
 
 def _kernels(text: str) -> dict[int, int]:
     pairs = [part.split(":") for part in text.split(",")]
     if not all(len(pair) == 2 and all(one.strip().isdecimal() for one in pair) for pair in pairs):
         raise UsageError(f"--kernels {text[:60]!r}: expected BLOCK:KERNEL pairs", "such as 6:5,8:5")
+    _once("--kernels", [int(number) for number, _ in pairs])
     return {int(number): int(kernel) for number, kernel in pairs}
+
+
+def _once(option: str, numbers: list[int]) -> list[int]:
+    """The same numbers, if none is given twice."""
+    twice = [number for number in numbers if numbers.count(number) > 1]
+    if twice:
+        raise UsageError(f"{option}: block {twice[0]} is given twice")
+    return numbers
 
 
 def _document(before: NetworkSpec, after: NetworkSpec, found: list[Change]) -> dict[str, object]:

@@ -18,23 +18,7 @@ from .progress import status
 from .tables import new_table
 from .train_report import is_first_process, progress, talk
 
-LARGEST = 1000.0
 FILES = PLOT, FRONT, FRONT_PLOT, REPORT = "alphas.png", "front.csv", "front.png", "report.md"
-
-
-def strengths_of(text: str) -> list[float]:
-    """Numbers of ``--lambda``.
-
-    Raises:
-        UsageError: no number, or one out of range.
-    """
-    try:
-        found = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise UsageError(f"--lambda {text[:60]!r}: expected numbers", "such as 1e-3, or 6e-4,1e-3,2e-3") from error
-    if any(not 0 < one <= LARGEST for one in found) or len({f"{one:g}" for one in found}) < len(found):
-        raise UsageError(f"--lambda {text[:60]!r}: more than 0, at most {LARGEST:g}, each once")
-    return found
 
 
 def search(job: Job, strengths: Sequence[float], macs_aware: bool, npu: str | None, json: bool) -> None:

@@ -202,6 +202,8 @@ WRONG = {
     "no description": (["search", "timm/mixer_s32_224"], "only networks with a description"),
     "no change": (["edit", "ran-e-supernet"], "what is to change?"),
     "blocks of words": (["edit", "ran-e-supernet", "--collapse-blocks", "two"], "expected numbers of blocks"),
+    "a block twice": (["edit", "ran-e-supernet", "--collapse-blocks", "5,5"], "block 5 is given twice"),
+    "a kernel twice": (["edit", "ran-e-supernet", "--kernels", "6:5,6:7"], "block 6 is given twice"),
     "kernels of words": (["edit", "ran-e-supernet", "--kernels", "5"], "expected BLOCK:KERNEL pairs"),
     "no such block": (["edit", "ran-e-supernet", "--kernels", "99:5"], "no block 99"),
 }
