@@ -98,7 +98,7 @@ def open_network(word: str, checkpoint: Path | None, seed: int = 0) -> Opened:
     if file is None:
         unsettle(model, seed)
     else:
-        _load(model, file, word)
+        load_weights(model, file, word)
     with torch.inference_mode():
         outputs = model(torch.zeros(1, *images)).shape[-1]
     return Opened(target, model, images, int(outputs), file, eps)
@@ -124,7 +124,12 @@ def images_for(opened: Opened, recipe: str | None, data: Path, seed: int) -> lis
     return [normalise(batch.images) for batch in batches]
 
 
-def _load(model: nn.Module, file: Path, word: str) -> None:
+def load_weights(model: nn.Module, file: Path, word: str) -> None:
+    """Load the weights of a whole network.
+
+    Raises:
+        UsageError: they are another one's, or no file of weights.
+    """
     missing = load_initial(model, file)
     if missing:
         raise UsageError(
