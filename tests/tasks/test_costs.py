@@ -30,7 +30,7 @@ def test_two_stage_by_hand() -> None:
 
 
 def test_fcos_agrees_with_fvcore_on_the_parts() -> None:
-    detector = fcos(build(SMALL, features_only=True, out_indices=(-3, -2, -1)), 11, 32)
+    detector = fcos(build(SMALL, features_only=True, out_indices=(-3, -2, -1)), 11, 64)
     costs = detector_costs(detector, 64, 128)
 
     class WithHead(nn.Module):
