@@ -12,6 +12,7 @@ from madnas.models.network import MadNet
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import check_spec
 from madnas.network.target import resolve
+from madnas.restructure.description import is_description
 
 default_cfgs = generate_default_cfgs({"madnas": {"first_conv": "stem.conv", "classifier": "head.fc"}})
 
@@ -22,6 +23,10 @@ FIRST_CONVS = {
     "random-skip-mobile": "groups.0.0.expand.conv",
 }
 """Name of the first convolution of a network without a stem, by its first kind of block; an MLP has none."""
+
+
+TIMMS = ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+"""What timm hands on even where there is none."""
 
 
 def build(spec: NetworkSpec, **kwargs: Any) -> nn.Module:
@@ -75,12 +80,21 @@ def madnas(
 
     Args:
         pretrained: load the weights that ``pretrained_cfg_overlay`` names; madnas itself has none.
-        spec: a description, the path of its file, or the name of a known network.
-        **kwargs: those of :func:`build`.
+        spec: a description, the path of its file, or the name of a known network; or the file of a network that
+            ``madnas restructure`` made.
+        **kwargs: those of :func:`build`; of a restructured network ``features_only``, ``out_indices`` and ``weights``,
+            the file of the whole network's.
 
     Raises:
         MadnasError: ``spec`` is missing, of another type, unknown, or a file that does not describe a network.
     """
+    if isinstance(spec, str | os.PathLike) and is_description(os.fspath(spec)):
+        from madnas.restructure.backbone import restructured
+
+        if pretrained:
+            raise UsageError(f"{spec}: a restructured network has no pretrained weights", "give weights=, a file")
+        own = {name: value for name, value in kwargs.items() if name not in TIMMS or value is not None}
+        return restructured(os.fspath(spec), **own)
     if isinstance(spec, str | os.PathLike):
         spec = resolve(os.fspath(spec))
     return build(spec, pretrained=pretrained, **kwargs)  # type: ignore[arg-type]  # build rejects None by name

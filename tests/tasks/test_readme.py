@@ -25,7 +25,7 @@ def test_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
     with torch.device("meta"):
         exec(BLOCKS[0], names)
-    assert names["body"].feature_info.channels() == [872, 1024, 1232]
+    assert names["body"].feature_info.channels() == [512, 1024, 1232]
     assert names["body"].feature_info.reduction() == [8, 16, 32]
 
 
