@@ -1,11 +1,12 @@
 """Evolution beside the mathematical program, and the Zen-Score that a search reaches: the table in the search's README.
 
-Run: make tables     (some 20 minutes on two cores)
+Run: make tables     (some 20 minutes on two cores; python -m benchmarks.search_table zen: a part alone)
 """
 
 import os
 import platform
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +29,6 @@ from madnas.search.run import Search, processes_of, run
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "madnas" / "search" / "README.md"
-BEGIN, END = "<!-- table: begin, written by `make tables` -->", "<!-- table: end -->"
 SEEDS = (0, 1, 2)
 CPU_SECONDS = 480
 BATCH = 64
@@ -87,34 +87,48 @@ def ranking(networks: int = 16, draws: int = 5) -> Iterator[str]:
     yield f"| {networks} | {draws} | {ours:.3f} | {fmean(singles):.3f} | {off:.2f} | {spread:.2f} |"
 
 
+PARTS: dict[str, tuple[Callable[[], Iterator[str]], list[str]]] = {
+    "programs": (
+        programs,
+        [
+            "| recipe | score | program | bound | gap | best of evolution | seeds 0, 1, 2: share of the program's |",
+            "|---|---|---|---|---|---|---|",
+        ],
+    ),
+    "zen": (
+        zen_search,
+        [
+            f"CIFAR task of Zen-NAS (32x32, batch {BATCH}, one thread a process, 1 M params, 18 layers), true-variance "
+            f"Zen-Score; the authors' search there: 164 after 480 s, {AUTHORS} scored candidates a second:",
+            "",
+            "| how | CPU s of scoring | networks scored | draws | draws per CPU s | best | params | layers (Zen-NAS) |",
+            "|---|---|---|---|---|---|---|---|",
+        ],
+    ),
+    "ranking": (
+        ranking,
+        [
+            "Closed form beside a single draw, over the course of a search (batch 16); Kendall's tau with the mean:",
+            "",
+            "| networks | draws | tau of the closed form | tau of a single draw | mean distance | spread of a draw |",
+            "|---|---|---|---|---|---|",
+        ],
+    ),
+}
+"""Parts of the table, each between marks of its own."""
+
+
 def main() -> None:
-    """Rewrite the table in the README."""
-    lines = [
-        "| recipe | score | program | bound | gap | best of evolution | seeds 0, 1, 2: share of the program's |",
-        "|---|---|---|---|---|---|---|",
-        *programs(),
-        "",
-        f"CIFAR task of Zen-NAS (32x32, batch {BATCH}, one thread a process, 1 M params, 18 layers), true-variance "
-        f"Zen-Score; the authors' search there: 164 after 480 s, {AUTHORS} scored candidates a second:",
-        "",
-        "| how | CPU s of scoring | networks scored | draws | draws per CPU s | best | params | layers (Zen-NAS) |",
-        "|---|---|---|---|---|---|---|---|",
-        *zen_search(),
-        "",
-        "Closed form beside a single draw, over the course of a search (batch 16); Kendall's tau with the mean draw:",
-        "",
-        "| networks | draws | tau of the closed form | tau of a single draw | mean distance | spread of a draw |",
-        "|---|---|---|---|---|---|",
-        *ranking(),
-    ]
+    """Rewrite the parts of the table that are named, or all, in the README."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))
-    lines += [
-        "",
-        f"madnas {madnas.__version__}, Python {platform.python_version()}, {packages}, {os.cpu_count()} cores.",
-    ]
-    text = README.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    write_text_atomic(README, before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after, overwrite=True)
+    made = f"madnas {madnas.__version__}, Python {platform.python_version()}, {packages}, {os.cpu_count()} cores."
+    for name in sys.argv[1:] or PARTS:
+        rows, head = PARTS[name]
+        lines = [*head, *rows(), "", made]
+        begin, end = f"<!-- {name}: begin, written by `make tables` -->", f"<!-- {name}: end -->"
+        text = README.read_text()
+        before, after = text.split(begin)[0], text.split(end)[1]
+        write_text_atomic(README, before + begin + "\n" + "\n".join(lines) + "\n" + end + after, overwrite=True)
 
 
 if __name__ == "__main__":

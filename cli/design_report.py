@@ -230,6 +230,9 @@ def print_list(json: bool) -> None:
     for one in document["spaces"]:
         kernels = ",".join(map(str, one["kernels"]))
         spaces.add_row(one["name"], one["block"], str(one["groups"]), kernels, escape(one["summary"]))
+    for one in document["evolution_spaces"]:
+        kernels = ",".join(map(str, one["kernels"]))
+        spaces.add_row(one["name"], ", ".join(one["blocks"]), "free", kernels, escape(one["summary"]))
     recipes = new_table("recipe", "MACs", "params", "rho", "space", "row")
     for one in document["recipes"]:
         budgets = [format_quantity(one["budgets"][name]) for name in ("macs", "params")]

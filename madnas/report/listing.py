@@ -5,6 +5,7 @@ from typing import Any
 import madnas
 from madnas.program.recipe import load_recipe, recipe_files
 from madnas.program.space import load_space, space_files
+from madnas.search.space import evolution_spaces, load_evolution_space
 
 SCHEMA = "madnas/list/1"
 
@@ -13,13 +14,15 @@ def list_document() -> dict[str, Any]:
     """The spaces and recipes that come with madnas as JSON-able data.
 
     Returns:
-        ``schema``, ``madnas``, ``spaces`` (what each is, its defaults, and the file to copy) and ``recipes`` (the row
-        of the paper, the problem, the published network or ``None``, and the file).
+        ``schema``, ``madnas``, ``spaces`` (what each is, its defaults, and the file to copy), ``evolution_spaces``
+        (those of free length) and ``recipes`` (the row of the paper, the problem, the published network or ``None``,
+        and the file).
     """
     return {
         "schema": SCHEMA,
         "madnas": madnas.__version__,
         "spaces": [_space(name) for name in space_files()],
+        "evolution_spaces": [_evolution_space(name) for name in evolution_spaces()],
         "recipes": [_recipe(name) for name in recipe_files()],
     }
 
@@ -38,6 +41,20 @@ def _space(name: str) -> dict[str, Any]:
         "classes": space.classes,
         "rho": space.rho,
         "file": str(space_files()[name]),
+    }
+
+
+def _evolution_space(name: str) -> dict[str, Any]:
+    space = load_evolution_space(name)
+    return {
+        "name": name,
+        "summary": space.summary,
+        "blocks": [kind.block for kind in space.kinds],
+        "kernels": sorted({int(choice.kernel) for choice in space.choices}),
+        "input": list(space.input),
+        "classes": space.classes,
+        "max_depth": space.max_depth,
+        "file": str(evolution_spaces()[name]),
     }
 
 

@@ -34,6 +34,13 @@ def test_every_space(found):
     assert (spaces["basic-cifar"]["input"], spaces["basic-cifar"]["classes"]) == ([3, 32, 32], 100)
 
 
+def test_every_space_of_free_length(found):
+    spaces = {space["name"]: space for space in found["evolution_spaces"]}
+    assert list(spaces) == ["zen-mobile", "zen-residual"]
+    assert spaces["zen-residual"]["blocks"] == ["basic", "bottleneck"]
+    assert all(space["kernels"] == [3, 5, 7] and Path(space["file"]).exists() for space in spaces.values())
+
+
 def test_every_recipe_with_the_whole_problem(found):
     recipes = {recipe["name"]: recipe for recipe in found["recipes"]}
     assert list(recipes) == list(recipe_files())

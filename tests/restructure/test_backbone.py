@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = build(SPEC).eval()
     unsettle(model, 0)
-    collapsed = collapse(model, SPEC.input, timed=False)
+    collapsed = collapse(model, SPEC.input)
     merged = tuple(one.modules for one in collapsed.merged)
     described = Description(SCHEMA, "small", SPEC.input, SPEC.head.classes, merged, spec=spec_to_tree(SPEC))
     folder = tmp_path_factory.mktemp("collapsed")
