@@ -1,5 +1,6 @@
 """README's commands print what README shows, times and versions aside."""
 
+from benchmarks import paper_table
 from benchmarks.readme import README, examples, masked, run
 
 
@@ -16,3 +17,9 @@ def test_the_two_commands_are_targets_of_the_makefile():
     for target in ("design-demo", "test"):
         assert f"make {target}\n" in readme
         assert f"\n{target}:" in makefile
+
+
+def test_the_papers_numbers_are_those_of_their_own_page():
+    page, readme = (path.read_text(encoding="utf-8") for path in (paper_table.README, README))
+    assert paper_table.summary_of(page) == paper_table.summary_of(readme)
+    assert "| all |" in paper_table.summary_of(readme)
