@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from madnas.data.seeds import generator
 from madnas.errors import UsageError
+from madnas.measure.module_count import count_module
 from madnas.restructure.merge import Merge
 from madnas.restructure.pieces import constant
 
@@ -43,6 +44,12 @@ class Cost:
 
     params: int
     macs: int
+
+
+def cost_of(model: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+    """Cost of a whole network, counted on its trace."""
+    counts = count_module(model, input_shape)
+    return Cost(counts.params, counts.macs)
 
 
 @dataclass(frozen=True, slots=True)

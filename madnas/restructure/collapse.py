@@ -11,13 +11,14 @@ from torch import fx, nn
 from madnas.errors import UsageError
 from madnas.measure.graph import LAYERS, shape
 from madnas.measure.latency import Latency, race
-from madnas.measure.module_count import count_module, count_params
+from madnas.measure.module_count import count_params
 from madnas.models.restructurable import alphas_of
 from madnas.restructure.certificate import (
     PRECISIONS,
     Certified,
     Cost,
     certify,
+    cost_of,
     in_dtype,
     probes_of,
     steps_of,
@@ -120,15 +121,14 @@ def collapse(
         both = {"before": copy.deepcopy(before["float32"]), "after": copy.deepcopy(after["float32"])}
         latency = race({name: partial(one.to(device), probe) for name, one in both.items()}, torch.device(device))
     collapsed = after["float32"]
-    cost = Cost(count_params(model), count_module(model, input_shape).macs)
     assert isinstance(collapsed, fx.GraphModule)
     return Collapsed(
         collapsed,
         tuple(merged),
         tuple(left),
         errors,
-        cost,
-        Cost(count_params(collapsed), cost.macs + sum(one.after.macs - one.before.macs for one in merged)),
+        cost_of(model, input_shape),
+        cost_of(collapsed, input_shape),
         latency,
     )
 

@@ -19,9 +19,9 @@ from madnas.data.seeds import generator
 from madnas.errors import UsageError
 from madnas.measure.graph import shape, trace
 from madnas.measure.latency import Latency, race
-from madnas.measure.module_count import count_module, count_params
+from madnas.measure.module_count import count_params
 from madnas.models.exponential import branch_act
-from madnas.restructure.certificate import PRECISIONS, Certified, Cost, certify, compare, in_dtype, probes_of
+from madnas.restructure.certificate import PRECISIONS, Certified, Cost, certify, compare, cost_of, in_dtype, probes_of
 from madnas.restructure.collapse import lies_in
 from madnas.restructure.merge import finish
 from madnas.restructure.pairs import Pair, dim_of, matrix_of, module_at, pairs_of
@@ -191,8 +191,7 @@ def split(
         probe = next(probes_of(input_shape))[:1].to(device, torch.float32)
         both = {"before": in_dtype(model, torch.float32), "after": copy.deepcopy(single)}
         latency = race({name: partial(one.to(device), probe) for name, one in both.items()}, torch.device(device))
-    before = Cost(count_params(model), count_module(model, input_shape).macs)
-    after = Cost(count_params(single), before.macs + sum(part.after.macs - part.before.macs for part in parts))
+    before, after = cost_of(model, input_shape), cost_of(single, input_shape)
     return Split(single, tuple(parts), left, errors, before, after, changed, latency)
 
 

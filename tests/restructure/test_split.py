@@ -100,6 +100,7 @@ def test_timms_networks(name):
     assert result.errors["float64"].relative <= 1e-12
     assert result.errors["float32"].within(torch.float32)
     assert result.after.macs < result.before.macs
+    assert result.after.macs - result.before.macs == sum(part.after.macs - part.before.macs for part in result.parts)
     assert result.changed > 0
 
 
