@@ -68,7 +68,7 @@ def collapse(
     if files is not None:
         description = replace(
             opened.description("collapsed"), merged=tuple(one.modules for one in result.merged), linear=linear,
-            costly=costly,
+            costly=costly, only=tuple(only),
         )  # fmt: skip
         state = None if source is None else result.model.state_dict()
         page = collapse_report(word, result, source, about, rounded, moved, speed)

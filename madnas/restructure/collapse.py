@@ -25,6 +25,7 @@ from madnas.restructure.certificate import (
 )
 from madnas.restructure.merge import Merge, apply, finish, made, name_of, plan
 from madnas.restructure.pieces import NOTHING
+from madnas.restructure.places import lies_in
 from madnas.restructure.prepared import traced_for_merging
 from madnas.restructure.runs import Left, composed
 from madnas.theory.restructuring import LINEAR, is_linear
@@ -103,8 +104,8 @@ def collapse(
     watch("looking for what is linear")
     reference = in_dtype(model, torch.float64)
     traced = traced_for_merging(copy.deepcopy(reference), input_shape)
-    merges, left = plan(traced, costly)
-    merges, left = _chosen(reference, merges, left, only)
+    merges, left = plan(traced, costly, only)
+    left = _checked(reference, merges, left, only)
     merged = []
     for number, merge in enumerate(merges, 1):
         watch(f"merging {number} of {len(merges)}: {name_of(traced, merge)}")
@@ -153,7 +154,8 @@ def round_alphas(
     slopes = {name: alpha.item() for name, alpha in alphas_of(model).items()}
     trial = copy.deepcopy(model)
     _set_alphas(trial, [name for name, slope in slopes.items() if is_linear(slope)])
-    merges, _ = _chosen(trial, *plan(traced_for_merging(copy.deepcopy(trial), input_shape), costly), only)
+    merges, left = plan(traced_for_merging(copy.deepcopy(trial), input_shape), costly, only)
+    _checked(trial, merges, left, only)
     several = [name for merge in merges if merge.layers > 1 for name in merge.modules]
     changed = {
         name: slope for name, slope in slopes.items() if is_linear(slope) and slope != 1 and lies_in(several, name)
@@ -194,13 +196,11 @@ def _merge(traced: fx.GraphModule, merge: Merge, device: str | None) -> Merged:
     return Merged(name, modules, affine.kernel, affine.border is not None, *costs, errors, latency)
 
 
-def _chosen(
-    model: nn.Module, merges: list[Merge], left: list[Left], only: Sequence[str]
-) -> tuple[list[Merge], list[Left]]:
-    """Those of some modules.
+def _checked(model: nn.Module, merges: list[Merge], left: list[Left], only: Sequence[str]) -> list[Left]:
+    """What is left in some modules.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there is nothing to merge, or not in all of them.
     """
     names = {name for name, _ in model.named_modules()}
     for one in only:
@@ -214,17 +214,9 @@ def _chosen(
                     f"{one}: merged, it has {costly.after:,} MACs instead of {costly.before:,}", "--costly merges it"
                 )
             raise UsageError(f"{one}: not linear: {_why_not(model.get_submodule(one))}")
-    if only:
-        merges = [merge for merge in merges if any(lies_in(merge.modules, one) for one in only)]
-        left = [other for other in left if any(lies_in(other.modules, one) for one in only)]
     if not merges:
         raise UsageError("nothing in the network is linear over more than one layer")
-    return merges, left
-
-
-def lies_in(modules: Sequence[str], name: str) -> bool:
-    """Whether one of some modules is this one, or lies in it."""
-    return any(one == name or one.startswith(f"{name}.") for one in modules)
+    return [other for other in left if not only or any(lies_in(other.modules, one) for one in only)]
 
 
 def _why_not(part: nn.Module) -> str:

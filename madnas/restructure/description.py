@@ -33,6 +33,7 @@ class Description:
         branch: activation of the branches beside them.
         linear: blocks whose alpha was taken as 1.
         costly: whether merges that cost multiply-adds were made.
+        only: names of the modules in which merges were made; empty if that was the network.
         bn_eps: of its batch norms, where the recipe that trained it says so.
         base: what the network was called before, in a library; absent if ``spec`` describes it.
         spec: of the network before.
@@ -47,6 +48,7 @@ class Description:
     branch: Literal["none", "gelu", "exp", "expm1", "exp-clamped"] = "none"
     linear: tuple[str, ...] = ()
     costly: bool = False
+    only: tuple[str, ...] = ()
     bn_eps: float | None = None
     base: str | None = None
     spec: dict[str, Any] | None = None
@@ -118,7 +120,7 @@ def rebuild(description: Description) -> "nn.Module":
                 alpha.fill_(1.0)
     traced = traced_for_merging(model, description.input)
     wanted = set(description.merged)
-    merges = [merge for merge in plan(traced, description.costly)[0] if merge.modules in wanted]
+    merges = [merge for merge in plan(traced, description.costly, description.only)[0] if merge.modules in wanted]
     missing = wanted - {merge.modules for merge in merges}
     if missing:
         raise UsageError(f"{description.name}: the network has no {min(missing)[0]} that can be merged as described")

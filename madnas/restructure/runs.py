@@ -1,5 +1,6 @@
 """Where a network is linear: layers in a row or side by side, with nothing else between them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import fx
@@ -8,6 +9,7 @@ from madnas.measure.graph import is_sum, shape
 from madnas.restructure.affine import Affine, Unmergeable
 from madnas.restructure.layers import identity
 from madnas.restructure.pieces import IN_PLACE, Piece, macs_of, piece_of, source_of
+from madnas.restructure.places import owner_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,12 +50,13 @@ class Left:
     after: int
 
 
-def runs_of(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Run], list[Left]]:
+def runs_of(traced: fx.GraphModule, costly: bool = False, only: Sequence[str] = ()) -> tuple[list[Run], list[Left]]:
     """The longest linear runs of a traced module whose nodes know their shapes, and sums that are better left.
 
     Args:
         traced: in evaluation mode.
         costly: take branches as one also where that has more multiply-adds.
+        only: names of modules; branches that are not in one of them together with their sum are none. Empty for all.
     """
     found: dict[fx.Node, Run] = {}
     left: list[Left] = []
@@ -62,6 +65,8 @@ def runs_of(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Run], li
         if run is None:
             continue
         (piece,) = run.pieces[-1:]
+        if only and len(run.pieces[-1].nodes) > 1 and owner_of(run.pieces[-1].nodes, only) is None:
+            continue
         if not costly and is_sum(node) and piece.layers:
             after = macs_of(piece.affine, node)
             if after > piece.macs:

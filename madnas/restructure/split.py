@@ -22,9 +22,9 @@ from madnas.measure.latency import Latency, race
 from madnas.measure.module_count import count_params
 from madnas.models.exponential import branch_act
 from madnas.restructure.certificate import PRECISIONS, Certified, Cost, certify, compare, cost_of, in_dtype, probes_of
-from madnas.restructure.collapse import lies_in
 from madnas.restructure.merge import finish
 from madnas.restructure.pairs import Pair, dim_of, matrix_of, module_at, pairs_of
+from madnas.restructure.places import lies_in
 
 Which = Literal["first", "random", "effect"]
 

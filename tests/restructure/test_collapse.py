@@ -210,6 +210,38 @@ def test_only_some_modules():
         collapsed(model, (3, 64, 64), only=["head"])
 
 
+class Row(nn.Module):
+    """Linear over all of its parts, one of which has branches."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+        self.b = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+        self.side, self.other = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        x = 2 * self.b(self.a(x))
+        return self.side(x) + self.other(x)
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        (["a"], [("a.0", "a.1")]),
+        (["b"], [("b.0", "b.1")]),
+        (["b", "a"], [("a.0", "a.1"), ("b.0", "b.1")]),
+        (["side", "a"], None),
+        ([], [("a.0", "a.1", "b.0", "b.1", "side", "other")]),
+    ],
+)
+def test_nothing_is_merged_beyond_what_is_named(only, expected):
+    if expected is None:
+        with pytest.raises(UsageError, match=r"side: not linear: it is a single layer"):
+            collapsed(unsettled(Row()), (4, 6, 6), only=only)
+        return
+    assert [one.modules for one in collapsed(unsettled(Row()), (4, 6, 6), only=only).merged] == expected
+
+
 def test_numbers_that_are_not_finite_are_refused():
     model = unsettled(timm.create_model("repvgg_a0", num_classes=7))
     model.stages[0][1].conv_kxk.bn.running_var.fill_(float("nan"))
