@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from madnas.measure.graph import LAYERS
 from madnas.restructure.affine import Affine, Unmergeable
 from madnas.restructure.border import conv_of, linear_of
-from madnas.restructure.pieces import FEATURES, Piece, macs_of, source_of
+from madnas.restructure.pieces import FEATURES, Piece, changes_in_place, macs_of, source_of
 from madnas.restructure.places import owner_of
 from madnas.restructure.runs import Left, Run, composed, names_of, runs_of
 
@@ -115,7 +115,7 @@ def apply(traced: fx.GraphModule, merge: Merge) -> None:
 
 def finish(traced: fx.GraphModule) -> fx.GraphModule:
     """Drop what nothing uses any more."""
-    traced.graph.eliminate_dead_code()
+    traced.graph.eliminate_dead_code(lambda node: node.is_impure() or changes_in_place(traced, node))
     traced.delete_all_unused_submodules()
     _drop_tensors(traced)
     traced.graph.lint()

@@ -8,7 +8,7 @@ from torch import fx
 from madnas.measure.graph import is_sum, shape
 from madnas.restructure.affine import Affine, Unmergeable
 from madnas.restructure.layers import identity
-from madnas.restructure.pieces import IN_PLACE, Piece, macs_of, piece_of, source_of
+from madnas.restructure.pieces import IN_PLACE, Piece, changes_in_place, macs_of, piece_of, source_of
 from madnas.restructure.places import owner_of
 
 
@@ -61,7 +61,7 @@ def runs_of(traced: fx.GraphModule, costly: bool = False, only: Sequence[str] = 
     found: dict[fx.Node, Run] = {}
     left: list[Left] = []
     for node in traced.graph.nodes:
-        run = _continued(traced, node, found) or (_branches(node, found) if is_sum(node) else None)
+        run = _continued(traced, node, found) or (_branches(traced, node, found) if is_sum(node) else None)
         if run is None:
             continue
         (piece,) = run.pieces[-1:]
@@ -96,7 +96,7 @@ def _continued(traced: fx.GraphModule, node: fx.Node, found: dict[fx.Node, Run])
     return Run(source, (piece,))
 
 
-def _branches(node: fx.Node, found: dict[fx.Node, Run]) -> Run | None:
+def _branches(traced: fx.GraphModule, node: fx.Node, found: dict[fx.Node, Run]) -> Run | None:
     """The run that is a sum of linear branches of one map; None of other sums."""
     sides = [one for one in node.args if isinstance(one, fx.Node)]
     if len(set(sides)) != 2 or node.kwargs or len(node.args) != 2 or any(shape(one) != shape(node) for one in sides):
@@ -120,6 +120,8 @@ def _branches(node: fx.Node, found: dict[fx.Node, Run]) -> Run | None:
     nodes = (*(one for piece in pieces for one in piece.nodes), node)
     if node.target in IN_PLACE and any(one > node for one in source.users):
         return None  # the sum would have changed what those see
+    if any(one < node and one not in nodes and changes_in_place(traced, one) for one in source.users):
+        return None  # some of the branches see what it was before
     costs = sum(one.macs for one in pieces), sum(one.layers for one in pieces)
     return Run(source, (Piece(nodes, whole, dim, *costs),))
 

@@ -231,7 +231,7 @@ class Row(nn.Module):
         (["b"], [("b.0", "b.1")]),
         (["b", "a"], [("a.0", "a.1"), ("b.0", "b.1")]),
         (["side", "a"], None),
-        ([], [("a.0", "a.1", "b.0", "b.1", "side", "other")]),
+        ([], [("a.0", "a.1", "b.0", "b.1"), ("side", "other")]),
     ],
 )
 def test_nothing_is_merged_beyond_what_is_named(only, expected):
