@@ -17,11 +17,11 @@ from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
 from madnas.models.restructurable import alphas_of
 from madnas.network.specfile import dump_spec
-from madnas.report.collapse import collapse_document, collapse_report, folded, ratio, times
+from madnas.report.collapse import collapse_document, collapse_report, doubts, folded, ratio, times
 from madnas.report.split import split_document, split_report, split_rows
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
-from madnas.restructure.certificate import compare, in_dtype, probes_of
+from madnas.restructure.certificate import Certified, compare, in_dtype, probes_of
 from madnas.restructure.description import dump
 from madnas.restructure.opened import Opened, images_for, open_network
 from madnas.restructure.split import Which
@@ -233,12 +233,18 @@ def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, fl
     _print_latency(result.latency)
     for dtype, errors in result.errors.items():
         console.print(f"{dtype}: largest difference {errors.absolute:.1e}, relative {errors.relative:.1e}")
+    _print_doubts(result.errors)
 
 
 def _print_latency(latency: dict[str, Latency]) -> None:
     if latency:
         before, after = latency["before"], latency["after"]
         stdout().print(f"ms      {1e3 * before.median:.2f} -> {1e3 * after.median:.2f}, {times(after)}")
+
+
+def _print_doubts(errors: Certified) -> None:
+    for one in doubts(errors):
+        stdout().print(f"warning: {one}")
 
 
 def _row(one: room.Merged) -> list[str]:
@@ -274,4 +280,5 @@ def _print_split(opened: Opened, result: room_of_split.Split) -> None:
             f"{dtype}: largest difference from the network without those activations {errors.absolute:.1e}, relative "
             f"{errors.relative:.1e}"
         )
+    _print_doubts(result.errors)
     console.print(f"removing them changed the outputs by up to {result.changed:.2g} of the largest")

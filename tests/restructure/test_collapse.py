@@ -16,6 +16,7 @@ from madnas.models import build
 from madnas.models.restructurable import alphas_of
 from madnas.network.named import get
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
+from madnas.report.collapse import collapse_report, doubts
 from madnas.restructure.border import BorderConv2d
 from madnas.restructure.collapse import collapse, round_alphas
 
@@ -257,6 +258,48 @@ def test_a_wrong_merge_is_refused(monkeypatch):
     monkeypatch.setattr(room, "composed", lambda pieces: replace(right(pieces), bias=right(pieces).bias + 1e-6))
     with pytest.raises(UsageError, match="nothing is written"):
         collapsed(unsettled(timm.create_model("repvgg_a0", num_classes=7)), (3, 64, 64))
+
+
+class OneSize(nn.Module):
+    """Positions that fit any size, until the network is traced; or, with a linear layer, never."""
+
+    def __init__(self, fixed=False, depends=True):
+        super().__init__()
+        self.conv, self.norm, self.fixed = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), fixed
+        self.fc = nn.Linear(4 * 64 if fixed else 4, 5)
+        self.places = nn.Parameter(torch.randn(1, 4, 8, 8))
+        if not depends:
+            nn.init.zeros_(self.fc.weight)
+
+    def forward(self, x):
+        x = self.norm(self.conv(x))
+        places = self.places if isinstance(x, torch.fx.Proxy) else nn.functional.interpolate(self.places, x.shape[2:])
+        x = torch.relu(x + places)
+        return self.fc(x.flatten(1) if self.fixed else x.mean((2, 3)))
+
+
+def test_a_graph_of_one_size():
+    found = collapsed(unsettled(OneSize()), (3, 8, 8))
+    errors = found.errors["float64"]
+    assert errors.shapes == ((3, 8, 8),) and len(errors.refused) == 3
+    assert errors.spread > 1e-3
+    (doubt,) = doubts(found.errors)
+    assert "works at 8x8 only" in doubt
+    assert "works at 8x8 only" in collapse_report("it", found, None, {"device": "cpu", "threads": 1, "torch": "2"})
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_outputs_that_do_not_depend_on_what_was_merged(fixed):
+    """Whatever the merge does, the network's errors are 0: that is no proof."""
+    found = collapsed(unsettled(OneSize(fixed, depends=False)), (3, 8, 8))
+    assert found.errors["float64"].relative == found.errors["float64"].spread == 0
+    assert any("hardly depend on what was merged" in one for one in doubts(found.errors))
+
+
+def test_a_network_of_one_size_is_compared_on_two_images():
+    errors = collapsed(unsettled(OneSize(fixed=True)), (3, 8, 8)).errors["float64"]
+    assert (errors.shapes, errors.refused) == (((3, 8, 8),), ())
+    assert errors.tells(torch.float64)
 
 
 def test_nothing_to_merge():
