@@ -15,14 +15,13 @@ from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
 from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
-from madnas.models.restructurable import alphas_of
 from madnas.network.specfile import dump_spec
 from madnas.report.collapse import collapse_document, collapse_report, doubts, folded, ratio, times
 from madnas.report.split import split_document, split_report, split_rows
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
 from madnas.restructure.certificate import Certified, compare, in_dtype, probes_of
-from madnas.restructure.description import dump
+from madnas.restructure.description import dump, linear_in
 from madnas.restructure.opened import Opened, images_for, open_network
 from madnas.restructure.split import Which
 from madnas.restructure.split_spec import as_spec
@@ -64,11 +63,10 @@ def collapse(
     document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded, "rounding_moved": moved}
     if speed is not None:
         document["npu"] = speed.document()
-    linear = tuple(name for name, alpha in alphas_of(opened.model).items() if alpha.item() == 1)
     if files is not None:
         description = replace(
-            opened.description("collapsed"), merged=tuple(one.modules for one in result.merged), linear=linear,
-            costly=costly, only=tuple(only),
+            opened.description("collapsed"), merged=tuple(one.modules for one in result.merged),
+            linear=linear_in(opened.model), costly=costly, only=tuple(only),
         )  # fmt: skip
         state = None if source is None else result.model.state_dict()
         page = collapse_report(word, result, source, about, rounded, moved, speed)
