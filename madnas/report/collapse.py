@@ -161,5 +161,5 @@ def _change(before: int, after: int) -> str:
 
 def folded(result: Collapsed) -> tuple[list[Merged], list[Merged]]:
     """Merges of several convolutions, and batch norms that were folded into one."""
-    several = [one for one in result.merged if one.before.macs != one.after.macs]
-    return several, [one for one in result.merged if one.before.macs == one.after.macs]
+    several = [one for one in result.merged if one.layers > 1]
+    return several, [one for one in result.merged if one.layers == 1]

@@ -38,6 +38,7 @@ class Merged:
     Attributes:
         name: of the new layer: that of the first one that was merged.
         modules: names of what it was.
+        layers: convolutions and linear layers that it was.
         kernel: sides of the new kernel.
         border: whether it has constants that know where the image ends.
         before: cost.
@@ -48,6 +49,7 @@ class Merged:
 
     name: str
     modules: tuple[str, ...]
+    layers: int
     kernel: tuple[int, int]
     border: bool
     before: Cost
@@ -191,9 +193,9 @@ def _merge(traced: fx.GraphModule, merge: Merge, device: str | None) -> Merged:
         )
     old = sum(count_params(traced.get_submodule(one)) for one in dict.fromkeys(merge.modules))
     costs = Cost(old, merge.macs), Cost(count_params(after["float64"]), merge.macs_after)
-    modules = merge.modules
+    modules, layers = merge.modules, merge.layers
     apply(traced, merge)
-    return Merged(name, modules, affine.kernel, affine.border is not None, *costs, errors, latency)
+    return Merged(name, modules, layers, affine.kernel, affine.border is not None, *costs, errors, latency)
 
 
 def _checked(model: nn.Module, merges: list[Merge], left: list[Left], only: Sequence[str]) -> list[Left]:

@@ -16,7 +16,7 @@ from madnas.models import build
 from madnas.models.restructurable import alphas_of
 from madnas.network.named import get
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
-from madnas.report.collapse import collapse_report, doubts
+from madnas.report.collapse import collapse_report, doubts, folded
 from madnas.restructure.border import BorderConv2d
 from madnas.restructure.collapse import collapse, round_alphas
 
@@ -108,6 +108,14 @@ def test_restructurable_blocks_become_one_convolution():
     assert_counted_twice(result)
     borders = [name for name, part in result.model.named_modules() if isinstance(part, BorderConv2d)]
     assert borders == [one.modules[0] for one in kinds]
+
+
+def test_merges_are_told_apart_by_their_layers():
+    """2 -> 1 -> 2 has the 4 multiply-adds for every pixel of 2 -> 2: still, two layers became one."""
+    layers = nn.Conv2d(2, 1, 1), nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU()
+    found = collapsed(unsettled(nn.Sequential(*layers)), (2, 6, 6))
+    assert found.before.macs == found.after.macs
+    assert [[one.modules for one in kind] for kind in folded(found)] == [[("0", "1")], [("3", "4")]]
 
 
 def test_it_says_where_fewer_layers_cost_multiply_adds():
