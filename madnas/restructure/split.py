@@ -83,7 +83,7 @@ class SplitPair(nn.Module):
 
     Args:
         first: the first layer.
-        act: between the two.
+        act: between the two, perhaps with dropout.
         last: the second layer.
         branch: beside them.
         name: of the branch's activation.
@@ -215,8 +215,8 @@ def split_structure(
         if name not in pairs or not 0 < number < pairs[name].hidden:
             raise UsageError(f"the network has no {name} that can be split as described")
         pair = pairs[name]
-        first, act, last = (module_at(traced, node) for node in (pair.first, pair.act, pair.last))
-        made = _split_pair(first, act, last, torch.arange(pair.hidden) >= number, activation)
+        first, last = module_at(traced, pair.first), module_at(traced, pair.last)
+        made = _split_pair(first, _between(traced, pair), last, torch.arange(pair.hidden) >= number, activation)
         made.branch_act = branch_act(activation)
         _replace(traced, pair, made)
     return finish(traced)
@@ -225,7 +225,7 @@ def split_structure(
 def _split_one(traced: fx.GraphModule, pair: Pair, linear: Tensor, activation: str, device: str | None) -> Part:
     """Replace a pair by its split form, and compare that with the pair without those activations."""
     first, act, last = (module_at(traced, node) for node in (pair.first, pair.act, pair.last))
-    made = _split_pair(first, act, last, linear, activation)
+    made = _split_pair(first, _between(traced, pair), last, linear, activation)
     masked = nn.Sequential(first, PartlyLinear(act, linear, dim_of(first)), last)
     masks, splits = ({name: in_dtype(one, dtype) for name, dtype in PRECISIONS.items()} for one in (masked, made))
     probe = next(probes_of(shape(pair.first.all_input_nodes[0])[1:]))
@@ -255,6 +255,18 @@ def _replace(traced: fx.GraphModule, pair: Pair, made: SplitPair) -> None:
         traced.graph.erase_node(node)
         node = earlier
     traced.set_submodule(pair.name, made)
+
+
+def _between(traced: fx.GraphModule, pair: Pair) -> nn.Module:
+    """The activation with what does nothing in a test and something in training, such as dropout."""
+    parts: list[nn.Module] = []
+    (node,) = pair.last.all_input_nodes
+    while node is not pair.first:
+        part = module_at(traced, node)
+        if not isinstance(part, nn.Identity):
+            parts.insert(0, part)
+        (node,) = node.all_input_nodes
+    return parts[0] if len(parts) == 1 else nn.Sequential(*parts)
 
 
 def _split_pair(first: nn.Module, act: nn.Module, last: nn.Module, linear: Tensor, activation: str) -> SplitPair:

@@ -1,5 +1,7 @@
 """Activations removed and what became linear taken out: exact, for ConvNeXts, mixers, MLPs; and safe exponentials."""
 
+import copy
+
 import pytest
 import timm
 import torch
@@ -13,7 +15,7 @@ from madnas.models.exponential import LIMIT, Exponential, branch_act
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.specfile import load_spec
-from madnas.restructure.split import SplitPair, kept_units, split
+from madnas.restructure.split import SplitPair, kept_units, split, split_structure
 from madnas.restructure.split_spec import as_spec
 
 # params in millions and MACs in billions as RAN's Table 4 prints them; MACs in fvcore's total, norms included
@@ -91,6 +93,21 @@ def test_the_split_is_the_network_without_those_activations():
     hidden = torch.cat([hidden[..., :4], model.act(hidden[..., 4:])], -1)
     expected = model.last(hidden)
     assert (result.model.double()(images) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_dropout_between_layers_is_there_in_further_training():
+    model = drawn(Mlp(4, 40, 4, nn.GELU(), convs=True, bias=True))
+    made = split(model, (4, 3, 3), 0.4, costly=True).model
+    again = split_structure(copy.deepcopy(model), (4, 3, 3), {"first": 24}, "none")
+    again.load_state_dict(made.state_dict())
+    images = torch.randn(2, 4, 3, 3)
+    with torch.no_grad():
+        assert torch.equal(made(images), again.eval()(images))
+        for one in (made.train(), again.train()):
+            assert not torch.equal(one(images), one(images))
+            (part,) = (part for part in one.modules() if isinstance(part, SplitPair))
+            units = part.act(torch.full((1, 24, 20, 20), 5.0))
+            assert 0.4 < (units == 0).double().mean() < 0.6
 
 
 @pytest.mark.parametrize("name", ["convnext_atto", "mixer_s32_224"])
