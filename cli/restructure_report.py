@@ -17,7 +17,7 @@ from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
 from madnas.network.specfile import dump_spec
 from madnas.report.collapse import collapse_document, collapse_report, doubts, folded, ratio, times
-from madnas.report.split import split_document, split_report, split_rows
+from madnas.report.split import one_image, split_document, split_report, split_rows
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
 from madnas.restructure.certificate import Certified, compare, in_dtype, probes_of
@@ -60,7 +60,9 @@ def collapse(
         speed = _on_npu(opened, result, npu, watch)
     about = environment(Process(device=torch.device(device)))
     word, source = opened.target.word, opened.source
-    document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded, "rounding_moved": moved}
+    document = collapse_document(word, result, source, about) | {
+        "rounded_alphas": rounded, "rounding_moved": moved, "rounding_moved_on": one_image(opened.input),
+    }  # fmt: skip
     if speed is not None:
         document["npu"] = speed.document()
     if files is not None:
@@ -113,7 +115,7 @@ def split(
     about = {"fraction": fraction, "units": units, "activation": activation, "seed": seed,
              "environment": environment(Process(device=torch.device(device)))}  # fmt: skip
     word, source = opened.target.word, opened.source
-    document = split_document(word, result, source, about)
+    document = split_document(word, result, source, about) | {"changed_on": one_image(opened.input)}
     if files is not None:
         found = None if opened.target.spec is None else as_spec(opened.target.spec, result, activation)
         if found is None:
@@ -215,7 +217,7 @@ def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, fl
     for name, value in linear.items():
         console.print(f"alpha of {name}: {value:.4f} taken as 1")
     if linear:
-        console.print(f"which changed the outputs by up to {moved:.2g} of the largest")
+        console.print(f"which changed the outputs on one random image by up to {moved:.2g} of the largest")
     several, norms = folded(result)
     if several:
         table = new_table("merged", "layers", "kernel", "MACs", "MAC ratio", "speed", "float64", "float32")
@@ -279,4 +281,4 @@ def _print_split(opened: Opened, result: room_of_split.Split) -> None:
             f"{errors.relative:.1e}"
         )
     _print_doubts(result.errors)
-    console.print(f"removing them changed the outputs by up to {result.changed:.2g} of the largest")
+    console.print(f"removing them changed the outputs on one random image by up to {result.changed:.2g} of the largest")

@@ -86,8 +86,8 @@ def collapse_report(
     ]
     if rounded:
         slopes = ", ".join(f"{block} ({slope:.4f})" for block, slope in rounded.items())
-        lines += ["", f"Slopes taken as 1: {slopes}. That alone changed outputs by up to {moved:.2g} of the largest;",
-                  "all other differences are from the network after it."]  # fmt: skip
+        lines += ["", f"Slopes taken as 1: {slopes}. That alone changed the outputs on one random image by up to",
+                  f"{moved:.2g} of the largest; all other differences are from the network after it."]  # fmt: skip
     if result.left:
         lines += ["", "Left, because one layer has more multiply-adds (`--costly` merges them):", ""]
         lines += [f"- {' + '.join(one.modules)}: {one.before:,} would become {one.after:,}" for one in result.left]
