@@ -9,7 +9,6 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import floor
 from typing import Any, Literal
 
 import torch
@@ -25,6 +24,7 @@ from madnas.restructure.certificate import PRECISIONS, Certified, Cost, certify,
 from madnas.restructure.merge import finish
 from madnas.restructure.pairs import Pair, dim_of, matrix_of, module_at, pairs_of
 from madnas.restructure.places import lies_in
+from madnas.theory.restructuring import kept_units
 
 Which = Literal["first", "random", "effect"]
 
@@ -119,11 +119,6 @@ class PartlyLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map any shape to the same."""
         return torch.where(self.linear, x, self.act(x.clone()))  # the activation may work in place
-
-
-def kept_units(hidden: int, fraction: float) -> int:
-    """Units that keep their activation when a fraction loses it; rounded down (RAN, Table 4)."""
-    return floor(hidden * (1 - fraction) + 1e-9)
 
 
 def split(

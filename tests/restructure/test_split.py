@@ -15,8 +15,9 @@ from madnas.models.exponential import LIMIT, Exponential, branch_act
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.specfile import load_spec
-from madnas.restructure.split import SplitPair, kept_units, split, split_structure
+from madnas.restructure.split import SplitPair, split, split_structure
 from madnas.restructure.split_spec import as_spec
+from madnas.theory.restructuring import kept_units
 
 # params in millions and MACs in billions as RAN's Table 4 prints them; MACs in fvcore's total, norms included
 TABLE_4 = {
