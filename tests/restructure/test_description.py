@@ -5,7 +5,7 @@ from torch import nn
 
 from madnas.restructure import description as room
 from madnas.restructure.collapse import collapse
-from tests.restructure.test_collapse import unsettled
+from tests.restructure.test_collapse import Row, unsettled
 
 
 class Learnt(nn.Module):
@@ -34,5 +34,19 @@ def test_a_prelu_that_became_linear_is_so_again(monkeypatch):
     again = room.rebuild(described)
     again.load_state_dict(found.model.state_dict())
     images = torch.randn(2, 3, 6, 6)
+    with torch.no_grad():
+        assert torch.equal(again(images), found.model(images))
+
+
+def test_merges_within_some_modules_are_made_again(monkeypatch):
+    """Across their borders others would be made, which the description does not have."""
+    model = unsettled(Row())
+    found = collapse(model, (4, 6, 6), only=["a"])
+    merged = tuple(one.modules for one in found.merged)
+    described = room.Description(room.SCHEMA, "row", (4, 6, 6), 4, merged=merged, only=("a",), base="it")
+    monkeypatch.setattr(room, "base_model", lambda description: Row().eval())
+    again = room.rebuild(described)
+    again.load_state_dict(found.model.state_dict())
+    images = torch.randn(2, 4, 6, 6)
     with torch.no_grad():
         assert torch.equal(again(images), found.model(images))
