@@ -15,14 +15,13 @@ from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
 from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
-from madnas.models.restructurable import alphas_of
 from madnas.network.specfile import dump_spec
-from madnas.report.collapse import collapse_document, collapse_report, folded, ratio, times
-from madnas.report.split import split_document, split_report, split_rows
+from madnas.report.collapse import collapse_document, collapse_report, doubts, folded, ratio, times
+from madnas.report.split import one_image, split_document, split_report, split_rows
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
-from madnas.restructure.certificate import compare, in_dtype, probes_of
-from madnas.restructure.description import dump
+from madnas.restructure.certificate import Certified, compare, in_dtype, probes_of
+from madnas.restructure.description import dump, linear_in
 from madnas.restructure.opened import Opened, images_for, open_network
 from madnas.restructure.split import Which
 from madnas.restructure.split_spec import as_spec
@@ -61,14 +60,15 @@ def collapse(
         speed = _on_npu(opened, result, npu, watch)
     about = environment(Process(device=torch.device(device)))
     word, source = opened.target.word, opened.source
-    document = collapse_document(word, result, source, about) | {"rounded_alphas": rounded, "rounding_moved": moved}
+    document = collapse_document(word, result, source, about) | {
+        "rounded_alphas": rounded, "rounding_moved": moved, "rounding_moved_on": one_image(opened.input),
+    }  # fmt: skip
     if speed is not None:
         document["npu"] = speed.document()
-    linear = tuple(name for name, alpha in alphas_of(opened.model).items() if alpha.item() == 1)
     if files is not None:
         description = replace(
-            opened.description("collapsed"), merged=tuple(one.modules for one in result.merged), linear=linear,
-            costly=costly,
+            opened.description("collapsed"), merged=tuple(one.modules for one in result.merged),
+            linear=linear_in(opened.model), costly=costly, only=tuple(only),
         )  # fmt: skip
         state = None if source is None else result.model.state_dict()
         page = collapse_report(word, result, source, about, rounded, moved, speed)
@@ -115,7 +115,7 @@ def split(
     about = {"fraction": fraction, "units": units, "activation": activation, "seed": seed,
              "environment": environment(Process(device=torch.device(device)))}  # fmt: skip
     word, source = opened.target.word, opened.source
-    document = split_document(word, result, source, about)
+    document = split_document(word, result, source, about) | {"changed_on": one_image(opened.input)}
     if files is not None:
         found = None if opened.target.spec is None else as_spec(opened.target.spec, result, activation)
         if found is None:
@@ -217,7 +217,7 @@ def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, fl
     for name, value in linear.items():
         console.print(f"alpha of {name}: {value:.4f} taken as 1")
     if linear:
-        console.print(f"which changed the outputs by up to {moved:.2g} of the largest")
+        console.print(f"which changed the outputs on one random image by up to {moved:.2g} of the largest")
     several, norms = folded(result)
     if several:
         table = new_table("merged", "layers", "kernel", "MACs", "MAC ratio", "speed", "float64", "float32")
@@ -233,12 +233,18 @@ def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, fl
     _print_latency(result.latency)
     for dtype, errors in result.errors.items():
         console.print(f"{dtype}: largest difference {errors.absolute:.1e}, relative {errors.relative:.1e}")
+    _print_doubts(result.errors)
 
 
 def _print_latency(latency: dict[str, Latency]) -> None:
     if latency:
         before, after = latency["before"], latency["after"]
         stdout().print(f"ms      {1e3 * before.median:.2f} -> {1e3 * after.median:.2f}, {times(after)}")
+
+
+def _print_doubts(errors: Certified) -> None:
+    for one in doubts(errors):
+        stdout().print(f"warning: {one}")
 
 
 def _row(one: room.Merged) -> list[str]:
@@ -274,4 +280,5 @@ def _print_split(opened: Opened, result: room_of_split.Split) -> None:
             f"{dtype}: largest difference from the network without those activations {errors.absolute:.1e}, relative "
             f"{errors.relative:.1e}"
         )
-    console.print(f"removing them changed the outputs by up to {result.changed:.2g} of the largest")
+    _print_doubts(result.errors)
+    console.print(f"removing them changed the outputs on one random image by up to {result.changed:.2g} of the largest")

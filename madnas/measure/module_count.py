@@ -2,12 +2,13 @@
 
 Conventions: one image, eval mode. ``macs`` are the multiply-adds of convolutions and linear layers, one multiply-add
 being 1 (fvcore's "flop"); ``activations`` the elements of their outputs. What fvcore counts besides (norm, pooling)
-stands apart in ``other``, and what it has no rule for in ``uncounted``: nothing is left out in silence.
+stands apart in ``other``, and what it has no rule for in ``uncounted``: nothing is left out in silence. Constants are
+no multiply-adds: a convolution of a map of ones, which no image changes, counts as little as a bias.
 """
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,17 +22,23 @@ with warnings.catch_warnings():
     # fvcore scripts a loss function on import, and torch deprecates scripting.
     warnings.simplefilter("ignore")
     from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-    from fvcore.nn.jit_handles import conv_flop_count, generic_activation_jit, get_shape
+    from fvcore.nn.jit_handles import conv_flop_count, conv_flop_jit, generic_activation_jit, get_shape
 
 WEIGHTED = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "einsum", "attention")
 """fvcore's names of the operators that make a convolution, a linear layer or a matrix product."""
 
-SAME_CONV = "aten::_convolution_mode"
-"""Convolution with ``padding="same"`` or ``"valid"``, for which fvcore has no rule of its own."""
+CONV, SAME_CONV = "aten::_convolution", "aten::_convolution_mode"
+"""Convolution, and that with ``padding="same"`` or ``"valid"``, for which fvcore has no rule of its own."""
 
+ONES, PADDINGS = ("aten::ones", "aten::new_ones"), ("aten::pad", "aten::constant_pad_nd")
+"""What makes a map that no image changes, and what may surround it by zeros."""
 
 ATTENTION = "aten::scaled_dot_product_attention"
 """Attention as one operator, for which fvcore has no rule either."""
+
+
+Rule = Callable[[list[Any], list[Any]], Counter[str]]
+"""What fvcore calls a handle: from an operator's inputs and outputs to a count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +92,14 @@ def count_module(module: nn.Module, input_shape: tuple[int, ...]) -> ModuleCount
     (224, 3456, 128)
     """
     with inference(module, input_shape) as x:
-        flops = _quiet(FlopCountAnalysis(module, x)).set_op_handle(SAME_CONV, _same_conv)
-        flops = flops.set_op_handle(ATTENTION, _attention)
+        flops = _quiet(FlopCountAnalysis(module, x)).set_op_handle(
+            CONV, _of_images(conv_flop_jit), SAME_CONV, _same_conv, ATTENTION, _attention
+        )
         operators = {name: int(value) for name, value in flops.by_operator().items()}
         uncounted = dict(flops.unsupported_ops())
-        outputs = _quiet(ActivationCountAnalysis(module, x)).set_op_handle(SAME_CONV, generic_activation_jit("conv"))
+        elements = generic_activation_jit("conv")
+        outputs = _quiet(ActivationCountAnalysis(module, x))
+        outputs = outputs.set_op_handle(CONV, _of_images(elements), SAME_CONV, elements)
         activations = int(outputs.total())
     macs = {name: value for name, value in operators.items() if name in WEIGHTED}
     other = {name: value for name, value in operators.items() if name not in WEIGHTED}
@@ -133,6 +143,18 @@ def inference(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[Tenso
         torch.backends.mha.set_fastpath_enabled(fast)
         for part, training in modes.items():
             part.training = training
+
+
+def _of_images(rule: Rule) -> Rule:
+    """A rule for convolutions that counts nothing of a constant."""
+
+    def counted(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+        node = inputs[0].node()
+        while node.kind() in PADDINGS:
+            node = next(node.inputs()).node()
+        return Counter(conv=0) if node.kind() in ONES else rule(inputs, outputs)
+
+    return counted
 
 
 def _same_conv(inputs: list[Any], outputs: list[Any]) -> Counter[str]:

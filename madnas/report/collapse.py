@@ -7,7 +7,7 @@ from typing import Any
 
 from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NoEstimate, NpuChange
-from madnas.restructure.certificate import Cost
+from madnas.restructure.certificate import PRECISIONS, Certified, Cost
 from madnas.restructure.collapse import Collapsed, Merged
 
 SCHEMA = "madnas/collapse-certificate/1"
@@ -29,6 +29,7 @@ def collapse_document(name: str, result: Collapsed, weights: str | None, about: 
         "before": asdict(result.before),
         "after": asdict(result.after),
         "errors": {dtype: asdict(errors) for dtype, errors in result.errors.items()},
+        "doubts": doubts(result.errors),
         "latency": {when: asdict(one) for when, one in result.latency.items()},
         "merged": [asdict(one) for one in result.merged],
         "left": [asdict(one) for one in result.left],
@@ -77,6 +78,7 @@ def collapse_report(
     lines += [
         "",
         f"On normal images of {shapes}; relative to the largest output.",
+        *doubt_lines(result.errors),
         "",
         "| merged | kernel | params | MACs | MAC ratio | speed | float64 | float32 |",
         "|---|---|---|---|---|---|---|---|",
@@ -84,12 +86,33 @@ def collapse_report(
     ]
     if rounded:
         slopes = ", ".join(f"{block} ({slope:.4f})" for block, slope in rounded.items())
-        lines += ["", f"Slopes taken as 1: {slopes}. That alone changed outputs by up to {moved:.2g} of the largest;",
-                  "all other differences are from the network after it."]  # fmt: skip
+        lines += ["", f"Slopes taken as 1: {slopes}. That alone changed the outputs on one random image by up to",
+                  f"{moved:.2g} of the largest; all other differences are from the network after it."]  # fmt: skip
     if result.left:
         lines += ["", "Left, because one layer has more multiply-adds (`--costly` merges them):", ""]
         lines += [f"- {' + '.join(one.modules)}: {one.before:,} would become {one.after:,}" for one in result.left]
     return "\n".join([*lines, "", measured_on(about), ""])
+
+
+def doubts(errors: Certified) -> list[str]:
+    """What a certificate of a whole network does not say; empty where it is what it should be."""
+    found = []
+    if any(not one.tells(PRECISIONS[name]) for name, one in errors.items()):
+        found.append(
+            f"outputs for two random images differ by {errors['float64'].spread:.1g} of the largest: they hardly "
+            "depend on what was merged, so that the network's errors say little, and those of each merge more; trained "
+            "weights help"
+        )
+    shapes = errors["float64"]
+    if shapes.refused:
+        sizes = ", ".join("x".join(map(str, one[-2:])) for one in shapes.shapes)
+        found.append(f"the network written works at {sizes} only; before, it took other sizes too")
+    return found
+
+
+def doubt_lines(errors: Certified) -> list[str]:
+    """The same as a part of a page."""
+    return [line for one in doubts(errors) for line in ("", f"**Warning**: {one}.")]
 
 
 def latency_row(latency: Mapping[str, Latency]) -> list[str]:
@@ -138,5 +161,5 @@ def _change(before: int, after: int) -> str:
 
 def folded(result: Collapsed) -> tuple[list[Merged], list[Merged]]:
     """Merges of several convolutions, and batch norms that were folded into one."""
-    several = [one for one in result.merged if one.before.macs != one.after.macs]
-    return several, [one for one in result.merged if one.before.macs == one.after.macs]
+    several = [one for one in result.merged if one.layers > 1]
+    return several, [one for one in result.merged if one.layers == 1]

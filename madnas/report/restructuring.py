@@ -19,11 +19,12 @@ def restructuring_report(summary: dict[str, Any]) -> str:
         f"# {summary['experiment']}: {settings['network']} restructured",
         "",
         f"Searched and trained with {settings['train']}, seed {summary['seed']}. What was found is trained anew with",
-        "linear blocks as 1x1, depthwise, 1x1 (`expanded.yaml`), and then collapsed.",
+        "linear blocks as 1x1, depthwise, 1x1 (`expanded.yaml`), and then collapsed. Params and MACs are those of the",
+        "collapsed network; left: places where one layer would have more multiply-adds than those that are there.",
         "",
-        "| lambda | linear blocks | non-linear units | params | MACs | top-1 % | collapsed, top-1 % "
+        "| lambda | linear blocks | left | non-linear units | params | MACs | top-1 % | collapsed, top-1 % "
         "| other predictions | float64 | float32 | speed |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += ["| " + " | ".join(cells_of(row)) + " |" for row in summary["networks"]]
     samples = next((row["samples"] for row in summary["networks"] if "samples" in row), 0)
@@ -45,9 +46,10 @@ def cells_of(row: dict[str, Any]) -> list[str]:
     start = ["-" if row["lambda"] is None else f"{row['lambda']:g}", ",".join(map(str, row["linear"])) or "none"]
     costs = [f"{row[key]:,}" for key in ("units", "params", "macs")]
     if row["lambda"] is None:
-        return [*start, *costs, f"{100 * row['top1']:.2f}", *["-"] * 5]
+        return [*start, "-", *costs, f"{100 * row['top1']:.2f}", *["-"] * 5]
     return [
         *start,
+        str(row["left"]),
         *costs,
         f"{100 * row['top1']:.2f}",
         f"{100 * row['collapsed_top1']:.2f}",

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from madnas.report.collapse import latency_row, measured_on
+from madnas.report.collapse import doubt_lines, doubts, latency_row, measured_on
 from madnas.restructure.split import Split
 
 SCHEMA = "madnas/split-certificate/1"
@@ -25,12 +25,18 @@ def split_document(name: str, result: Split, weights: str | None, about: dict[st
         "before": asdict(result.before),
         "after": asdict(result.after),
         "errors": {dtype: asdict(errors) for dtype, errors in result.errors.items()},
+        "doubts": doubts(result.errors),
         "changed": result.changed,
         "latency": {when: asdict(one) for when, one in result.latency.items()},
         "parts": [asdict(one) for one in result.parts],
         "left": list(result.left),
         **about,
     }
+
+
+def one_image(shape: tuple[int, ...]) -> dict[str, Any]:
+    """What outputs were compared on where a network was changed: not a proof, only how much."""
+    return {"images": 1, "shape": list(shape)}
 
 
 def split_report(name: str, result: Split, weights: str | None, about: dict[str, Any]) -> str:
@@ -50,8 +56,9 @@ def split_report(name: str, result: Split, weights: str | None, about: dict[str,
         "| largest difference from the network without those activations | absolute | relative |",
         "|---|---|---|",
         *(f"| {dtype} | {one.absolute:.1e} | {one.relative:.1e} |" for dtype, one in result.errors.items()),
+        *doubt_lines(result.errors),
         "",
-        f"Removing them changed the outputs by up to {result.changed:.2g} of the largest.",
+        f"Removing them changed the outputs on one random image by up to {result.changed:.2g} of the largest.",
         "",
         "| pair | units | keep their activation | MACs | speed | float64 | float32 |",
         "|---|---|---|---|---|---|---|",

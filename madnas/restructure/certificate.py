@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from madnas.data.seeds import generator
 from madnas.errors import UsageError
+from madnas.measure.module_count import count_module
 from madnas.restructure.merge import Merge
 from madnas.restructure.pieces import constant
 
@@ -21,6 +22,9 @@ TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 SLACK = 3.0
 """... or so many times the rounding error that the network had in that precision before, where that is more."""
+
+TELLING = 1e3
+"""Outputs for two images should be so many times the tolerance apart."""
 
 LARGE = 64
 """Pixels from which on a side is large."""
@@ -45,6 +49,12 @@ class Cost:
     macs: int
 
 
+def cost_of(model: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+    """Cost of a whole network, counted on its trace."""
+    counts = count_module(model, input_shape)
+    return Cost(counts.params, counts.macs)
+
+
 @dataclass(frozen=True, slots=True)
 class Errors:
     """Differences between two maps over all probes.
@@ -54,16 +64,28 @@ class Errors:
         relative: the largest of a probe, over the largest output of that probe.
         shapes: of one image of each probe.
         rounding: relative error that there was before, against double precision; 0 where it was not looked at.
+        spread: how far the outputs for two images are apart, over the largest output; the most of all probes, 0 where
+            there was one image only. Where it is small, outputs hardly depend on the image, and errors say little.
+        refused: shapes that the first map takes and the second one does not: its graph is of one size.
     """
 
     absolute: float
     relative: float
     shapes: tuple[tuple[int, ...], ...]
     rounding: float = 0.0
+    spread: float = 0.0
+    refused: tuple[tuple[int, ...], ...] = ()
 
     def within(self, dtype: torch.dtype) -> bool:
         """Whether they are small enough; what is not finite is not."""
-        return self.relative <= max(TOLERANCES[dtype], SLACK * self.rounding)
+        return self.relative <= self._tolerance(dtype)
+
+    def tells(self, dtype: torch.dtype) -> bool:
+        """Whether outputs depend on the image by so much that the errors say something."""
+        return self.spread >= TELLING * self._tolerance(dtype)
+
+    def _tolerance(self, dtype: torch.dtype) -> float:
+        return max(TOLERANCES[dtype], SLACK * self.rounding)
 
 
 Certified = dict[str, Errors]
@@ -101,29 +123,51 @@ def certify(what: str, before: Functions, after: Functions, probes: Iterable[Ten
         before: one, by precision.
         after: the other, by precision.
         probes: (B, ...) in double precision, each of a value that single precision has too.
-        sizes: leave out probes after the first of sizes that the first map does not take.
+        sizes: leave out probes after the first of sizes that one of the maps does not take; where that are all of
+            them, there is a second image of the first size.
 
     Raises:
         UsageError: they differ by more than the tolerance.
     """
     found = {name: _Found() for name in PRECISIONS}
     with torch.inference_mode():
-        for number, probe in enumerate(probes):
-            try:
-                exact = before["float64"](probe.clone())
-            except (AssertionError, RuntimeError, ValueError):  # a classifier or positions made for one size
-                if number == 0 or not sizes:
-                    raise
-                continue
-            for name, dtype in PRECISIONS.items():
-                first = dtype == torch.float64
-                expected = exact if first else before[name](probe.to(dtype))
-                found[name].add(expected, after[name](probe.to(dtype, copy=True)), None if first else exact)
-                found[name].shapes.append(tuple(probe.shape[1:]))
+        first, *others = probes
+        for probe in (first, *others):
+            _compare_at(probe, before, after, found, sizes and probe is not first)
+        if sizes and len(found["float64"].shapes) == 1:
+            images = torch.randn(PROBES, *first.shape[1:], generator=generator(1, "probes"), dtype=torch.float32)
+            _compare_at(images.double(), before, after, found, False)
     errors = {name: one.errors() for name, one in found.items()}
     for name, dtype in PRECISIONS.items():
         check_errors(what, errors[name], dtype)
     return errors
+
+
+def _compare_at(probe: Tensor, before: Functions, after: Functions, found: "dict[str, _Found]", sizes: bool) -> None:
+    """Note how two maps differ on a probe; with ``sizes``, if they take it."""
+    exact = _taken(before["float64"], probe, sizes)
+    merged = None if exact is None else _taken(after["float64"], probe, sizes)
+    if merged is None:
+        if exact is not None:
+            for one in found.values():
+                one.refused.append(tuple(probe.shape[1:]))
+        return
+    for name, dtype in PRECISIONS.items():
+        if dtype == torch.float64:
+            found[name].add(exact, merged)
+        else:
+            found[name].add(before[name](probe.to(dtype)), after[name](probe.to(dtype, copy=True)), exact)
+        found[name].shapes.append(tuple(probe.shape[1:]))
+
+
+def _taken(function: Function, probe: Tensor, sizes: bool) -> Any:
+    """What a map gives out; with ``sizes`` None where it does not take the probe."""
+    try:
+        return function(probe.clone())
+    except (AssertionError, RuntimeError, ValueError):  # a classifier or positions made for one size
+        if not sizes:
+            raise
+        return None
 
 
 def probes_of(shape: tuple[int, ...], seed: int = 0, still: int = 1) -> Iterator[Tensor]:
@@ -194,19 +238,22 @@ class _Found:
     """The worst differences so far."""
 
     def __init__(self) -> None:
-        self.absolute = self.relative = self.rounding = 0.0
+        self.absolute = self.relative = self.rounding = self.spread = 0.0
         self.shapes: list[tuple[int, ...]] = []
+        self.refused: list[tuple[int, ...]] = []
 
     def add(self, expected: Any, found: Any, exact: Any = None) -> None:
         """Note those of a probe: of two results, and of the first one from what it is in double precision."""
         difference, share = _difference(expected, found)
         self.absolute, self.relative = _worst(self.absolute, difference), _worst(self.relative, share)
+        self.spread = max(self.spread, *(_spread(one) for one in tensors_of(expected)))
         if exact is not None:
             self.rounding = _worst(self.rounding, _difference(exact, expected)[1])
 
     def errors(self) -> Errors:
         """All of it."""
-        return Errors(self.absolute, self.relative, tuple(self.shapes), self.rounding)
+        shapes, refused = tuple(dict.fromkeys(self.shapes)), tuple(self.refused)
+        return Errors(self.absolute, self.relative, shapes, self.rounding, self.spread, refused)
 
 
 def _difference(expected: Any, found: Any) -> tuple[float, float]:
@@ -226,6 +273,14 @@ def _difference(expected: Any, found: Any) -> tuple[float, float]:
         absolute = _worst(absolute, difference)
         relative = _worst(relative, difference / largest if largest else difference)
     return absolute, relative
+
+
+def _spread(outputs: Tensor) -> float:
+    """How far the outputs for two images are apart, over the largest one; 0 of a single image."""
+    if not outputs.dim() or len(outputs) != PROBES or not outputs.numel():
+        return 0.0
+    largest = float(outputs.abs().max())
+    return float((outputs[0].double() - outputs[1].double()).abs().max()) / largest if largest else 0.0
 
 
 def tensors_of(output: Any) -> list[Tensor]:

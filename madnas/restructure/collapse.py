@@ -11,19 +11,21 @@ from torch import fx, nn
 from madnas.errors import UsageError
 from madnas.measure.graph import LAYERS, shape
 from madnas.measure.latency import Latency, race
-from madnas.measure.module_count import count_module, count_params
+from madnas.measure.module_count import count_params
 from madnas.models.restructurable import alphas_of
 from madnas.restructure.certificate import (
     PRECISIONS,
     Certified,
     Cost,
     certify,
+    cost_of,
     in_dtype,
     probes_of,
     steps_of,
 )
 from madnas.restructure.merge import Merge, apply, finish, made, name_of, plan
 from madnas.restructure.pieces import NOTHING
+from madnas.restructure.places import lies_in
 from madnas.restructure.prepared import traced_for_merging
 from madnas.restructure.runs import Left, composed
 from madnas.theory.restructuring import LINEAR, is_linear
@@ -36,6 +38,7 @@ class Merged:
     Attributes:
         name: of the new layer: that of the first one that was merged.
         modules: names of what it was.
+        layers: convolutions and linear layers that it was.
         kernel: sides of the new kernel.
         border: whether it has constants that know where the image ends.
         before: cost.
@@ -46,6 +49,7 @@ class Merged:
 
     name: str
     modules: tuple[str, ...]
+    layers: int
     kernel: tuple[int, int]
     border: bool
     before: Cost
@@ -102,8 +106,8 @@ def collapse(
     watch("looking for what is linear")
     reference = in_dtype(model, torch.float64)
     traced = traced_for_merging(copy.deepcopy(reference), input_shape)
-    merges, left = plan(traced, costly)
-    merges, left = _chosen(reference, merges, left, only)
+    merges, left = plan(traced, costly, only)
+    left = _checked(reference, merges, left, only)
     merged = []
     for number, merge in enumerate(merges, 1):
         watch(f"merging {number} of {len(merges)}: {name_of(traced, merge)}")
@@ -120,15 +124,14 @@ def collapse(
         both = {"before": copy.deepcopy(before["float32"]), "after": copy.deepcopy(after["float32"])}
         latency = race({name: partial(one.to(device), probe) for name, one in both.items()}, torch.device(device))
     collapsed = after["float32"]
-    cost = Cost(count_params(model), count_module(model, input_shape).macs)
     assert isinstance(collapsed, fx.GraphModule)
     return Collapsed(
         collapsed,
         tuple(merged),
         tuple(left),
         errors,
-        cost,
-        Cost(count_params(collapsed), cost.macs + sum(one.after.macs - one.before.macs for one in merged)),
+        cost_of(model, input_shape),
+        cost_of(collapsed, input_shape),
         latency,
     )
 
@@ -153,7 +156,8 @@ def round_alphas(
     slopes = {name: alpha.item() for name, alpha in alphas_of(model).items()}
     trial = copy.deepcopy(model)
     _set_alphas(trial, [name for name, slope in slopes.items() if is_linear(slope)])
-    merges, _ = _chosen(trial, *plan(traced_for_merging(copy.deepcopy(trial), input_shape), costly), only)
+    merges, left = plan(traced_for_merging(copy.deepcopy(trial), input_shape), costly, only)
+    _checked(trial, merges, left, only)
     several = [name for merge in merges if merge.layers > 1 for name in merge.modules]
     changed = {
         name: slope for name, slope in slopes.items() if is_linear(slope) and slope != 1 and lies_in(several, name)
@@ -189,18 +193,16 @@ def _merge(traced: fx.GraphModule, merge: Merge, device: str | None) -> Merged:
         )
     old = sum(count_params(traced.get_submodule(one)) for one in dict.fromkeys(merge.modules))
     costs = Cost(old, merge.macs), Cost(count_params(after["float64"]), merge.macs_after)
-    modules = merge.modules
+    modules, layers = merge.modules, merge.layers
     apply(traced, merge)
-    return Merged(name, modules, affine.kernel, affine.border is not None, *costs, errors, latency)
+    return Merged(name, modules, layers, affine.kernel, affine.border is not None, *costs, errors, latency)
 
 
-def _chosen(
-    model: nn.Module, merges: list[Merge], left: list[Left], only: Sequence[str]
-) -> tuple[list[Merge], list[Left]]:
-    """Those of some modules.
+def _checked(model: nn.Module, merges: list[Merge], left: list[Left], only: Sequence[str]) -> list[Left]:
+    """What is left in some modules.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there is nothing to merge, or not in all of them.
     """
     names = {name for name, _ in model.named_modules()}
     for one in only:
@@ -214,17 +216,9 @@ def _chosen(
                     f"{one}: merged, it has {costly.after:,} MACs instead of {costly.before:,}", "--costly merges it"
                 )
             raise UsageError(f"{one}: not linear: {_why_not(model.get_submodule(one))}")
-    if only:
-        merges = [merge for merge in merges if any(lies_in(merge.modules, one) for one in only)]
-        left = [other for other in left if any(lies_in(other.modules, one) for one in only)]
     if not merges:
         raise UsageError("nothing in the network is linear over more than one layer")
-    return merges, left
-
-
-def lies_in(modules: Sequence[str], name: str) -> bool:
-    """Whether one of some modules is this one, or lies in it."""
-    return any(one == name or one.startswith(f"{name}.") for one in modules)
+    return [other for other in left if not only or any(lies_in(other.modules, one) for one in only)]
 
 
 def _why_not(part: nn.Module) -> str:

@@ -31,8 +31,9 @@ class Description:
         merged: names of the modules of each merge.
         split: units that kept their activation, by the names of the layers before them.
         branch: activation of the branches beside them.
-        linear: blocks whose alpha was taken as 1.
+        linear: blocks whose alpha is 1, or was taken as that, and PReLUs all slopes of which are.
         costly: whether merges that cost multiply-adds were made.
+        only: names of the modules in which merges were made; empty if that was the network.
         bn_eps: of its batch norms, where the recipe that trained it says so.
         base: what the network was called before, in a library; absent if ``spec`` describes it.
         spec: of the network before.
@@ -47,6 +48,7 @@ class Description:
     branch: Literal["none", "gelu", "exp", "expm1", "exp-clamped"] = "none"
     linear: tuple[str, ...] = ()
     costly: bool = False
+    only: tuple[str, ...] = ()
     bn_eps: float | None = None
     base: str | None = None
     spec: dict[str, Any] | None = None
@@ -99,7 +101,6 @@ def rebuild(description: Description) -> "nn.Module":
     """
     import torch
 
-    from madnas.models.restructurable import alphas_of
     from madnas.restructure.merge import apply, finish, plan
     from madnas.restructure.prepared import traced_for_merging
     from madnas.train.model import set_norms
@@ -112,19 +113,34 @@ def rebuild(description: Description) -> "nn.Module":
         model = split_structure(model, description.input, description.split, description.branch)
     if not description.merged:
         return model
-    for name, alpha in alphas_of(model).items():
+    for name, slopes in slopes_of(model).items():
         if name in description.linear:
             with torch.no_grad():
-                alpha.fill_(1.0)
+                slopes.fill_(1.0)
     traced = traced_for_merging(model, description.input)
     wanted = set(description.merged)
-    merges = [merge for merge in plan(traced, description.costly)[0] if merge.modules in wanted]
+    merges = [merge for merge in plan(traced, description.costly, description.only)[0] if merge.modules in wanted]
     missing = wanted - {merge.modules for merge in merges}
     if missing:
         raise UsageError(f"{description.name}: the network has no {min(missing)[0]} that can be merged as described")
     for merge in merges:
         apply(traced, merge)
     return finish(traced)
+
+
+def linear_in(model: "nn.Module") -> tuple[str, ...]:
+    """Names of blocks and PReLUs that are linear, because their slopes are 1: as fresh ones they would not be."""
+    return tuple(name for name, slopes in slopes_of(model).items() if bool((slopes == 1).all()))
+
+
+def slopes_of(model: "nn.Module") -> dict[str, "nn.Parameter"]:
+    """Slopes of restructurable blocks and of PReLUs, by the names of those."""
+    from torch import nn
+
+    from madnas.models.restructurable import alphas_of
+
+    units = {name: part.weight for name, part in model.named_modules() if isinstance(part, nn.PReLU)}
+    return alphas_of(model) | units
 
 
 def base_model(description: Description) -> "nn.Module":

@@ -1,13 +1,16 @@
 """Collapse: what is linear in a row or side by side becomes one convolution, in a traced module."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from torch import Tensor, fx, nn
 
 from madnas.measure.graph import LAYERS
 from madnas.restructure.affine import Affine, Unmergeable
 from madnas.restructure.border import conv_of, linear_of
-from madnas.restructure.pieces import FEATURES, Piece, macs_of, source_of
+from madnas.restructure.pieces import FEATURES, Piece, changes_in_place, macs_of, source_of
+from madnas.restructure.places import owner_of
 from madnas.restructure.runs import Left, Run, composed, names_of, runs_of
 
 Segment = tuple[Piece, ...]
@@ -65,22 +68,23 @@ class Merge:
         return macs_of(_shape_of(self.pieces), self.end)
 
 
-def plan(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Merge], list[Left]]:
+def plan(traced: fx.GraphModule, costly: bool = False, only: Sequence[str] = ()) -> tuple[list[Merge], list[Left]]:
     """What to merge so that the fewest multiply-adds are left, then the fewest layers; and what is better left.
 
     Args:
         traced: by :func:`traced_for_merging`.
         costly: the fewest layers first, whatever that costs.
+        only: names of modules; nothing is merged but what is in one of them as a whole. Empty for the network.
     """
-    runs, left = runs_of(traced, costly)
+    runs, left = runs_of(traced, costly, only)
     merges = []
-    for run in runs:
-        if not any(piece.layers for piece in run.pieces):
+    for row in (row for run in runs for row in _within(run, only)):
+        if not any(piece.layers for piece in row):
             continue
-        chosen = _segments(run.pieces, costly)
+        chosen = _segments(row, costly)
         merges += [Merge(one) for one in chosen if _changes(one) and any(piece.layers for piece in one)]
         if not costly:
-            left += _left(run, chosen)
+            left += _left(row, chosen)
     return merges, left
 
 
@@ -111,7 +115,7 @@ def apply(traced: fx.GraphModule, merge: Merge) -> None:
 
 def finish(traced: fx.GraphModule) -> fx.GraphModule:
     """Drop what nothing uses any more."""
-    traced.graph.eliminate_dead_code()
+    traced.graph.eliminate_dead_code(lambda node: node.is_impure() or changes_in_place(traced, node))
     traced.delete_all_unused_submodules()
     _drop_tensors(traced)
     traced.graph.lint()
@@ -130,6 +134,14 @@ def _drop_tensors(traced: fx.GraphModule) -> None:
         for name in own:
             if f"{place}.{name}".lstrip(".") not in looked_at:
                 delattr(part, name)
+
+
+def _within(run: Run, only: Sequence[str]) -> list[Segment]:
+    """A run, cut where one of some modules begins or ends, without what is in none of them."""
+    if not only:
+        return [run.pieces]
+    rows = groupby(run.pieces, lambda piece: owner_of(piece.nodes, only))
+    return [tuple(pieces) for owner, pieces in rows if owner is not None]
 
 
 def _segments(pieces: Segment, costly: bool) -> list[Segment]:
@@ -185,10 +197,10 @@ def _hollow(affine: Affine) -> Affine:
     return replace(affine, weight=affine.weight.to("meta"), bias=affine.bias.to("meta"), border=border)
 
 
-def _left(run: Run, chosen: list[Segment]) -> list[Left]:
+def _left(row: Segment, chosen: list[Segment]) -> list[Left]:
     """What fewer layers would cost."""
     found = []
-    for segment in _segments(run.pieces, costly=True):
+    for segment in _segments(row, costly=True):
         if not _changes(segment) or segment in chosen:
             continue
         costs = [_cost(one, costly=False) for one in chosen if one[0] in segment and one[-1] in segment]

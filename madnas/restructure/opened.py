@@ -130,18 +130,23 @@ def load_weights(model: nn.Module, file: Path, word: str) -> None:
     Raises:
         UsageError: the file cannot be read, or holds the weights of another network.
     """
-    missing = load_initial(model, file)
+    missing = [name for name in load_initial(model, file) if not _counts_batches(name)]
     if missing:
         raise UsageError(
             f"{file}: not the weights of {word}: {len(missing)} tensors are missing or of another shape, such as "
             f"{missing[0]}",
             "the folder of a run, in place of the network, knows its classes and its input",
         )
-    others = sorted(set(read_weights(file)) - set(model.state_dict()))
+    others = sorted(name for name in set(read_weights(file)) - set(model.state_dict()) if not _counts_batches(name))
     if others:
         raise UsageError(
             f"{file}: weights of another network: {len(others)} of its tensors are none of {word}, such as {others[0]}"
         )
+
+
+def _counts_batches(name: str) -> bool:
+    """Whether a tensor counts batches: old checkpoints have none, and nothing is computed with it in a test."""
+    return name.rpartition(".")[2] == "num_batches_tracked"
 
 
 def unsettle(model: nn.Module, seed: int) -> None:

@@ -97,6 +97,16 @@ def is_shared(traced: fx.GraphModule, node: fx.Node) -> bool:
     return sum(one.op == "call_module" and one.target == node.target for one in traced.graph.nodes) > 1
 
 
+def changes_in_place(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node changes what it works on: an activation, say, or arithmetic."""
+    if node.op == "call_module":
+        return any(getattr(part, "inplace", False) is True for part in traced.get_submodule(str(node.target)).modules())
+    if node.kwargs.get("inplace") is True or node.target in IN_PLACE:
+        return True
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name.endswith("_") and not name.endswith("__")
+
+
 def _does_nothing(traced: fx.GraphModule, node: fx.Node) -> bool:
     if node.op == "call_module":
         part = traced.get_submodule(str(node.target))

@@ -1,5 +1,6 @@
 """Where a network is linear: layers in a row or side by side, with nothing else between them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import fx
@@ -7,7 +8,8 @@ from torch import fx
 from madnas.measure.graph import is_sum, shape
 from madnas.restructure.affine import Affine, Unmergeable
 from madnas.restructure.layers import identity
-from madnas.restructure.pieces import IN_PLACE, Piece, macs_of, piece_of, source_of
+from madnas.restructure.pieces import IN_PLACE, Piece, changes_in_place, macs_of, piece_of, source_of
+from madnas.restructure.places import owner_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,20 +50,23 @@ class Left:
     after: int
 
 
-def runs_of(traced: fx.GraphModule, costly: bool = False) -> tuple[list[Run], list[Left]]:
+def runs_of(traced: fx.GraphModule, costly: bool = False, only: Sequence[str] = ()) -> tuple[list[Run], list[Left]]:
     """The longest linear runs of a traced module whose nodes know their shapes, and sums that are better left.
 
     Args:
         traced: in evaluation mode.
         costly: take branches as one also where that has more multiply-adds.
+        only: names of modules; branches that are not in one of them together with their sum are none. Empty for all.
     """
     found: dict[fx.Node, Run] = {}
     left: list[Left] = []
     for node in traced.graph.nodes:
-        run = _continued(traced, node, found) or (_branches(node, found) if is_sum(node) else None)
+        run = _continued(traced, node, found) or (_branches(traced, node, found) if is_sum(node) else None)
         if run is None:
             continue
         (piece,) = run.pieces[-1:]
+        if only and len(run.pieces[-1].nodes) > 1 and owner_of(run.pieces[-1].nodes, only) is None:
+            continue
         if not costly and is_sum(node) and piece.layers:
             after = macs_of(piece.affine, node)
             if after > piece.macs:
@@ -91,7 +96,7 @@ def _continued(traced: fx.GraphModule, node: fx.Node, found: dict[fx.Node, Run])
     return Run(source, (piece,))
 
 
-def _branches(node: fx.Node, found: dict[fx.Node, Run]) -> Run | None:
+def _branches(traced: fx.GraphModule, node: fx.Node, found: dict[fx.Node, Run]) -> Run | None:
     """The run that is a sum of linear branches of one map; None of other sums."""
     sides = [one for one in node.args if isinstance(one, fx.Node)]
     if len(set(sides)) != 2 or node.kwargs or len(node.args) != 2 or any(shape(one) != shape(node) for one in sides):
@@ -115,6 +120,8 @@ def _branches(node: fx.Node, found: dict[fx.Node, Run]) -> Run | None:
     nodes = (*(one for piece in pieces for one in piece.nodes), node)
     if node.target in IN_PLACE and any(one > node for one in source.users):
         return None  # the sum would have changed what those see
+    if any(one < node and one not in nodes and changes_in_place(traced, one) for one in source.users):
+        return None  # some of the branches see what it was before
     costs = sum(one.macs for one in pieces), sum(one.layers for one in pieces)
     return Run(source, (Piece(nodes, whole, dim, *costs),))
 

@@ -9,7 +9,6 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import floor
 from typing import Any, Literal
 
 import torch
@@ -19,12 +18,13 @@ from madnas.data.seeds import generator
 from madnas.errors import UsageError
 from madnas.measure.graph import shape, trace
 from madnas.measure.latency import Latency, race
-from madnas.measure.module_count import count_module, count_params
+from madnas.measure.module_count import count_params
 from madnas.models.exponential import branch_act
-from madnas.restructure.certificate import PRECISIONS, Certified, Cost, certify, compare, in_dtype, probes_of
-from madnas.restructure.collapse import lies_in
+from madnas.restructure.certificate import PRECISIONS, Certified, Cost, certify, compare, cost_of, in_dtype, probes_of
 from madnas.restructure.merge import finish
 from madnas.restructure.pairs import Pair, dim_of, matrix_of, module_at, pairs_of
+from madnas.restructure.places import lies_in
+from madnas.theory.restructuring import kept_units
 
 Which = Literal["first", "random", "effect"]
 
@@ -83,7 +83,7 @@ class SplitPair(nn.Module):
 
     Args:
         first: the first layer.
-        act: between the two.
+        act: between the two, perhaps with dropout.
         last: the second layer.
         branch: beside them.
         name: of the branch's activation.
@@ -119,11 +119,6 @@ class PartlyLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map any shape to the same."""
         return torch.where(self.linear, x, self.act(x.clone()))  # the activation may work in place
-
-
-def kept_units(hidden: int, fraction: float) -> int:
-    """Units that keep their activation when a fraction loses it; rounded down (RAN, Table 4)."""
-    return floor(hidden * (1 - fraction) + 1e-9)
 
 
 def split(
@@ -191,8 +186,7 @@ def split(
         probe = next(probes_of(input_shape))[:1].to(device, torch.float32)
         both = {"before": in_dtype(model, torch.float32), "after": copy.deepcopy(single)}
         latency = race({name: partial(one.to(device), probe) for name, one in both.items()}, torch.device(device))
-    before = Cost(count_params(model), count_module(model, input_shape).macs)
-    after = Cost(count_params(single), before.macs + sum(part.after.macs - part.before.macs for part in parts))
+    before, after = cost_of(model, input_shape), cost_of(single, input_shape)
     return Split(single, tuple(parts), left, errors, before, after, changed, latency)
 
 
@@ -216,8 +210,8 @@ def split_structure(
         if name not in pairs or not 0 < number < pairs[name].hidden:
             raise UsageError(f"the network has no {name} that can be split as described")
         pair = pairs[name]
-        first, act, last = (module_at(traced, node) for node in (pair.first, pair.act, pair.last))
-        made = _split_pair(first, act, last, torch.arange(pair.hidden) >= number, activation)
+        first, last = module_at(traced, pair.first), module_at(traced, pair.last)
+        made = _split_pair(first, _between(traced, pair), last, torch.arange(pair.hidden) >= number, activation)
         made.branch_act = branch_act(activation)
         _replace(traced, pair, made)
     return finish(traced)
@@ -226,7 +220,7 @@ def split_structure(
 def _split_one(traced: fx.GraphModule, pair: Pair, linear: Tensor, activation: str, device: str | None) -> Part:
     """Replace a pair by its split form, and compare that with the pair without those activations."""
     first, act, last = (module_at(traced, node) for node in (pair.first, pair.act, pair.last))
-    made = _split_pair(first, act, last, linear, activation)
+    made = _split_pair(first, _between(traced, pair), last, linear, activation)
     masked = nn.Sequential(first, PartlyLinear(act, linear, dim_of(first)), last)
     masks, splits = ({name: in_dtype(one, dtype) for name, dtype in PRECISIONS.items()} for one in (masked, made))
     probe = next(probes_of(shape(pair.first.all_input_nodes[0])[1:]))
@@ -256,6 +250,18 @@ def _replace(traced: fx.GraphModule, pair: Pair, made: SplitPair) -> None:
         traced.graph.erase_node(node)
         node = earlier
     traced.set_submodule(pair.name, made)
+
+
+def _between(traced: fx.GraphModule, pair: Pair) -> nn.Module:
+    """The activation with what does nothing in a test and something in training, such as dropout."""
+    parts: list[nn.Module] = []
+    (node,) = pair.last.all_input_nodes
+    while node is not pair.first:
+        part = module_at(traced, node)
+        if not isinstance(part, nn.Identity):
+            parts.insert(0, part)
+        (node,) = node.all_input_nodes
+    return parts[0] if len(parts) == 1 else nn.Sequential(*parts)
 
 
 def _split_pair(first: nn.Module, act: nn.Module, last: nn.Module, linear: Tensor, activation: str) -> SplitPair:

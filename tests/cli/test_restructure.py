@@ -249,6 +249,19 @@ def test_weights_of_a_larger_network(tmp_path, capsys):
     assert "weights of another network" in refused(capsys, *collapse)
 
 
+def test_old_weights_that_do_not_count_batches(tmp_path, capsys):
+    """As torchvision's first ones, or with a count where frozen norms have none."""
+    from safetensors.torch import save_file
+
+    state = module_of(find("resnet20")).state_dict()
+    old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    collapse = ["restructure", "collapse", "resnet20", "--untimed", "--checkpoint"]
+    for name, one in (("old", old), ("odd", state | {"norm.num_batches_tracked": torch.ones(1)})):
+        save_file(one, tmp_path / f"{name}.safetensors")
+        found = document(capsys, *collapse, str(tmp_path / f"{name}.safetensors"))
+        assert found["weights"].endswith(f"{name}.safetensors")
+
+
 def test_the_epsilon_of_the_run_is_kept(tmp_path, capsys):
     (tmp_path / "small.yaml").write_text(SMALL)
     run_folder, collapsed = str(tmp_path / "run"), tmp_path / "collapsed"

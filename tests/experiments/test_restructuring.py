@@ -9,6 +9,8 @@ from madnas.errors import SpecError, UsageError
 from madnas.experiments.library import load_recipe
 from madnas.experiments.restructuring.recipe import RestructuringRecipe
 from madnas.report.restructure_front import front
+from madnas.restructure.collapse import collapse
+from madnas.restructure.opened import open_network
 from tests.cli.shell import document, refused
 
 SMALL = """schema: madnas/network/1
@@ -17,6 +19,7 @@ input: [1, 8, 8]
 stem: {out: 8, kernel: 3, stride: 1}
 groups:
   - {block: inverted-residual, out: 16, depth: 2, expand: 6, kernel: 3, stride: 2}
+  - {block: inverted-residual, out: 16, depth: 1, expand: 2, kernel: 3, stride: 1}
 head: {classes: 10}
 """
 RECIPE = """schema: madnas/restructuring-recipe/1
@@ -68,6 +71,16 @@ def test_the_collapsed_networks_say_what_the_others_say(finished):
         assert row["errors"]["float64"] <= 1e-12
         assert row["speed"]["ratio"] > 0
         assert row["linear"] == [int(n) for n, slope in row["slopes"].items() if 0.8 <= slope <= 1.3]
+
+
+def test_costs_are_those_of_the_network_that_is_tested(finished):
+    """The last block expands by 2: as one convolution it would cost, so that the collapse leaves it."""
+    strong = json.loads((finished / "summary.json").read_text())["networks"][-1]
+    opened = open_network(str(finished / "runs/lambda-1"), None)
+    collapsed = collapse(opened.model, opened.input)
+    assert (strong["params"], strong["macs"]) == (collapsed.after.params, collapsed.after.macs)
+    assert strong["left"] == len(collapsed.left) > 0
+    assert strong["macs"] < strong["subnetwork_macs"] and strong["macs"] < strong["trained_macs"]
 
 
 def test_its_folder_has_a_report_and_pictures(finished):

@@ -44,6 +44,21 @@ def test_operators_without_a_rule_are_listed() -> None:
     assert count_module(nn.Conv2d(3, 4, 1), (3, 4, 4)).uncounted == {}
 
 
+def test_constants_are_no_multiply_adds() -> None:
+    class Border(nn.Module):
+        def __init__(self, around: int) -> None:
+            super().__init__()
+            self.image, self.constant, self.around = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(1, 4, 3), around
+
+        def forward(self, x: Tensor) -> Tensor:
+            ones = nn.functional.pad(x.new_ones(1, 1, *x.shape[2:]), (self.around,) * 4)
+            return self.image(x) + self.constant(ones)[..., : x.shape[2], : x.shape[3]]
+
+    for around in (1, 2):
+        counts = count_module(Border(around), (3, 5, 5))
+        assert (counts.macs, counts.activations, counts.uncounted.keys() & {"aten::_convolution"}) == (2700, 100, set())
+
+
 def test_only_trainable_parameters_count_and_shared_ones_once() -> None:
     shared = nn.Linear(4, 4)
     frozen = nn.Linear(4, 2)

@@ -16,6 +16,7 @@ from madnas.models import build
 from madnas.models.restructurable import alphas_of
 from madnas.network.named import get
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
+from madnas.report.collapse import collapse_report, doubts, folded
 from madnas.restructure.border import BorderConv2d
 from madnas.restructure.collapse import collapse, round_alphas
 
@@ -50,6 +51,12 @@ def collapsed(model, shape=(3, EDGE, EDGE), **options):
     return collapse(model, shape, **options)
 
 
+def assert_counted_twice(result):
+    """On the collapsed module, constants of borders aside, and merge by merge."""
+    saved = sum(one.before.macs - one.after.macs for one in result.merged)
+    assert result.after.macs == result.before.macs - saved
+
+
 @pytest.mark.parametrize(
     ("name", "params"),
     [
@@ -69,8 +76,7 @@ def test_timms_networks(name, params):
     assert len(result.errors["float64"].shapes) == 4
     kinds = {type(part) for part in result.model.modules()}
     assert nn.BatchNorm2d not in kinds
-    if BorderConv2d not in kinds:
-        assert result.after.macs == count_module(result.model, (3, 64, 64)).macs
+    assert_counted_twice(result)
     if params is not None:
         assert result.after.params == params - 993 * (model.num_features + 1)
 
@@ -99,8 +105,17 @@ def test_restructurable_blocks_become_one_convolution():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     kinds = [one for one in result.merged if one.before.macs != one.after.macs]
     assert [(one.kernel, one.border) for one in kinds] == [((3, 3), True)] * 2
+    assert_counted_twice(result)
     borders = [name for name, part in result.model.named_modules() if isinstance(part, BorderConv2d)]
     assert borders == [one.modules[0] for one in kinds]
+
+
+def test_merges_are_told_apart_by_their_layers():
+    """2 -> 1 -> 2 has the 4 multiply-adds for every pixel of 2 -> 2: still, two layers became one."""
+    layers = nn.Conv2d(2, 1, 1), nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU()
+    found = collapsed(unsettled(nn.Sequential(*layers)), (2, 6, 6))
+    assert found.before.macs == found.after.macs
+    assert [[one.modules for one in kind] for kind in folded(found)] == [[("0", "1")], [("3", "4")]]
 
 
 def test_it_says_where_fewer_layers_cost_multiply_adds():
@@ -204,6 +219,38 @@ def test_only_some_modules():
         collapsed(model, (3, 64, 64), only=["head"])
 
 
+class Row(nn.Module):
+    """Linear over all of its parts, one of which has branches."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+        self.b = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+        self.side, self.other = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        x = 2 * self.b(self.a(x))
+        return self.side(x) + self.other(x)
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        (["a"], [("a.0", "a.1")]),
+        (["b"], [("b.0", "b.1")]),
+        (["b", "a"], [("a.0", "a.1"), ("b.0", "b.1")]),
+        (["side", "a"], None),
+        ([], [("a.0", "a.1", "b.0", "b.1"), ("side", "other")]),
+    ],
+)
+def test_nothing_is_merged_beyond_what_is_named(only, expected):
+    if expected is None:
+        with pytest.raises(UsageError, match=r"side: not linear: it is a single layer"):
+            collapsed(unsettled(Row()), (4, 6, 6), only=only)
+        return
+    assert [one.modules for one in collapsed(unsettled(Row()), (4, 6, 6), only=only).merged] == expected
+
+
 def test_numbers_that_are_not_finite_are_refused():
     model = unsettled(timm.create_model("repvgg_a0", num_classes=7))
     model.stages[0][1].conv_kxk.bn.running_var.fill_(float("nan"))
@@ -219,6 +266,48 @@ def test_a_wrong_merge_is_refused(monkeypatch):
     monkeypatch.setattr(room, "composed", lambda pieces: replace(right(pieces), bias=right(pieces).bias + 1e-6))
     with pytest.raises(UsageError, match="nothing is written"):
         collapsed(unsettled(timm.create_model("repvgg_a0", num_classes=7)), (3, 64, 64))
+
+
+class OneSize(nn.Module):
+    """Positions that fit any size, until the network is traced; or, with a linear layer, never."""
+
+    def __init__(self, fixed=False, depends=True):
+        super().__init__()
+        self.conv, self.norm, self.fixed = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), fixed
+        self.fc = nn.Linear(4 * 64 if fixed else 4, 5)
+        self.places = nn.Parameter(torch.randn(1, 4, 8, 8))
+        if not depends:
+            nn.init.zeros_(self.fc.weight)
+
+    def forward(self, x):
+        x = self.norm(self.conv(x))
+        places = self.places if isinstance(x, torch.fx.Proxy) else nn.functional.interpolate(self.places, x.shape[2:])
+        x = torch.relu(x + places)
+        return self.fc(x.flatten(1) if self.fixed else x.mean((2, 3)))
+
+
+def test_a_graph_of_one_size():
+    found = collapsed(unsettled(OneSize()), (3, 8, 8))
+    errors = found.errors["float64"]
+    assert errors.shapes == ((3, 8, 8),) and len(errors.refused) == 3
+    assert errors.spread > 1e-3
+    (doubt,) = doubts(found.errors)
+    assert "works at 8x8 only" in doubt
+    assert "works at 8x8 only" in collapse_report("it", found, None, {"device": "cpu", "threads": 1, "torch": "2"})
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_outputs_that_do_not_depend_on_what_was_merged(fixed):
+    """Whatever the merge does, the network's errors are 0: that is no proof."""
+    found = collapsed(unsettled(OneSize(fixed, depends=False)), (3, 8, 8))
+    assert found.errors["float64"].relative == found.errors["float64"].spread == 0
+    assert any("hardly depend on what was merged" in one for one in doubts(found.errors))
+
+
+def test_a_network_of_one_size_is_compared_on_two_images():
+    errors = collapsed(unsettled(OneSize(fixed=True)), (3, 8, 8)).errors["float64"]
+    assert (errors.shapes, errors.refused) == (((3, 8, 8),), ())
+    assert errors.tells(torch.float64)
 
 
 def test_nothing_to_merge():

@@ -338,6 +338,34 @@ def test_operations_in_place(which):
         assert torch.allclose(found.model(images.clone()), model(images.clone()), rtol=1e-4, atol=1e-4)
 
 
+class Between(nn.Module):
+    """Branches of one map, which is changed in place after the first one has seen it."""
+
+    def __init__(self, which):
+        super().__init__()
+        self.first, self.last, self.which = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), which
+        self.norm, self.act = nn.BatchNorm2d(3), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = torch.tanh(x)
+        y = self.first(x)
+        changes = {"module": self.act, "function": torch.relu_, "method": lambda x: x.mul_(2.0),
+                   "functional": lambda x: F.relu(x, inplace=True)}  # fmt: skip
+        changes[self.which](x)
+        return self.norm(y + self.last(x))
+
+
+@pytest.mark.parametrize("which", ["module", "function", "method", "functional"])
+def test_branches_whose_source_is_changed_between_them(which):
+    model = drawn(Between(which))
+    model = nn.Sequential(model, nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+    found = collapse(drawn(model), (3, 5, 5))
+    assert [one.modules for one in found.merged] == [("0.norm", "1", "2")]
+    images = torch.randn(2, 3, 5, 5)
+    with torch.no_grad():
+        assert torch.allclose(found.model(images), model(images), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_of_half_precision(dtype):
     model = drawn(nn.Sequential(nn.Conv2d(3, 12, 1), nn.Conv2d(12, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()))

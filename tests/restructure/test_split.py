@@ -1,5 +1,7 @@
 """Activations removed and what became linear taken out: exact, for ConvNeXts, mixers, MLPs; and safe exponentials."""
 
+import copy
+
 import pytest
 import timm
 import torch
@@ -13,8 +15,9 @@ from madnas.models.exponential import LIMIT, Exponential, branch_act
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.specfile import load_spec
-from madnas.restructure.split import SplitPair, kept_units, split
+from madnas.restructure.split import SplitPair, split, split_structure
 from madnas.restructure.split_spec import as_spec
+from madnas.theory.restructuring import kept_units
 
 # params in millions and MACs in billions as RAN's Table 4 prints them; MACs in fvcore's total, norms included
 TABLE_4 = {
@@ -93,6 +96,21 @@ def test_the_split_is_the_network_without_those_activations():
     assert (result.model.double()(images) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
+def test_dropout_between_layers_is_there_in_further_training():
+    model = drawn(Mlp(4, 40, 4, nn.GELU(), convs=True, bias=True))
+    made = split(model, (4, 3, 3), 0.4, costly=True).model
+    again = split_structure(copy.deepcopy(model), (4, 3, 3), {"first": 24}, "none")
+    again.load_state_dict(made.state_dict())
+    images = torch.randn(2, 4, 3, 3)
+    with torch.no_grad():
+        assert torch.equal(made(images), again.eval()(images))
+        for one in (made.train(), again.train()):
+            assert not torch.equal(one(images), one(images))
+            (part,) = (part for part in one.modules() if isinstance(part, SplitPair))
+            units = part.act(torch.full((1, 24, 20, 20), 5.0))
+            assert 0.4 < (units == 0).double().mean() < 0.6
+
+
 @pytest.mark.parametrize("name", ["convnext_atto", "mixer_s32_224"])
 def test_timms_networks(name):
     side = 224 if "mixer" in name else 64
@@ -100,6 +118,7 @@ def test_timms_networks(name):
     assert result.errors["float64"].relative <= 1e-12
     assert result.errors["float32"].within(torch.float32)
     assert result.after.macs < result.before.macs
+    assert result.after.macs - result.before.macs == sum(part.after.macs - part.before.macs for part in result.parts)
     assert result.changed > 0
 
 

@@ -11,6 +11,7 @@ from madnas.theory.effectiveness import average_width, effectiveness, log_effect
 from madnas.theory.entropy import cnn_entropy, layer_entropy, layer_width, log_variance, mlp_entropy, output_variance
 from madnas.theory.numerics import is_symbolic
 from madnas.theory.objective import depth_imbalance, objective, variance
+from madnas.theory.restructuring import alpha_penalty
 from madnas.theory.tinynas import standard_deviation, tinynas_depth_imbalance, tinynas_entropy, tinynas_objective
 
 Formula = Callable[..., Any]
@@ -31,6 +32,7 @@ FORMULAS: dict[str, tuple[Formula, Sequence[float]]] = {
     "depth_imbalance": (lambda *depths: depth_imbalance(depths), [6, 9, 10, 12]),
     "objective": (lambda a, b, *depths: objective([a, b], [1, 8], depths), [1454.0, 7120.0, 6, 9, 10]),
     "objective, beta 0": (lambda a, b: objective([a, b], [1, 8], [3, 90], depth_penalty=0), [1454.0, 7120.0]),
+    "alpha_penalty": (lambda *alphas: alpha_penalty(alphas, 1e-3), [0.2, 0.9, 1.3]),
     "tinynas_entropy": (tinynas_entropy, [14, 384, 500.0]),
     "tinynas_entropy, SE": (lambda r, c, s: tinynas_entropy(r, c, s, squeeze_excite=True), [14, 384, 500.0]),
     "standard_deviation": (lambda *depths: standard_deviation(depths), [6, 9, 10, 12]),

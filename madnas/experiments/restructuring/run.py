@@ -4,7 +4,7 @@ The SuperNet itself is trained as well, for whoever asks what linear blocks cost
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,12 @@ from madnas.experiments.restructuring.recipe import RestructuringRecipe
 from madnas.files import write_bytes_atomic
 
 if TYPE_CHECKING:
+    from madnas.network.spec import NetworkSpec
     from madnas.restructure.search import Found
     from madnas.scores.targets import Target
     from madnas.train.job import Job
 
-SUMMARY = "madnas/restructuring/1"
+SUMMARY = "madnas/restructuring/2"
 SUPERNET = "supernet"
 """Row of the network that is not restructured."""
 RUNS, SEARCH = "runs", "search"
@@ -67,7 +68,8 @@ def run_restructuring(plan: RestructuringPlan, progress: Progress) -> dict[str, 
 
     job = _job(plan)
     searchable(job.target)
-    identity = {"experiment": plan.name, "settings": plan.recipe.settings(), "seed": plan.seed, "device": plan.device}
+    identity = {"schema": SUMMARY, "experiment": plan.name, "settings": plan.recipe.settings(), "seed": plan.seed,
+                "device": plan.device}  # fmt: skip
     with wishes(until_exit=True), open_folder(plan.folder, identity, plan.restart) as folder:
         (plan.folder / RUNS).mkdir(exist_ok=True)
         if SUPERNET not in folder.finished:
@@ -106,12 +108,14 @@ def _trained(job: "Job", name: str, target: "Target", progress: Progress) -> tup
 
 
 def _supernet(job: "Job", progress: Progress) -> dict[str, Any]:
+    from madnas.network.count import count
     from madnas.network.specfile import load_spec
     from madnas.train.results import NETWORK
 
     folder, result = _trained(job, SUPERNET, job.target, progress)
     spec = load_spec(folder / NETWORK)
-    return {"lambda": None, "linear": [], "slopes": {}, "top1": result["last"]["top1"], **_costs(spec)}
+    costs = {"params": int(count(spec).params), "macs": int(count(spec).macs), "units": _units(spec)}
+    return {"lambda": None, "linear": [], "slopes": {}, "top1": result["last"]["top1"], **costs}
 
 
 def _searched(plan: RestructuringPlan, job: "Job", progress: Progress) -> "list[Found]":
@@ -126,7 +130,12 @@ def _searched(plan: RestructuringPlan, job: "Job", progress: Progress) -> "list[
 
 
 def _followed(job: "Job", found: "Found", progress: Progress) -> dict[str, Any]:
-    """Train what a search found, collapse it, and test both."""
+    """Train what a search found, collapse it, and test both.
+
+    Costs are those of the collapsed network, which is tested; `subnetwork.yaml`, which has a convolution for every
+    linear block, is not trained, and differs where a collapse would cost multiply-adds.
+    """
+    from madnas.network.count import count
     from madnas.restructure.collapse import collapse
     from madnas.restructure.opened import open_network
     from madnas.restructure.search import EXPANDED
@@ -136,14 +145,19 @@ def _followed(job: "Job", found: "Found", progress: Progress) -> dict[str, Any]:
     folder, _ = _trained(job, name, find(str(found.folder / EXPANDED)), progress)
     opened = open_network(str(folder), None)
     collapsed = collapse(opened.model, opened.input, device=job.device, watch=progress)
-    latency = collapsed.latency["after"]
+    latency, subnetwork, spec = collapsed.latency["after"], count(found.spec), opened.target.spec
+    assert spec is not None
     return {
         "lambda": found.strength,
         "linear": list(found.linear),
         "slopes": {str(number): values[-1] for number, values in found.trajectories.items()},
-        **_costs(found.spec),
+        **asdict(collapsed.after),
+        "units": _units(spec),
+        "left": len(collapsed.left),
         "trained_params": collapsed.before.params,
         "trained_macs": collapsed.before.macs,
+        "subnetwork_params": int(subnetwork.params),
+        "subnetwork_macs": int(subnetwork.macs),
         "search_top1": found.top1,
         **_tested(job, opened.target, [opened.model, collapsed.model]),
         "errors": {name: errors.relative for name, errors in collapsed.errors.items()},
@@ -151,12 +165,11 @@ def _followed(job: "Job", found: "Found", progress: Progress) -> dict[str, Any]:
     }
 
 
-def _costs(spec: Any) -> dict[str, int]:
-    from madnas.network.count import count
+def _units(spec: "NetworkSpec") -> int:
+    """Non-linear units of a network."""
     from madnas.network.mass import nn_mass
 
-    counts = count(spec)
-    return {"params": int(counts.params), "macs": int(counts.macs), "units": int(nn_mass(spec).units)}
+    return int(nn_mass(spec).units)
 
 
 def _tested(job: "Job", target: "Target", models: list[Any]) -> dict[str, Any]:

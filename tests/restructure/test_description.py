@@ -1,0 +1,52 @@
+"""Descriptions of restructured networks: what they say is enough to build them again."""
+
+import torch
+from torch import nn
+
+from madnas.restructure import description as room
+from madnas.restructure.collapse import collapse
+from tests.restructure.test_collapse import Row, unsettled
+
+
+class Learnt(nn.Module):
+    """PReLUs, one of which has learnt to be linear in all of its channels, and one in some."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.idle, self.second = nn.Conv2d(3, 8, 1), nn.PReLU(8), nn.Conv2d(8, 4, 1)
+        self.act, self.last, self.norm = nn.PReLU(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return self.norm(self.last(self.act(self.second(self.idle(self.first(x))))))
+
+
+def test_a_prelu_that_became_linear_is_so_again(monkeypatch):
+    model = unsettled(Learnt())
+    nn.init.ones_(model.idle.weight)
+    nn.init.ones_(model.act.weight[:3])
+    found = collapse(model, (3, 6, 6))
+    linear = room.linear_in(model)
+    assert linear == ("idle",)
+    described = room.Description(
+        room.SCHEMA, "learnt", (3, 6, 6), 4, merged=tuple(one.modules for one in found.merged), linear=linear, base="it"
+    )
+    monkeypatch.setattr(room, "base_model", lambda description: Learnt().eval())
+    again = room.rebuild(described)
+    again.load_state_dict(found.model.state_dict())
+    images = torch.randn(2, 3, 6, 6)
+    with torch.no_grad():
+        assert torch.equal(again(images), found.model(images))
+
+
+def test_merges_within_some_modules_are_made_again(monkeypatch):
+    """Across their borders others would be made, which the description does not have."""
+    model = unsettled(Row())
+    found = collapse(model, (4, 6, 6), only=["a"])
+    merged = tuple(one.modules for one in found.merged)
+    described = room.Description(room.SCHEMA, "row", (4, 6, 6), 4, merged=merged, only=("a",), base="it")
+    monkeypatch.setattr(room, "base_model", lambda description: Row().eval())
+    again = room.rebuild(described)
+    again.load_state_dict(found.model.state_dict())
+    images = torch.randn(2, 4, 6, 6)
+    with torch.no_grad():
+        assert torch.equal(again(images), found.model(images))
