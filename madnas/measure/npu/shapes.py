@@ -75,7 +75,7 @@ def cat(low: Lowering, call: Call) -> Value:
 
 @rule("slice", shares=True)
 def slice_(low: Lowering, call: Call) -> Value:
-    """Every n-th place of a dimension; of a map's pixels from the first one on, a pooling of single pixels does it."""
+    """Every n-th place of a dimension; a pooling of single pixels does it over the whole of a map."""
     x: Value = call["self"]
     axis = x.axis(call["dim"])
     size = x.tensor.shape[axis]
@@ -84,7 +84,8 @@ def slice_(low: Lowering, call: Call) -> Value:
         return x
     shape = list(x.tensor.shape)
     shape[axis] = len(range(start, end, step))
-    if step > 1 and start == 0 and x.order == IMAGE and axis in (1, 2):
+    whole = start == 0 and shape[axis] == -(-size // step)  # a pooling goes on as far as the map does
+    if step > 1 and whole and x.order == IMAGE and axis in (1, 2):
         strides = [step if axis == place else 1 for place in (1, 2)]
         options: dict[str, Option] = {
             "Padding": "VALID", "StrideH": strides[0], "StrideW": strides[1], "FilterHeight": 1, "FilterWidth": 1,

@@ -204,6 +204,7 @@ UNUSUAL = {
     "square": lambda x: (x**2).mean(1, keepdim=True),
     "borders": lambda x: F.pad(x, (1, 2, 0, 1)),
     "every-other": lambda x: x[:, 2:7, ::2, 1::2],
+    "every-other-until": lambda x: x[:, :, :5:2, :7:2],
     "norm": lambda x: x / (x.norm(p=2, dim=(2, 3), keepdim=True) + 1),
     "minus-one": lambda x: torch.expm1(x),
     "elu": F.elu,
