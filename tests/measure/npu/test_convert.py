@@ -15,6 +15,7 @@ from madnas.errors import UsageError
 from madnas.measure.npu.convert import convert
 from madnas.measure.npu.flatbuffer import flatbuffer
 from madnas.models import build
+from madnas.models.exponential import Exponential
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.restructure.border import BorderConv2d
@@ -281,6 +282,25 @@ def test_relu6_for_all_activations():
     assert "HARD_SWISH" not in kinds
     assert "RELU6" in kinds
     assert own.macs == clipped.macs
+
+
+def test_a_clamp_is_no_activation():
+    """The limit of an exponential stays, and so do bounds of a map; a hardtanh is one, as which ReLU6 is exported."""
+    for module in (Exponential(limit=2), Clamps()):
+        own, clipped = (kinds_of(convert(module, (4, 8, 8), relu6)) for relu6 in (False, True))
+        assert own == clipped
+        assert "MINIMUM" in own
+        assert "RELU6" not in own
+    assert kinds_of(convert(nn.Hardtanh(), (4, 8, 8), relu6=True)) == ["RELU6"]
+
+
+class Clamps(nn.Module):
+    def forward(self, x):
+        return (x.clamp(-2, 3) + 1).clamp_max(2).clamp_min(-1)
+
+
+def kinds_of(graph):
+    return [one.kind for one in graph.operations]
 
 
 def test_weights_are_drawn_by_the_seed():
