@@ -10,7 +10,7 @@ from rich.markup import escape
 from madnas.errors import MadnasError, UsageError
 from madnas.files import check_writable, write_text_atomic
 from madnas.measure.npu.accelerators import accelerator
-from madnas.measure.npu.vela import need_vela
+from madnas.measure.npu.vela import left_out, named, need_vela
 from madnas.network.layer import Resolution
 from madnas.units import short_quantity
 
@@ -20,8 +20,10 @@ from .tables import new_table
 
 SCHEMA = "madnas/npu-estimate/1"
 ACTIVATIONS = ("as-is", "relu6")
-COLUMNS = ("target", "npu", "system_config", "memory_mode", "core_clock", "activations", "vela", "macs",
-           "inferences_per_second", "seconds", "cycles", "sram_bytes", "npu_share", "utilisation", "ratio")  # fmt: skip
+COLUMNS = (
+    *("target", "npu", "system_config", "memory_mode", "core_clock", "activations", "vela", "macs"),
+    *("inferences_per_second", "seconds", "cycles", "sram_bytes", "npu_share", "cpu_operators", "utilisation", "ratio"),
+)
 
 
 def vela(
@@ -101,8 +103,10 @@ def _print(results: list[dict[str, Any]]) -> None:
     console.print(f"estimated by Vela, not measured: {results[0]['conditions']}")
     for row in results:
         if row["cpu_operators"]:
-            left = ", ".join(f"{number} {name}" for name, number in row["cpu_operators"].items())
-            console.print(f"{escape(row['target'])}: on the CPU, and not in the estimate: {left}")
+            console.print(f"{escape(row['target'])}: estimated {left_out(row['cpu_operators'])}")
+    other = [escape(row["target"]) for row in results if row["cpu_operators"] != results[0]["cpu_operators"]]
+    if other:
+        console.print(f"not of the same work, for other operators are on the CPU than of the first: {', '.join(other)}")
 
 
 def _csv(results: list[dict[str, Any]]) -> str:
@@ -110,5 +114,6 @@ def _csv(results: list[dict[str, Any]]) -> str:
     rows = csv_format.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
     rows.writeheader()
     for row in results:
-        rows.writerow(row | {"cycles": row["cycles"]["total"], "sram_bytes": row["memory"]["sram"]})
+        sums = {"cycles": row["cycles"]["total"], "sram_bytes": row["memory"]["sram"]}
+        rows.writerow(row | sums | {"cpu_operators": named(row["cpu_operators"])})
     return text.getvalue()

@@ -61,7 +61,8 @@ def collapse_report(
     ]
     if isinstance(npu, NpuChange):
         rates = (f"{one.inferences_per_second:,.1f}" for one in (npu.before, npu.after))
-        lines.append(f"| inferences/s on {npu.after.npu}, estimated | {' | '.join(rates)}, {npu.ratio:.2f} times |")
+        speeds = " | ".join(rates) + f", {npu.ratio:.2f} times" + (f", {npu.caveat}" if npu.caveat else "")
+        lines.append(f"| inferences/s on {npu.after.npu}, estimated | {speeds} |")
         lines += ["", f"NPU: {npu.after.conditions}; random weights."]
     elif npu is not None:
         lines += ["", f"No speed on an NPU: {npu}."]

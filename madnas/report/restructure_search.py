@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from madnas.measure.npu.compare import NoEstimate, NpuChange
+from madnas.measure.npu.vela import named
 from madnas.network.specfile import spec_to_tree
 from madnas.restructure.search import Found
 from madnas.theory.restructuring import LINEAR
@@ -46,7 +47,7 @@ def front_csv(found: list[Found], speeds: Speeds = ()) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["lambda", "top1", "linear_blocks", "params", "macs", "units", "alphas"]
-                   + ["npu_inferences_per_second"] * bool(speeds))  # fmt: skip
+                   + ["npu_cpu_operators", "npu_inferences_per_second"] * bool(speeds))  # fmt: skip
     for place, one in enumerate(found):
         costs = {what: new for what, (_, new) in one.costs.items()}
         alphas = " ".join(f"{number}:{values[-1]:.4f}" for number, values in one.trajectories.items())
@@ -54,7 +55,8 @@ def front_csv(found: list[Found], speeds: Speeds = ()) -> str:
         row = [f"{one.strength:g}", one.top1, linear, costs["params"], costs["macs"], costs["units"], alphas]
         if speeds:
             speed = speeds[place]
-            row.append(f"{speed.after.inferences_per_second:.6g}" if isinstance(speed, NpuChange) else "")
+            after = speed.after if isinstance(speed, NpuChange) else None
+            row += [named(after.cpu_operators), f"{after.inferences_per_second:.6g}"] if after else ["", ""]
         table.writerow(row)
     return text.getvalue()
 
@@ -107,6 +109,8 @@ def _npu_lines(found: list[Found], speeds: Speeds) -> list[str]:
         memory = " -> ".join(f"{each.memory['sram'] / 1024:,.0f}" for each in pair)
         shares = " -> ".join(f"{each.npu_share:.0%}" for each in pair)
         lines.append(f"| {one.strength:g} | {rates} | {speed.ratio:.2f} | {memory} | {shares} |")
+    left = [f"- Lambda {one.strength:g}: speeds {speed.caveat}." for one, speed in changes if speed.caveat]
+    lines += ["", *left] if left else []
     return [*lines, "", f"Estimated, with random weights: {changes[0][1].after.conditions}.", ""]
 
 

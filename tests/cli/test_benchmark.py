@@ -3,13 +3,16 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from madnas.cli.main import run
 from madnas.measure.benchmark import run as runs
 from madnas.measure.latency_table import load_table
+from madnas.network.specfile import dump_spec
 from tests.cli.shell import document, refused
+from tests.models.examples import EXAMPLES
 
 QUICK = ["benchmark", "resnet20", "--threads", "1", "--rounds", "4"]
 
@@ -107,6 +110,18 @@ def test_estimates_of_an_npu(capsys, tmp_path):
     assert [row["target"] for row in csv.DictReader(io.StringIO(path.read_text()))] == ["ran-e-digits", "resnet20"]
     assert run(words) == 0
     assert "not measured" in capsys.readouterr().out
+
+
+def test_an_estimate_says_what_stays_on_the_cpu(capsys, tmp_path):
+    pytest.importorskip("ethosu", reason="needs the extra npu")
+    path, spec = tmp_path / "npu.csv", tmp_path / "norms.yaml"
+    spec.write_text(dump_spec(replace(EXAMPLES["convnext"], groups=EXAMPLES["convnext"].groups[:1])))
+    assert run(["benchmark", "ran-e-digits", str(spec), "--engine", "vela", "--csv", str(path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "norms.yaml: estimated without 6 operators on the CPU (6 MEAN)" in out
+    assert "not of the same work, for other operators are on the CPU than of the first: " in out
+    rows = csv.DictReader(io.StringIO(path.read_text()))
+    assert [row["cpu_operators"] for row in rows] == ["", "6 MEAN"]
 
 
 def test_a_network_that_the_npu_cannot_run_is_refused_and_the_others_shown(capsys):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import timm
@@ -104,7 +105,18 @@ def test_a_collapse_says_what_an_npu_gains(tmp_path, capsys):
     assert found["npu"]["before"]["npu"] == "ethos-u55-128"
     assert found["npu"]["after"]["macs"] == found["after"]["macs"]
     assert found["npu"]["ratio"] > 1
-    assert "inferences/s on ethos-u55-128" in (out / "report.md").read_text()
+    page = (out / "report.md").read_text()
+    assert "inferences/s on ethos-u55-128" in page and "on the CPU" not in page
+
+
+def test_a_collapse_says_what_an_npu_leaves_to_the_cpu(tmp_path, capsys):
+    pytest.importorskip("ethosu.vela", reason="needs the extra npu")
+    small, out = tmp_path / "small.yaml", tmp_path / "out"
+    small.write_text(dump_spec(replace(EXAMPLES["convnext"], groups=EXAMPLES["convnext"].groups[:1])))
+    words = ["restructure", "collapse", str(small), "--untimed", "--npu", "ethos-u55-256", "-o", str(out)]
+    assert run(words) == 0
+    assert "times), without 6 operators on the CPU (6 MEAN)" in " ".join(capsys.readouterr().out.split())
+    assert "times, without 6 operators on the CPU (6 MEAN) |" in (out / "report.md").read_text()
 
 
 def test_the_collapsed_network_predicts_what_the_run_does(searched, tmp_path, capsys):

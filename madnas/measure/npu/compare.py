@@ -8,7 +8,7 @@ from torch import nn
 from madnas.errors import UsageError
 from madnas.measure.npu.accelerators import DEFAULT, accelerator
 from madnas.measure.npu.estimate import NpuEstimate, estimate
-from madnas.measure.npu.vela import need_vela
+from madnas.measure.npu.vela import left_out, need_vela
 from madnas.network.spec import NetworkSpec
 
 NONE = "none"
@@ -32,13 +32,23 @@ class NpuChange:
         """How many times as fast it has become."""
         return self.after.inferences_per_second / self.before.inferences_per_second
 
+    @property
+    def caveat(self) -> str:
+        """What the speeds are without; empty if the NPU does all of both."""
+        old, new = (left_out(one.cpu_operators) for one in (self.before, self.after))
+        if old == new:
+            return old
+        whole = "with all operators on the NPU"
+        return f"not of the same work: before {old or whole}, after {new or whole}"
+
     def document(self) -> dict[str, Any]:
         """As JSON-able data."""
         return {"before": self.before.document(), "after": self.after.document(), "ratio": self.ratio}
 
     def __str__(self) -> str:
         old, new = self.before.inferences_per_second, self.after.inferences_per_second
-        return f"{old:,.1f} -> {new:,.1f} inferences/s ({self.ratio:.2f} times)"
+        speeds = f"{old:,.1f} -> {new:,.1f} inferences/s ({self.ratio:.2f} times)"
+        return f"{speeds}, {self.caveat}" if self.caveat else speeds
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.export.graph_signature import OutputKind
 
 from madnas.errors import UsageError
 from madnas.measure.module_count import inference
@@ -15,6 +16,7 @@ from madnas.measure.module_count import inference
 from madnas.measure.npu import layers, pointwise, pooling, shapes  # noqa: F401
 from madnas.measure.npu.fusing import fused
 from madnas.measure.npu.graph import Graph, Tensor
+from madnas.measure.npu.inplace import function_name, functional, out_of_place
 from madnas.measure.npu.lowering import IMAGE, RULES, Call, Lowering, Value
 
 CHECKS = ("_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size")
@@ -52,7 +54,7 @@ def _export(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
     try:
         with inference(module, input_shape) as x, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what a module keeps for itself while it is exported
-            return torch.export.export(module, (x,))
+            return functional(torch.export.export(module, (x,)))
     except Exception as error:  # whatever a module's code does with a symbolic tensor
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UsageError(f"{type(module).__name__} cannot be exported: {reason}") from error
@@ -64,7 +66,7 @@ def _walk(program: Any, low: Lowering, image: Value) -> list[Value]:
     Returns:
         what the network gives out; maps channels last.
     """
-    attention = next((node for node in program.graph.nodes if _name(node) in ATTENTION), None)
+    attention = next((node for node in program.graph.nodes if function_name(node) in ATTENTION), None)
     if attention is not None:
         low.where = _where(attention)
         raise low.refusal("attention")
@@ -78,7 +80,8 @@ def _walk(program: Any, low: Lowering, image: Value) -> list[Value]:
             known[node] = stored if isinstance(stored, torch.Tensor) else None
         elif node.op == "output":
             results = fx.node.map_arg(node.args[0], lambda one: known[one])
-            values = [one for one in results if isinstance(one, Value)]
+            given = zip(program.graph_signature.output_specs, results, strict=True)
+            values = [one for spec, one in given if spec.kind is OutputKind.USER_OUTPUT and isinstance(one, Value)]
             return [low.image(one) if len(one.order) == len(IMAGE) else one for one in values]
         elif node.op == "call_function":
             low.where = _where(node)
@@ -102,7 +105,7 @@ def _called(node: fx.Node, low: Lowering, known: dict[fx.Node, Any]) -> Any:
     if node.target is operator.getitem:
         return args[0][int(args[1])] if isinstance(args[0], tuple | list) else args[0]
     overload: Any = node.target
-    name = _name(node)
+    name = function_name(node)
     if not name:
         raise low.refusal(getattr(overload, "__name__", str(overload)))
     if name in CHECKS:
@@ -111,8 +114,8 @@ def _called(node: fx.Node, low: Lowering, known: dict[fx.Node, Any]) -> Any:
         return overload(*args, **kwargs)
     if name.startswith("new_"):  # a constant that has only its device and precision from a map
         return _filled(name, args, kwargs, node.meta["val"].dtype)
-    in_place = name.endswith("_") and not name.endswith("__")
-    found = RULES.get(name.removesuffix("_") if in_place else name)
+    pure = out_of_place(name)
+    found = RULES.get(pure or name)
     if found is None:
         raise low.refusal(name)
     names = [argument.name for argument in overload._schema.arguments]
@@ -121,7 +124,7 @@ def _called(node: fx.Node, low: Lowering, known: dict[fx.Node, Any]) -> Any:
     if any(isinstance(arguments.get(key), Value) for key in ("weight", "bias")):
         raise low.refusal(f"{name} with weights that depend on the image")
     result = found(low, Call(name, arguments, _shape(node), _linear_only(node)))
-    if in_place:
+    if pure is not None:
         _replace(known, args[0], result)
     return result
 
@@ -141,11 +144,6 @@ def _filled(name: str, args: Any, kwargs: Any, dtype: torch.dtype) -> torch.Tens
     return torch.full(tuple(args[1]), kwargs.get("fill_value", args[2] if fill is None else fill), dtype=dtype)
 
 
-def _name(node: fx.Node) -> str:
-    """Name of the function of torch that a node calls; empty if it calls none."""
-    return str(getattr(getattr(node.target, "_schema", None), "name", "")).partition("::")[2]
-
-
 def _shape(node: fx.Node) -> tuple[int, ...]:
     """Sizes of what a node gives out first."""
     value = node.meta.get("val")
@@ -157,7 +155,7 @@ def _linear_only(node: fx.Node) -> bool:
     """Whether all that reads a node are linear layers, perhaps behind what changes nothing."""
 
     def reads(user: fx.Node) -> bool:
-        return _name(user) == "linear" or (_name(user) == "dropout" and _linear_only(user))
+        return function_name(user) == "linear" or (function_name(user) == "dropout" and _linear_only(user))
 
     return bool(node.users) and all(map(reads, node.users))
 

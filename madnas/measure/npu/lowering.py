@@ -194,11 +194,22 @@ RULES: dict[str, Rule] = {}
 """Rules by the name of torch's function, without the underscore of what works in place."""
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Register a rule."""
+SHARING: set[str] = set()
+"""Those of them whose result may be a view of an argument, or the argument itself."""
+
+
+def rule(*names: str, shares: bool = False) -> Callable[[Rule], Rule]:
+    """Register a rule.
+
+    Args:
+        names: of torch's functions.
+        shares: whether the result may be a view of an argument, in torch or among the values here.
+    """
 
     def register(function: Rule) -> Rule:
         RULES.update(dict.fromkeys(names, function))
+        if shares:
+            SHARING.update(names)
         return function
 
     return register

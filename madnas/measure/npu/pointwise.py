@@ -193,7 +193,13 @@ def prelu(low: Lowering, call: Call) -> Value:
     return low.emit("PRELU", [x, stored], x.tensor.shape, x)
 
 
-@activation("hardtanh", "clamp", "clamp_min", "clamp_max")
+@activation("hardtanh")
+def hardtanh(low: Lowering, call: Call) -> Value:
+    """Hardtanh, which torch's ReLU6 may be too."""
+    return clamp(low, call)
+
+
+@rule("clamp", "clamp_min", "clamp_max")
 def clamp(low: Lowering, call: Call) -> Value:
     """A clamp: one of TFLite's ReLUs, or a maximum and a minimum."""
     x: Value = call["self"]

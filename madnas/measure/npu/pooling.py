@@ -43,7 +43,7 @@ def _pool(low: Lowering, kind: str, x: Value, size: Any, stride: Any, padding: s
     return low.emit(kind, [x], shape, x, same_scale=True, options=options)
 
 
-@rule("adaptive_avg_pool2d", "adaptive_max_pool2d")
+@rule("adaptive_avg_pool2d", "adaptive_max_pool2d", shares=True)
 def adaptive_pool2d(low: Lowering, call: Call) -> Value:
     """A pooling to a number of pixels that divides the map's."""
     maximum = "adaptive_max_pool2d" in call.name

@@ -9,13 +9,13 @@ from madnas.measure.npu.graph import Option
 from madnas.measure.npu.lowering import IMAGE, PLAIN, Call, Lowering, Value, rule
 
 
-@rule("dropout", "feature_dropout", "alias", "clone", "contiguous", "detach", "to", "_to_copy", "type_as")
+@rule("dropout", "feature_dropout", "alias", "clone", "contiguous", "detach", "to", "_to_copy", "type_as", shares=True)
 def nothing(low: Lowering, call: Call) -> Any:
     """What changes nothing in evaluation."""
     return next(iter(call.arguments.values()))
 
 
-@rule("permute")
+@rule("permute", shares=True)
 def permute(low: Lowering, call: Call) -> Value:
     """Dimensions in another order: what is stored stays."""
     x: Value = call["self"]
@@ -23,7 +23,7 @@ def permute(low: Lowering, call: Call) -> Value:
     return Value(x.tensor, tuple(dims.index(dim) for dim in x.order))
 
 
-@rule("transpose")
+@rule("transpose", shares=True)
 def transpose(low: Lowering, call: Call) -> Value:
     """Two dimensions in each other's place."""
     x: Value = call["self"]
@@ -33,7 +33,7 @@ def transpose(low: Lowering, call: Call) -> Value:
     return permute(low, Call(call.name, {"self": x, "dims": dims}, call.shape, call.linear_only))
 
 
-@rule("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten", "expand")
+@rule("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten", "expand", shares=True)
 def reshape(low: Lowering, call: Call) -> Value:
     """Numbers in torch's order with other sizes.
 
@@ -73,9 +73,9 @@ def cat(low: Lowering, call: Call) -> Value:
                     options={**PLAIN, "Axis": axis})  # fmt: skip
 
 
-@rule("slice")
+@rule("slice", shares=True)
 def slice_(low: Lowering, call: Call) -> Value:
-    """Every n-th place of a dimension; of a map's pixels from the first one on, a pooling of single pixels does it."""
+    """Every n-th place of a dimension; a pooling of single pixels does it over the whole of a map."""
     x: Value = call["self"]
     axis = x.axis(call["dim"])
     size = x.tensor.shape[axis]
@@ -84,7 +84,8 @@ def slice_(low: Lowering, call: Call) -> Value:
         return x
     shape = list(x.tensor.shape)
     shape[axis] = len(range(start, end, step))
-    if step > 1 and start == 0 and x.order == IMAGE and axis in (1, 2):
+    whole = start == 0 and shape[axis] == -(-size // step)  # a pooling goes on as far as the map does
+    if step > 1 and whole and x.order == IMAGE and axis in (1, 2):
         strides = [step if axis == place else 1 for place in (1, 2)]
         options: dict[str, Option] = {
             "Padding": "VALID", "StrideH": strides[0], "StrideW": strides[1], "FilterHeight": 1, "FilterWidth": 1,
@@ -105,7 +106,7 @@ def cut(low: Lowering, x: Value, axis: int, start: int, end: int, step: int = 1)
     return low.emit("STRIDED_SLICE", [x, *bounds], shape, x, same_scale=True)
 
 
-@rule("chunk", "split", "split_with_sizes")
+@rule("chunk", "split", "split_with_sizes", shares=True)
 def split(low: Lowering, call: Call) -> tuple[Value, ...]:
     """Parts of a dimension."""
     x: Value = call["self"]
@@ -137,7 +138,7 @@ def index_select(low: Lowering, call: Call) -> Value:
     return low.emit("GATHER", [x, places], shape, x, same_scale=True, options={"Axis": axis})
 
 
-@rule("pad", "constant_pad_nd")
+@rule("pad", "constant_pad_nd", shares=True)
 def pad(low: Lowering, call: Call) -> Value:
     """Zeros around."""
     x: Value = call["self"]

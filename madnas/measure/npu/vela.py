@@ -105,6 +105,25 @@ def operators_of(data: bytes) -> Counter[str]:
     return found
 
 
+def named(cpu: Mapping[str, int]) -> str:
+    """Operators in words.
+
+    >>> named({"MEAN": 32, "GATHER": 1})
+    '32 MEAN, 1 GATHER'
+    """
+    return ", ".join(f"{number} {name}" for name, number in cpu.items())
+
+
+def left_out(cpu: Mapping[str, int]) -> str:
+    """What an estimate is without, because it stays on the CPU; empty if nothing does.
+
+    >>> left_out({"MEAN": 32})
+    'without 32 operators on the CPU (32 MEAN)'
+    """
+    number = sum(cpu.values())
+    return f"without {number} operator{'s' * (number > 1)} on the CPU ({named(cpu)})" if number else ""
+
+
 def _reason(done: "subprocess.CompletedProcess[str]") -> str:
     """The last line that says what is wrong, of what Vela has printed."""
     lines = [line.strip() for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]

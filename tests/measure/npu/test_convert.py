@@ -4,6 +4,7 @@ import copy
 from collections import Counter
 
 import pytest
+import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -14,6 +15,7 @@ from madnas.errors import UsageError
 from madnas.measure.npu.convert import convert
 from madnas.measure.npu.flatbuffer import flatbuffer
 from madnas.models import build
+from madnas.models.exponential import Exponential
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.restructure.border import BorderConv2d
@@ -113,6 +115,76 @@ class Unusual(nn.Module):
         return self.function(self.conv(x))
 
 
+def changed(view, change, base=lambda x: x):
+    """What is left of a map after a view of it was changed in place."""
+
+    def function(x):
+        x = base(x)
+        change(view(x))
+        return x
+
+    return function
+
+
+def changed_under_a_view(x):
+    viewed = x.view(1, 8, 64)
+    x.relu_().tanh_()
+    return viewed
+
+
+def copied(copy):
+    """A copy that is changed, beside what it is of."""
+    return lambda x: copy(x).relu_() + x
+
+
+IN_PLACE = {
+    "view": changed(lambda x: x.view(1, 8, 64), lambda x: x.mul_(torch.linspace(1, 127, 8).double()[:, None])),
+    "permuted": changed(lambda x: x.permute(0, 2, 3, 1), lambda x: x.relu_()),
+    "reshaped": changed(lambda x: x.flatten(2), lambda x: x.sigmoid_()),
+    "after-relu": changed(lambda x: x.unsqueeze(0), lambda x: x.add_(0.5), F.relu_),
+    "twice-viewed": changed(lambda x: x.view(1, 8, 64).transpose(1, 2), lambda x: x.tanh_()),
+    "base": changed_under_a_view,
+    "clone": copied(torch.clone),
+    "padded-by-nothing": copied(lambda x: F.pad(x, (0, 0, 0, 0))),
+    "pooled-to-itself": copied(lambda x: F.adaptive_avg_pool2d(x, 8)),
+    "dropout": copied(lambda x: F.dropout(x, training=False)),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_what_works_in_place_changes_all_views(name):
+    _, expected, found = both(Unusual(IN_PLACE[name]), (4, 8, 8))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_view_of_a_part_that_is_changed_is_refused_by_name():
+    with pytest.raises(UsageError, match="slice_scatter has no counterpart"):
+        convert(Unusual(changed(lambda x: x[:, :4], lambda x: x.relu_())), (4, 8, 8))
+
+
+def test_a_buffer_that_is_changed_is_no_output():
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("factor", torch.full((4, 1), 8.0))
+
+        def forward(self, x):
+            self.factor.view(4).mul_(0.5)
+            x.view(1, 4, 64).mul_(self.factor)
+            return x.relu()
+
+    graph = convert(Counts(), (4, 8, 8))
+    assert [one.kind for one in graph.operations if one.kind not in ("RESHAPE", "TRANSPOSE")] == ["MUL", "RELU"]
+    assert len(graph.outputs) == 1
+
+
+def test_relus_in_place_need_no_second_pass(monkeypatch):
+    """Functionalising takes longer than exporting; usual networks do without."""
+    monkeypatch.delattr(torch.export.ExportedProgram, "run_decompositions")
+    convert(timm.create_model("resnet10t"), (3, 64, 64))
+    convert(nn.Sequential(nn.Flatten(), nn.Dropout(inplace=True), nn.Linear(64, 8), nn.ReLU(True)), (4, 4, 4))
+
+
 UNUSUAL = {
     "ceil": lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
     "counted-border": lambda x: F.avg_pool2d(x, 3, 2, padding=1),
@@ -133,6 +205,7 @@ UNUSUAL = {
     "square": lambda x: (x**2).mean(1, keepdim=True),
     "borders": lambda x: F.pad(x, (1, 2, 0, 1)),
     "every-other": lambda x: x[:, 2:7, ::2, 1::2],
+    "every-other-until": lambda x: x[:, :, :5:2, :7:2],
     "norm": lambda x: x / (x.norm(p=2, dim=(2, 3), keepdim=True) + 1),
     "minus-one": lambda x: torch.expm1(x),
     "elu": F.elu,
@@ -209,6 +282,25 @@ def test_relu6_for_all_activations():
     assert "HARD_SWISH" not in kinds
     assert "RELU6" in kinds
     assert own.macs == clipped.macs
+
+
+def test_a_clamp_is_no_activation():
+    """The limit of an exponential stays, and so do bounds of a map; a hardtanh is one, as which ReLU6 is exported."""
+    for module in (Exponential(limit=2), Clamps()):
+        own, clipped = (kinds_of(convert(module, (4, 8, 8), relu6)) for relu6 in (False, True))
+        assert own == clipped
+        assert "MINIMUM" in own
+        assert "RELU6" not in own
+    assert kinds_of(convert(nn.Hardtanh(), (4, 8, 8), relu6=True)) == ["RELU6"]
+
+
+class Clamps(nn.Module):
+    def forward(self, x):
+        return (x.clamp(-2, 3) + 1).clamp_max(2).clamp_min(-1)
+
+
+def kinds_of(graph):
+    return [one.kind for one in graph.operations]
 
 
 def test_weights_are_drawn_by_the_seed():

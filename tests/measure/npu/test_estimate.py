@@ -1,9 +1,12 @@
 """Estimates: what Vela reports has to agree with what we count, and what it cannot do has to be said."""
 
+import csv
+import io
 import subprocess
 import sys
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 
 import pytest
 import timm
@@ -21,6 +24,8 @@ from madnas.models import build
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
+from madnas.report.restructure_search import front_csv, search_report
+from madnas.restructure.search import Found
 from tests.models.examples import EXAMPLES
 
 DIGITS = get("ran-e-digits")
@@ -171,6 +176,36 @@ def test_a_change_is_a_ratio_under_the_same_conditions():
     assert found.ratio > 1
     assert found.before.conditions == found.after.conditions
     assert npu_change(found.before, TINY, npu="ethos-u55-64") == found
+
+
+class Norms(nn.Module):
+    """Convolutions, and layer norms over the channels, whose means U55 leaves to the CPU."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.convs = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
+        self.norms = nn.Sequential(*(nn.LayerNorm(8) for _ in range(number)))
+
+    def forward(self, x):
+        return self.norms(self.convs(x).permute(0, 2, 3, 1))
+
+
+def test_a_speed_is_said_with_what_it_is_without():
+    none, one, two = (estimate(Norms(number), (3, 16, 16)) for number in range(3))
+    assert NpuChange(none, none).caveat == ""
+    assert str(NpuChange(none, none)).endswith("(1.00 times)")
+    assert str(NpuChange(one, one)).endswith("(1.00 times), without 2 operators on the CPU (2 MEAN)")
+    assert NpuChange(two, none).caveat == (
+        "not of the same work: before without 4 operators on the CPU (4 MEAN), after with all operators on the NPU"
+    )
+    more = NpuChange(one, two)
+    assert more.caveat.startswith("not of the same work: before without 2 operators")
+    assert "after without 4 operators" in str(more)
+    spec = TINY
+    found = Found(1e-3, Path("lambda-0.001"), (0,), {0: (0.5,)}, (), spec, spec, spec, 0.5)
+    (row,) = csv.DictReader(io.StringIO(front_csv([found], [more])))
+    assert row["npu_cpu_operators"] == "4 MEAN"
+    assert f"- Lambda 0.001: speeds {more.caveat}." in search_report("net", [found], [more]).splitlines()
 
 
 @pytest.mark.slow
