@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def test_a_row_is_of_its_network():
-    result = benchmark(Request(("resnet20", "timm/resnet18"), ONE, resolution=32, pace=SHORT))
+    result = benchmark(Request(("resnet20", "timm/resnet18"), ONE, resolution=(32, 32), pace=SHORT))
     assert [row.name for row in result.rows] == ["resnet20", "timm/resnet18"]
     assert result.failed == {}
     for row in result.rows:
@@ -118,7 +118,7 @@ def test_a_network_that_does_not_fit_is_told_and_the_others_measured(monkeypatch
         return module
 
     monkeypatch.setattr(room, "module_of", heavy)
-    result = benchmark(Request(("resnet18", "resnet20"), ONE, resolution=32, pace=SHORT))
+    result = benchmark(Request(("resnet18", "resnet20"), ONE, resolution=(32, 32), pace=SHORT))
     assert [row.name for row in result.rows] == ["resnet20"]
     assert result.rows[0].ratio.value == 1.0
     assert re.search("resnet18: the memory does not suffice; a smaller --batch-size", result.failed["resnet18"])
@@ -164,7 +164,6 @@ def test_evidence_is_complete_here():
         ({"engine": "onnxruntime", "setting": Setting(layout="channels-last")}, "--layout"),
         ({"pace": Pace(3)}, "--rounds"),
         ({"pace": Pace(seconds=0)}, "--seconds"),
-        ({"resolution": 0}, "--resolution"),
         ({"modes": ("train",), "setting": Setting(precision="fp16")}, "no training"),
         ({"targets": ("resnet20", "resnet99")}, "resnet99"),
         ({"setting": Setting(device="cuda:7")}, "CUDA"),
