@@ -26,6 +26,9 @@ SLACK = 3.0
 TELLING = 1e3
 """Outputs for two images should be so many times the tolerance apart."""
 
+NO_ROUNDING = 1e-3
+"""Relative error in double precision that no rounding explains."""
+
 LARGE = 64
 """Pixels from which on a side is large."""
 
@@ -99,9 +102,11 @@ def check_errors(what: str, errors: Errors, dtype: torch.dtype) -> None:
         UsageError: by more than the tolerance.
     """
     if not errors.within(dtype):
+        inexact = "weights or running statistics of very different sizes, or not finite, make sums inexact"
+        unseen = "hooks, and weights that are read elsewhere too, are more than a merge sees"
         raise UsageError(
             f"{what}: merged, it differs by {errors.relative:.2g} of its largest output in {dtype}; nothing is written",
-            "weights or running statistics of very different sizes, or not finite, make sums inexact",
+            unseen if errors.relative > NO_ROUNDING and dtype == torch.float64 else inexact,
         )
 
 

@@ -207,7 +207,9 @@ def _checked(model: nn.Module, merges: list[Merge], left: list[Left], only: Sequ
     names = {name for name, _ in model.named_modules()}
     for one in only:
         if one not in names:
-            raise UsageError(f"no module {one!r} in the network", "groups.0.1 is the second block of the first group")
+            parts = ", ".join(name for name, _ in model.named_children())
+            hint = "its parts are {}; networks of timm that are described here have madnas' names, such as groups.0.1"
+            raise UsageError(f"no module {one!r} in the network", hint.format(parts[:200]))
         layers = sum(isinstance(part, LAYERS) for part in model.get_submodule(one).modules())
         if not any(lies_in(merge.modules, one) and (layers == 1 or merge.layers > 1) for merge in merges):
             costly = next((other for other in left if lies_in(other.modules, one)), None)

@@ -588,7 +588,10 @@ def test_list_as_a_document(capsys):
     from madnas.program.space import space_files
 
     found = document(capsys, "design", "--list")
-    assert (found["schema"], set(found)) == ("madnas/list/1", {"schema", "madnas", "spaces", "recipes", "evolution_spaces"})
+    assert (found["schema"], set(found)) == (
+        "madnas/list/1",
+        {"schema", "madnas", "spaces", "recipes", "evolution_spaces"},
+    )
     assert [space["name"] for space in found["spaces"]] == list(space_files())
     assert [recipe["name"] for recipe in found["recipes"]] == list(recipe_files())
     assert [space["name"] for space in found["evolution_spaces"]] == ["zen-mobile", "zen-residual"]

@@ -347,3 +347,11 @@ def test_odd_sums():
 def test_a_model_without_a_head_that_can_be_traced_is_an_error():
     with pytest.raises(UsageError, match="cannot be traced"):
         collapsed(timm.create_model("vgg11_bn", num_classes=3), (3, 224, 224))
+
+
+def test_what_a_merge_does_not_see_is_not_blamed_on_rounding():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 3, padding=1))
+    model[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    with pytest.raises(UsageError, match="it differs by") as caught:
+        collapse(model, (3, 8, 8))
+    assert "hooks" in str(caught.value.hint)
