@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.restructuring.run import RestructuringPlan
     from madnas.experiments.run import Plan
-    from madnas.search.curves import CurvesRecipe
+    from madnas.search.curves_recipe import CurvesRecipe
 
 SETTINGS, RUN, OUTPUT = "Settings", "Run", "Output"
 
@@ -122,7 +122,7 @@ def experiment(
     from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
     from madnas.experiments.library import load_recipe
     from madnas.experiments.restructuring.recipe import RestructuringRecipe
-    from madnas.search.curves import CurvesRecipe
+    from madnas.search.curves_recipe import CurvesRecipe
 
     from .console import print_json
     from .experiment_report import print_curves, print_effectiveness, print_list, print_restructuring, print_skip_mlps

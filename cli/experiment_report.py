@@ -14,7 +14,7 @@ def print_list(json: bool) -> None:
     from madnas.experiments.library import load_recipe, recipe_files
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.restructuring.recipe import RestructuringRecipe
-    from madnas.search.curves import CurvesRecipe
+    from madnas.search.curves_recipe import CurvesRecipe
 
     rows = []
     for name, path in recipe_files().items():

@@ -10,8 +10,8 @@ from madnas.experiments.recipe import Recipe
 from madnas.experiments.restructuring import recipe as restructuring
 from madnas.experiments.restructuring.recipe import RestructuringRecipe
 from madnas.program.library import load, shipped
-from madnas.search import curves
-from madnas.search.curves import CurvesRecipe
+from madnas.search import curves_recipe as curves
+from madnas.search.curves_recipe import CurvesRecipe
 
 PAPERS = ("deepmad", "nn-mass", "ran", "zen-nas")
 

@@ -90,6 +90,11 @@ def _maps(description: Description, model: nn.Module, out_indices: int | Sequenc
             )
     (output,) = (node for node in model.graph.nodes if node.op == "output")
     output.args = (tuple(ends),)
+    for node in reversed(list(model.graph.nodes)):  # what works in place is never dead by itself
+        if node in ends:
+            break
+        if node is not output:
+            model.graph.erase_node(node)
     return RestructuredMaps(finish(model), FeatureInfo(info, tuple(take)))
 
 

@@ -39,6 +39,7 @@ LONG = (
     "train resnet20",
     "--lambda",
     "--score zen",
+    "--selftest",
     "convnext-t --only",
     "--activation",
     "benchmark net.yaml",

@@ -97,7 +97,7 @@ def test_list(capsys):
     assert run(["experiment", "--list", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [one["name"] for one in document["experiments"]] == list(recipe_files())
-    assert [one["networks"] for one in document["experiments"]] == [65, *[375] * 5, 7]
+    assert [one["networks"] for one in document["experiments"]] == [65, *[375] * 5, 7, 1280]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ NAMES = ["circle20", "digits", "mnist", "seg20", "seg30"]
 
 
 def test_shipped_files():
-    names = ["deepmad/effectiveness", *(f"nn-mass/{name}" for name in NAMES), "zen-nas/proxies"]
+    names = ["deepmad/effectiveness", *(f"nn-mass/{name}" for name in NAMES), "ran/digits", "zen-nas/proxies"]
     assert sorted(recipe_files()) == names
     files = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.*")]
     assert sorted(files) == sorted(recipe_files())
@@ -81,7 +81,7 @@ def test_the_papers_r2_are_in_the_recipe():
             {"dataset": "imagenet"},
             "dataset: expected seg<N>, circle<N> (N from 2 to 999), mnist or digits, found 'imagenet'",
         ),
-        ({"schema": "madnas/space/1"}, "'madnas/effectiveness-recipe/1', found 'madnas/space/1'"),
+        ({"schema": "madnas/space/1"}, "'madnas/restructuring-recipe/1', found 'madnas/space/1'"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict) else "",
 )

@@ -188,7 +188,7 @@ def test_transposed_convolutions_have_no_entropy(monkeypatch):
     import timm
 
     monkeypatch.setattr(timm, "create_model", lambda name: Transposed())
-    result = evaluate(Request("timm/mnasnet_100", resolution=8))
+    result = evaluate(Request("timm/mnasnet_100", resolution=(8, 8)))
     assert "entropy" not in result["scores"]
     assert "ConvTranspose2d" in result["failed"]["entropy"]
 
@@ -201,7 +201,7 @@ def test_closed_form_needs_a_norm_for_each_convolution(stem):
 
 def test_a_network_of_a_size_that_it_does_not_take():
     with pytest.raises(UsageError, match="timm/vit_tiny_patch16_224: cannot be run on an input of 3 x 64 x 64"):
-        evaluate(Request("timm/vit_tiny_patch16_224", resolution=64))
+        evaluate(Request("timm/vit_tiny_patch16_224", resolution=(64, 64)))
 
 
 def test_a_hand_written_activation_is_no_gate():
