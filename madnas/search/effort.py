@@ -24,7 +24,7 @@ class Effort:
         random: survivors are drawn at random, which makes it a random search.
         prescreen: whether a closed form picks the survivors where there is one.
         candidates: stop after so many scored ones.
-        seconds: stop after the round in which so many have passed.
+        seconds: stop after so many; a measured search draws its winner again before.
     """
 
     seed: int = 0

@@ -6,6 +6,8 @@ a lucky draw does not win. The order of the round's candidates, not that of thei
 them.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,8 +40,15 @@ NEUTRAL = "0 * layers"
 LEADERS = 4
 """Candidates at the top that are drawn again in one go."""
 
+FIRST_TASKS = 2
+"""Tasks that a search with a time limit begins with, to see how long one takes."""
+
 SHARE = 4
 """A round's survivors of the same kinds and depths are at most one in so many."""
+
+
+class OutOfTime(Exception):
+    """No time is left for another task; what was scored until then counts."""
 
 
 @dataclass
@@ -68,6 +77,7 @@ class MeasuredSearch:
         goal: score and budgets.
         effort: sizes and limits.
         score: does the scoring.
+        left: seconds until the search is to end.
         records: every scored candidate by its key, in the order of the search.
         population: keys of the parents, from the best on.
         front: keys of those that no other dominates, where a front is kept.
@@ -85,6 +95,7 @@ class MeasuredSearch:
     goal: Goal
     effort: Effort
     score: Scorer
+    left: Callable[[], float] = lambda: math.inf
     records: dict[int, Record] = field(default_factory=dict)
     population: list[int] = field(default_factory=list)
     front: list[int] = field(default_factory=list)
@@ -100,6 +111,7 @@ class MeasuredSearch:
     _parents: np.ndarray | None = None
     _known: dict[tuple[int, int, int], Result] = field(default_factory=dict)
     _journal: Journal | None = None
+    _pace: float | None = None
 
     @property
     def scored(self) -> int:
@@ -120,6 +132,7 @@ class MeasuredSearch:
         Raises:
             InfeasibleError: no candidate within the budgets is found, or none of them can be scored.
             UsageError: a journal that cannot be written, or is broken.
+            OutOfTime: :attr:`left` has come to its end, in the middle of a round.
         """
         self._journal = journal
         self._known = _results(journal) if journal is not None else {}
@@ -138,8 +151,10 @@ class MeasuredSearch:
                 yield self.round
 
     def finish(self) -> None:
-        """Draw again until the winner, or every member of the front, has all its draws."""
-        self._confirm(once=False)
+        """Draw again until the winner, or every member of the front, has all its draws, however long that takes."""
+        self.left = lambda: math.inf
+        self._select()
+        self._confirm(once=False, number=1)
         self.note()
 
     # A round
@@ -214,10 +229,36 @@ class MeasuredSearch:
             if self._journal is not None:
                 self._journal.add(self._line(name, places[name], result))
 
-        if tasks:
-            self.score(tasks, keep)
-        for name in names:
-            self._take(self.records[name], done[name], places[name])
+        try:
+            self._score(tasks, keep)
+        finally:  # an interrupt, or the end of the time, loses nothing that was scored
+            for name in names:
+                if name in done:
+                    self._take(self.records[name], done[name], places[name])
+                elif not self.records[name].draws.number:
+                    del self.records[name]
+
+    def _score(self, tasks: Sequence[Task], keep: Callable[[int, Result], None]) -> None:
+        """Have tasks done, in one go while there is time for twice as many, and else in ever smaller portions.
+
+        Raises:
+            OutOfTime: the time that is left would not suffice to draw a leader again after another task.
+        """
+        start = 0
+        while start < len(tasks):
+            left = self.left()
+            number = len(tasks) - start
+            if not math.isinf(left):
+                pace = self._pace
+                left -= 0.0 if pace is None else pace * self.needed
+                if left <= 0:
+                    raise OutOfTime
+                number = min(number, FIRST_TASKS if pace is None else max(1, int(left / pace / 2)))
+            begin = time.monotonic()
+            self.score(tasks[start : start + number], _shifted(keep, start))
+            draws = sum(task.last - task.first for task in tasks[start : start + number])
+            self._pace = (time.monotonic() - begin) / draws
+            start += number
 
     def _take(self, record: Record, result: Result, places: tuple[int, int]) -> None:
         record.draws = record.draws + result
@@ -282,18 +323,18 @@ class MeasuredSearch:
         names = [name for name, record in self.records.items() if np.isfinite(record.fitness)]
         return max(names, key=lambda name: self.records[name].fitness, default=None)
 
-    def leaders(self) -> list[int]:
-        """Keys of the front, or of the best candidates, that have not all their draws yet, from the best on."""
+    def leaders(self, number: int = LEADERS) -> list[int]:
+        """Keys of the front, or of so many of the best, that have not all their draws yet, from the best on."""
         if self.goal.front:
             at_top = self.front
         else:
             names = [name for name, record in self.records.items() if np.isfinite(record.fitness)]
-            at_top = sorted(names, key=lambda name: -self.records[name].fitness)[:LEADERS]
+            at_top = sorted(names, key=lambda name: -self.records[name].fitness)[:number]
         return [name for name in at_top if self.records[name].draws.number < self.needed][:LEADERS]
 
-    def _confirm(self, once: bool) -> None:
+    def _confirm(self, once: bool, number: int = LEADERS) -> None:
         """Draw leaders again until the best one, or the whole front, has all its draws; or one time only."""
-        while leaders := self.leaders():
+        while leaders := self.leaders(number):
             self._draw_all(leaders)
             self._select()
             best = self.best()
@@ -313,6 +354,10 @@ class MeasuredSearch:
         population = Pool(self._candidates(self.population), pool.judged, pool.breach)
         fitness = self.records[best].fitness
         self.history.note(self.family, population, self.round, self.proposed, self.scored, fitness, len(self.front))
+
+
+def _shifted(keep: Callable[[int, Result], None], start: int) -> Callable[[int, Result], None]:
+    return lambda index, result: keep(start + index, result)
 
 
 def _results(journal: Journal) -> dict[tuple[int, int, int], Result]:

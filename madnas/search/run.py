@@ -1,8 +1,9 @@
 """A search from its request to its outcome: processes, journal, limits, and what an interrupt leaves."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from madnas.search.fixed import Fixed
 from madnas.search.goal import Goal
 from madnas.search.journal import Journal
 from madnas.search.measure import Result, Task, work
-from madnas.search.measured import MeasuredSearch, Scorer
+from madnas.search.measured import MeasuredSearch, OutOfTime, Scorer
 from madnas.search.outcome import (
     Comparison,
     Outcome,
@@ -137,8 +138,8 @@ def _closed(search: Search, journal: Journal | None, watch: Watch) -> Outcome:
 
 
 def _measured(search: Search, journal: Journal | None, watch: Watch, score: Scorer) -> Outcome:
-    engine = MeasuredSearch(search.family, search.goal, search.effort, score)
     clock = _Clock(search.effort)
+    engine = MeasuredSearch(search.family, search.goal, search.effort, score, clock.left)
 
     def told() -> str:
         best = engine.best()
@@ -158,11 +159,12 @@ def _measured(search: Search, journal: Journal | None, watch: Watch, score: Scor
 
     interrupted = False
     try:
-        for _ in engine.rounds(journal):
-            clock.fresh = engine.fresh
-            watch(told())
-            if clock.over(len(engine.records)):
-                break
+        with suppress(OutOfTime):
+            for _ in engine.rounds(journal):
+                clock.fresh = engine.fresh
+                watch(told())
+                if clock.over(len(engine.records)):
+                    break
         engine.finish()
     except KeyboardInterrupt:
         interrupted = True
@@ -229,9 +231,13 @@ class _Clock:
 
     def over(self, done: int) -> bool:
         """Whether a limit is reached."""
-        seconds, limit = self.effort.seconds, self.effort.candidates
-        late = seconds is not None and time.monotonic() - self.begin >= seconds
-        return late or (limit is not None and done >= limit)
+        limit = self.effort.candidates
+        return self.left() <= 0 or (limit is not None and done >= limit)
+
+    def left(self) -> float:
+        """Seconds until the time limit."""
+        seconds = self.effort.seconds
+        return math.inf if seconds is None else seconds - (time.monotonic() - self.begin)
 
     def pace(self, done: int) -> str:
         """Rate and what is left, for people."""

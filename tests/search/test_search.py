@@ -21,7 +21,7 @@ from madnas.search.fixed import Fixed
 from madnas.search.goal import make_goal
 from madnas.search.journal import Journal
 from madnas.search.measure import Result, Task, work
-from madnas.search.measured import MeasuredSearch
+from madnas.search.measured import MeasuredSearch, OutOfTime
 from madnas.search.rows import Rows
 from madnas.search.run import Search, run
 from madnas.search.space import load_evolution_space
@@ -178,6 +178,46 @@ def test_every_member_of_a_front_has_all_its_draws():
     search, _ = measured(front=["macs"])
     assert search.front
     assert all(search.records[key].draws.number == QUICK.repeats for key in search.front)
+
+
+def test_a_search_out_of_time_ends_within_a_round_and_keeps_what_was_scored(tmp_path, monkeypatch):
+    family = zen_rows()
+    done = []
+    monkeypatch.setattr("madnas.search.measured.time.monotonic", lambda: float(len(done)))  # a second for each
+
+    def scorer(tasks, on_done):
+        for place, task in enumerate(tasks):
+            done.append(task)
+            on_done(place, fake(task))
+
+    goal = make_goal("synflow", family, {"params": 100_000})
+    journal = Journal(tmp_path / "journal", {})
+    effort = replace(QUICK, survivors=64, proposals=1024)
+    search = MeasuredSearch(family, goal, effort, scorer, lambda: 40.0 - len(done))
+    with pytest.raises(OutOfTime):
+        for _ in search.rounds(journal):
+            pass
+    assert 30 < len(search.records) == len(done) <= 40
+    assert all(record.draws.values or record.draws.failed for record in search.records.values())
+    search.finish()
+    assert search.records[search.best()].draws.number == QUICK.repeats
+    asked = len(done)
+    again, _ = measured(journal=Journal(tmp_path / "journal", {}), effort=effort, rounds=1)
+    assert len(done) == asked and set(search.records) <= set(again.records)
+
+
+def test_an_interrupt_within_a_round_keeps_what_was_scored():
+    family = zen_rows()
+
+    def scorer(tasks, on_done):
+        on_done(0, fake(tasks[0]))
+        on_done(2, fake(tasks[2]))
+        raise KeyboardInterrupt
+
+    search = MeasuredSearch(family, make_goal("synflow", family, {"params": 100_000}), QUICK, scorer)
+    with pytest.raises(KeyboardInterrupt):
+        next(search.rounds())
+    assert len(search.records) == 2 and search.scored == 2 - sum(search.failed.values())
 
 
 def test_goes_on_from_any_line_of_its_journal(tmp_path):
