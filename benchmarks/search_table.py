@@ -105,8 +105,8 @@ PARTS: dict[str, tuple[Callable[[], Iterator[str]], list[str]]] = {
             f"CIFAR task of Zen-NAS (32x32, batch {BATCH}, one thread a process, 1 M params, 18 layers), true-variance "
             f"Zen-Score; the authors' search there: 164 after 480 s, {AUTHORS} scored candidates a second:",
             "",
-            "| how | CPU s | in closed form (per CPU s) | networks drawn (per CPU s) | draws (per CPU s of them) | best | "
-            "params | layers (Zen-NAS) |",
+            "| how | CPU s | in closed form (per CPU s) | networks drawn (per CPU s) | draws (per CPU s of them) "
+            "| best | params | layers (Zen-NAS) |",
             "|---|---|---|---|---|---|---|---|",
         ],
     ),

@@ -147,6 +147,7 @@ def latency_table(
     space: Annotated[str, typer.Option(help="Name or file of a search space (madnas design --list).")],
     macs: Annotated[str, typer.Option(help="Largest networks that will be predicted, such as 600M.")],
     resolution: Annotated[int | None, typer.Option(help="Side of the images; default: the space's.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Of the classifier; default: the space's.")] = None,
     device: Annotated[str, DEVICE] = "cpu",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.", rich_help_panel=WHAT)] = "fp32",
     batch_size: Annotated[int, typer.Option(help="Images of a batch.", rich_help_panel=WHAT)] = 1,
@@ -178,12 +179,13 @@ def latency_table(
     Examples:
     - madnas benchmark latency-table --space basic-cifar --macs 40M --minutes 0 --probes 16 --held-out 8 -o table.json
     - madnas benchmark latency-table --space mobilenet-se --macs 600M --device cuda --batch-size 64 -o v100.json
+    - madnas benchmark latency-table --space zen-residual --resolution 32 --classes 10 --macs 200M -o cifar.json
     """
     from . import benchmark_report as report
 
     report.latency_table(
-        space, macs, resolution, device, precision, batch_size, layout, threads, clock, probes, held_out, minutes, seed,
-        output, force, json,
+        space, macs, resolution, classes, device, precision, batch_size, layout, threads, clock, probes, held_out,
+        minutes, seed, output, force, json,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import json as json_format
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
@@ -18,6 +18,10 @@ from .console import print_json, stderr, stdout
 from .outputs import Outputs
 from .progress import status
 from .tables import new_table
+
+if TYPE_CHECKING:
+    from madnas.program.space import Space
+    from madnas.search.draw import Drawn
 
 MODES = {"infer": ("infer",), "train": ("train",), "both": ("infer", "train")}
 GPU_TURN = 0.02
@@ -189,6 +193,7 @@ def latency_table(
     space: str,
     macs: str,
     resolution: int | None,
+    classes: int | None,
     device: str,
     precision: str,
     batch_size: int,
@@ -205,12 +210,11 @@ def latency_table(
 ) -> None:
     """Measure a table, print how good it is, write it."""
     from madnas.measure.latency_table.request import TableRequest, check_table_request
-    from madnas.program.space import customise, load_space
 
     if clock is None:
         clock = "thread" if device == "cpu" and threads == 1 else "wall"
     setting = Setting(device, precision, batch_size, layout, threads, clock)
-    found = customise(load_space(space), resolution=resolution)
+    found = _space(space, resolution, classes)
     request = TableRequest(found, parse_quantity(macs, "--macs"), setting, probes, held_out, minutes, seed)
     check_table_request(request)
     if output is not None:
@@ -239,6 +243,19 @@ def latency_table(
     )
     if output is not None:
         console.print(f"wrote {escape(str(output))}")
+
+
+def _space(name: str, resolution: int | None, classes: int | None) -> "Space | Drawn":
+    """One of DeepMAD's spaces, or one of free length."""
+    from madnas.search.space import is_evolution_space, load_evolution_space
+
+    if is_evolution_space(name):
+        from madnas.search.draw import Drawn
+
+        return Drawn(load_evolution_space(name).customised(resolution=resolution, classes=classes))
+    from madnas.program.space import customise, load_space
+
+    return customise(load_space(name), resolution=resolution, classes=classes)
 
 
 def _images(number: int) -> str:

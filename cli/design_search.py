@@ -151,10 +151,10 @@ def make_search(flags: Flags) -> "Search":
 
 def _family(flags: Flags) -> "tuple[Family, dict[str, Any], dict[str, float]]":
     """The space as a search sees it, as plain data, and the budgets."""
-    from madnas.search.space import SCHEMA, evolution_spaces
+    from madnas.search.space import is_evolution_space
 
     space = flags.request.space
-    named = space in evolution_spaces() or (space is not None and _schema(space) == SCHEMA)
+    named = space is not None and is_evolution_space(space)
     wanted = space is None and flags.request.recipe is None and not _is_deepmads(flags.score)
     if named or wanted:
         return _free_length(flags, space or FREE_LENGTH)
@@ -187,13 +187,6 @@ def _digest(path: str) -> dict[str, str]:
 def _is_deepmads(score: str | None) -> bool:
     """Whether a score is one that DeepMAD's spaces are for; of no score their objective is meant."""
     return score is None or ("zen" not in score and any(name in score for name in ("entropy", "objective")))
-
-
-def _schema(path: str) -> object:
-    """What a user's file says that it is; None where it is no file."""
-    from madnas.network.yamlfile import read_yaml
-
-    return read_yaml(path).get("schema") if Path(path).suffix in (".yaml", ".yml") and Path(path).exists() else None
 
 
 def _free_length(flags: Flags, space: str) -> "tuple[Family, dict[str, Any], dict[str, float]]":

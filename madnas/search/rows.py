@@ -131,14 +131,14 @@ class Rows:
         kinds = generator.integers(0, len(space.choices), number)
         for column, bounds in ((STEM, space.stem.out), (HEAD, space.head)):
             here = np.flatnonzero(chosen == column)
-            ends[here, column] = self._snap(ends[here, column] * by[here, 0], bounds)
+            ends[here, column] = self.snap(ends[here, column] * by[here, 0], bounds)
         here = np.flatnonzero(chosen >= FIRST)
         rows = parts.reshape(number, -1, 4)
         at = (here, chosen[here] - FIRST)
         row = rows[at]
         row[:, KIND] = kinds[here]
-        row[:, OUT] = self._snap(row[:, OUT] * by[here, 0], space.out)
-        row[:, HIDDEN] = self._snap(row[:, HIDDEN] * by[here, 1], space.hidden)
+        row[:, OUT] = self.snap(row[:, OUT] * by[here, 0], space.out)
+        row[:, HIDDEN] = self.snap(row[:, HIDDEN] * by[here, 1], space.hidden)
         row[:, LAYERS] = np.maximum(1, row[:, LAYERS] + more[here])
         rows[at] = row
 
@@ -153,21 +153,21 @@ class Rows:
         column = generator.integers(0, 4, number)
         for end, bounds in ((STEM, space.stem.out), (HEAD, space.head)):
             here = np.flatnonzero(chosen == end)
-            ends[here, end] = self._snap(ends[here, end] + steps[here] * space.multiple, bounds)
+            ends[here, end] = self.snap(ends[here, end] + steps[here] * space.multiple, bounds)
         here = np.flatnonzero(chosen >= FIRST)
         rows = parts.reshape(number, -1, 4)
         at = (here, chosen[here] - FIRST)
         row, what = rows[at], column[here]
         row[:, KIND] = np.where(what == KIND, kinds[here], row[:, KIND])
         for one, bounds in ((OUT, space.out), (HIDDEN, space.hidden)):
-            moved = self._snap(row[:, one] + steps[here] * space.multiple, bounds)
+            moved = self.snap(row[:, one] + steps[here] * space.multiple, bounds)
             row[:, one] = np.where(what == one, moved, row[:, one])
         several = (parts[..., LAYERS] > 0).sum(axis=2)[here, (chosen[here] - FIRST) // self.rows] > 1
         layers = np.maximum(np.where(several, 0, 1), row[:, LAYERS] + np.sign(steps[here]))
         row[:, LAYERS] = np.where(what == LAYERS, layers, row[:, LAYERS])
         rows[at] = row
 
-    def _snap(self, widths: np.ndarray, bounds: tuple[int, int]) -> np.ndarray:
+    def snap(self, widths: np.ndarray, bounds: tuple[int, int]) -> np.ndarray:
         """The nearest multiples in a range."""
         multiple = self.space.multiple
         low, high = -(-bounds[0] // multiple) * multiple, bounds[1] // multiple * multiple

@@ -16,6 +16,7 @@ from madnas.network.blocks import CATALOGUE
 from madnas.network.count import count_segments
 from madnas.network.expand import Segment, head_layers, stem_layers
 from madnas.network.layer import Layer, Layers, Resolution, strided
+from madnas.network.spec import Group
 from madnas.network.zen_batch import Run, zen_of_runs
 from madnas.search.family import Values
 from madnas.search.space import Choice, EvolutionSpace
@@ -40,7 +41,7 @@ def closed_forms(space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray, nam
     Returns:
         each by its name (N,).
     """
-    batch = _Batch(space, ends, parts)
+    batch = Batch(space, ends, parts)
     found: Values = {}
     if not set(COSTS).isdisjoint(names):
         found |= batch.costs()
@@ -50,6 +51,24 @@ def closed_forms(space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray, nam
     if "zen-closed" in names:
         found["zen-closed"] = batch.zen()
     return {name: found[name] for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Rows of one kind at one place of many candidates.
+
+    Attributes:
+        candidate: number of each one's candidate (M,).
+        group: the row; numbers are arrays (M,), kernel and expansion are numbers.
+        chs: channels of its input (M,).
+        before, after: size of the maps that its first block and the others see.
+    """
+
+    candidate: np.ndarray
+    group: Group
+    chs: np.ndarray
+    before: Resolution
+    after: Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +88,17 @@ class _Piece:
     stage: np.ndarray
 
 
-class _Batch:
+class Batch:
     """Layers of many candidates.
 
     Args:
         space: what they are of.
         ends: widths of stems and heads (2, N).
         parts: rows (N, stages, rows, 4).
+
+    Attributes:
+        maps: sizes of the maps behind the stem and behind every stage.
+        last: channels behind the last row (N,).
     """
 
     def __init__(self, space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray) -> None:
@@ -156,6 +179,21 @@ class _Batch:
                 before = after
         runs.append(Run(self._tail()[0].layers, 1, self.maps[-1], act, act, self.head))
         return zen_of_runs(runs, self.number)
+
+    def cells(self) -> Iterator[Cell]:
+        """All rows, those together that are of one kind and see maps of one size."""
+        places = np.ravel_multi_index(
+            (self.stage, (self.row > 0).astype(int), self.kind), (len(self.space.strides), 2, len(self.space.choices))
+        )
+        for place in np.unique(places):
+            here = np.flatnonzero(places == place)
+            stage, opens = int(self.stage[here[0]]), self.row[here[0]] == 0
+            before, after = self.maps[stage if opens else stage + 1], self.maps[stage + 1]
+            group = self.space.group(
+                self.space.choices[self.kind[here[0]]], self.out[here], self.hidden[here], self.layers[here],
+                self.space.strides[stage] if opens else 1,
+            )  # fmt: skip
+            yield Cell(self.candidate[here], group, self.chs[here], before, after)
 
     def _pieces(self) -> Iterator[_Piece]:
         """All blocks, those of every kind together."""

@@ -15,6 +15,7 @@ from madnas.network.blocks import CATALOGUE
 from madnas.network.plainnet import UNITS
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.network.specfile import MAX_CHANNELS, MAX_SIDE, check_spec
+from madnas.network.yamlfile import read_yaml
 from madnas.program.library import load, shipped
 from madnas.theory.numerics import Number
 
@@ -221,6 +222,14 @@ class EvolutionSpace:
 def evolution_spaces() -> dict[str, Path]:
     """The spaces of free length that come with madnas, by name."""
     return shipped("evolution")
+
+
+def is_evolution_space(name_or_path: str) -> bool:
+    """Whether a name, or a user's file, is a space of free length."""
+    path = Path(name_or_path)
+    if name_or_path in evolution_spaces():
+        return True
+    return path.suffix in (".yaml", ".yml") and path.exists() and read_yaml(path).get("schema") == SCHEMA
 
 
 def load_evolution_space(name_or_path: str) -> EvolutionSpace:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from madnas.errors import UsageError
-from madnas.network.spec import NetworkSpec
+from madnas.measure.latency_table.pieces import group_pieces, head_piece, stem_piece
+from madnas.network.blocks import CATALOGUE
 from madnas.search.family import Family, Values
 from madnas.search.fixed import Fixed
+from madnas.search.rows import HEAD, STEM, Rows
+from madnas.search.rows_closed import Batch
 
 if TYPE_CHECKING:
     from madnas.measure.latency_table import LatencyTable
@@ -43,7 +45,7 @@ class Timed:
         """Closed-form scores and costs by name."""
         found = self.family.closed(candidates, [name for name in names if name != "latency"])
         if "latency" in names:
-            seconds = self._of_arrays(candidates) if isinstance(self.family, Fixed) else self._one_by_one(candidates)
+            seconds = self._of_arrays(candidates) if isinstance(self.family, Fixed) else self._of_rows(candidates)
             found["latency"] = np.where(np.isnan(seconds), np.inf, seconds)
         return found
 
@@ -52,11 +54,16 @@ class Timed:
         spec = self.family.problem.network(list(np.ascontiguousarray(candidates.T)))
         return np.broadcast_to(self.table.predict_many(spec), len(candidates))
 
-    def _one_by_one(self, candidates: np.ndarray) -> np.ndarray:
-        return np.array([self._seconds(self.family.network(candidate, "candidate")) for candidate in candidates])
-
-    def _seconds(self, spec: NetworkSpec) -> float:
-        try:
-            return self.table.predict(spec)
-        except UsageError:
-            return float("nan")
+    def _of_rows(self, candidates: np.ndarray) -> np.ndarray:
+        assert isinstance(self.family, Rows)
+        family, space, number = self.family, self.family.space, len(candidates)
+        stems, heads = candidates[:, STEM], candidates[:, HEAD]
+        batch = Batch(space, np.stack([stems, heads]), family.parts(candidates))
+        found = self.table.seconds(stem_piece(space.stem_of(stems), space.input))
+        for cell in batch.cells():
+            opening = CATALOGUE[cell.group.block].layers(cell.group, cell.chs, cell.before, 0)
+            for piece in group_pieces(space.name, cell.group, opening, cell.before, cell.after):
+                seconds = np.broadcast_to(self.table.seconds(piece), cell.candidate.shape)
+                found = found + np.bincount(cell.candidate, seconds, number)
+        network = space.network(stems, (), heads, space.name)
+        return np.broadcast_to(found + self.table.seconds(head_piece(network, batch.last, batch.maps[-1])), number)

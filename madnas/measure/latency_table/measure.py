@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from madnas.measure.latency_table.table import LatencyTable, Measured
 from madnas.measure.prepare import measuring
 from madnas.measure.provenance import provenance
 from madnas.network.spec import NetworkSpec
+from madnas.program.space import Space
 
 CHUNK = 8
 """Networks that are in memory at a time."""
@@ -45,11 +47,12 @@ def measure_table(request: TableRequest, say: Callable[[str], None] = lambda mes
     space, most = request.space, float(request.macs)
     shallow, deep = (most / SHALLOW_SHARE, most), (most / DEEP_SHARE, most)
     half = request.probes // 2
+    drawn = partial(draw, space) if isinstance(space, Space) else space.draw
     probes = [
-        *draw(space, half, shallow, SHALLOW, request.seed, "shallow"),
-        *draw(space, request.probes - half, deep, DEEP, request.seed, "deep"),
+        *drawn(half, shallow, SHALLOW, request.seed, "shallow"),
+        *drawn(request.probes - half, deep, DEEP, request.seed, "deep"),
     ]
-    held_out = draw(space, request.held_out, deep, DEEP, request.seed + 1, "held-out")
+    held_out = drawn(request.held_out, deep, DEEP, request.seed + 1, "held-out")
     about = provenance(request.setting.device)
     networks = [*probes, *held_out]
     with measuring(request.setting), torch.inference_mode():

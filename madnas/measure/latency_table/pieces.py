@@ -13,7 +13,7 @@ from madnas.errors import UsageError
 from madnas.network.blocks import CATALOGUE, shortcut_of
 from madnas.network.expand import head_layers, openings, stem_layers
 from madnas.network.layer import Layer, Layers, Resolution
-from madnas.network.spec import NetworkSpec
+from madnas.network.spec import Group, NetworkSpec, Stem
 from madnas.theory.numerics import Number, is_array, is_symbolic
 
 LANES = 16
@@ -82,32 +82,57 @@ def pieces(spec: NetworkSpec) -> Iterator[Piece]:
         UsageError: it has blocks that no two of are alike.
     """
     if spec.stem is not None:
-        layers = stem_layers(spec.stem, spec.input[0], spec.input[1:])
-        options = f"{spec.stem.act}, {spec.stem.norm}" + (", pool" if spec.stem.pool else "")
-        shape = Shape("stem", "stem", spec.input[1:], spec.stem.kernel, spec.stem.stride, options)
-        yield Piece("stem", shape, spec.stem.kernel, layers, _chs(layers))
+        yield stem_piece(spec.stem, spec.input)
     for opening in openings(spec):
-        group, kind = opening.group, CATALOGUE[opening.group.block]
-        if not kind.uniform:
-            raise UsageError(
-                f"groups[{opening.index}]: blocks of {group.block!r} differ from each other, and a latency table knows "
-                "none of them"
-            )
-        link = (shortcut_of(group),) if kind.shortcuts else ()
-        traits = (group.act, group.se, *link, group.norm, group.branch or "", group.group_width or "")
-        options = ", ".join(str(one) for one in traits if one not in ("none", "batch", ""))
-        kernel: Number = 0 if group.kernel is None else group.kernel
-        fixed = 0 if is_array(kernel) else int(kernel)
         place = f"groups[{opening.index}]"
-        shape = Shape("block", group.block, opening.resolution, fixed, group.stride, options)
-        yield Piece(place, shape, kernel, opening.layers, _chs(opening.layers, group.out))
-        layers = kind.layers(group, group.out, opening.after, 1)
-        shape = Shape("block", group.block, opening.after, fixed, 1, options, opens=False)
-        yield Piece(place, shape, kernel, layers, _chs(layers, group.out), group.depth - 1)
-    yield _head(spec, opening.group.out, opening.after)
+        yield from group_pieces(place, opening.group, opening.layers, opening.resolution, opening.after)
+    yield head_piece(spec, opening.group.out, opening.after)
 
 
-def _head(spec: NetworkSpec, chs: Number, resolution: Resolution) -> Piece:
+def stem_piece(stem: Stem, shape: tuple[int, int, int]) -> Piece:
+    """The stem, over images of such a shape."""
+    layers = stem_layers(stem, shape[0], shape[1:])
+    options = f"{stem.act}, {stem.norm}" + (", pool" if stem.pool else "")
+    return Piece("stem", Shape("stem", "stem", shape[1:], stem.kernel, stem.stride, options), stem.kernel, layers,
+                 _chs(layers))  # fmt: skip
+
+
+def group_pieces(
+    place: str, group: Group, opening: Layers, before: Resolution, after: Resolution
+) -> tuple[Piece, Piece]:
+    """The block that opens a group, and those that follow it.
+
+    Args:
+        place: of the group.
+        group: numbers or arrays.
+        opening: layers of the first block.
+        before: size of the maps that this one sees.
+        after: of those that the others see.
+
+    Raises:
+        UsageError: no two blocks of the group are alike.
+    """
+    kind = CATALOGUE[group.block]
+    if not kind.uniform:
+        raise UsageError(
+            f"{place}: blocks of {group.block!r} differ from each other, and a latency table knows none of them"
+        )
+    link = (shortcut_of(group),) if kind.shortcuts else ()
+    traits = (group.act, group.se, *link, group.norm, group.branch or "", group.group_width or "")
+    options = ", ".join(str(one) for one in traits if one not in ("none", "batch", ""))
+    kernel: Number = 0 if group.kernel is None else group.kernel
+    fixed = 0 if is_array(kernel) else int(kernel)
+    layers = kind.layers(group, group.out, after, 1)
+    return (
+        Piece(place, Shape("block", group.block, before, fixed, group.stride, options), kernel, opening,
+              _chs(opening, group.out)),
+        Piece(place, Shape("block", group.block, after, fixed, 1, options, opens=False), kernel, layers,
+              _chs(layers, group.out), group.depth - 1),
+    )  # fmt: skip
+
+
+def head_piece(spec: NetworkSpec, chs: Number, resolution: Resolution) -> Piece:
+    """What comes after the groups, which give so many channels, over maps of such a size."""
     head = spec.head
     conv: Layers = () if head.conv is None else (Layer("conv", chs, head.conv, resolution),)
     layers = (*conv, *head_layers(spec, chs if head.conv is None else head.conv))

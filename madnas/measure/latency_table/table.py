@@ -156,11 +156,11 @@ class LatencyTable:
         Returns:
             seconds (N,), and not a number for networks that the table does not cover.
         """
-        total = np.zeros(1)
-        for piece in pieces(spec):
-            seconds = np.asarray(self._of_kernels(piece))
-            total = total + np.where(np.asarray(piece.repeat) == 0, 0.0, piece.repeat * seconds)
-        return total
+        return sum((self.seconds(piece) for piece in pieces(spec)), np.zeros(1))
+
+    def seconds(self, piece: Piece) -> np.ndarray:
+        """Seconds of a piece with all its repeats, for many networks at once; not a number where that is not known."""
+        return np.where(np.asarray(piece.repeat) == 0, 0.0, piece.repeat * np.asarray(self._of_kernels(piece)))
 
     def _of_kernels(self, piece: Piece) -> Any:
         if not is_array(piece.kernel):
