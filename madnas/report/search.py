@@ -18,8 +18,9 @@ def search_document(outcome: Outcome) -> dict[str, Any]:
         ``schema``, ``method``, ``score``, of the best network ``spec``, ``fitness`` (``value``, ``std``, ``n``),
         ``scores``, ``budgets`` (value and limit each), ``counts``, ``rho``, ``width``, ``entropy``; ``front``, the same
         of each of its networks (empty without one); ``program`` (``objective``, ``bound``, ``gap``, ``spec``, or null);
-        ``search`` (seed, sizes, what was done), ``failed``, ``history``, ``interrupted`` and, which alone depend on the
-        machine, ``rates``.
+        ``search`` (seed, sizes, what was done), ``failed``, ``history`` (a row for each noted round), ``members`` (some
+        of each noted population, with fitness and costs), ``interrupted`` and, which alone depend on the machine,
+        ``rates``.
     """
     program = outcome.program
     document: dict[str, Any] = {"schema": SCHEMA, "madnas": madnas.__version__, "method": outcome.method}
@@ -31,7 +32,8 @@ def search_document(outcome: Outcome) -> dict[str, Any]:
     return document | {
         "search": outcome.effort.request() | {"space": outcome.family.name} | outcome.numbers,
         "failed": outcome.failed,
-        "history": outcome.history,
+        "history": outcome.history.rows,
+        "members": outcome.history.members,
         "interrupted": outcome.interrupted,
         "rates": outcome.rates,
     }

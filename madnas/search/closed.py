@@ -136,7 +136,7 @@ class ClosedSearch:
         self._idle = 0 if len(inside) or nearer else self._idle + 1
         self.seen.add(keys(new.candidates))
         self.population = population
-        self.best = (self.best + inside).best(1)
+        self.best = (self.best + inside).fittest()
         if self.goal.front:
             self.front = (self.front + inside).front()
         self.proposed, self.scored = self.proposed + proposed, self.scored + len(inside)
@@ -147,7 +147,10 @@ class ClosedSearch:
     def note(self) -> None:
         """Note the present state in the history."""
         best = float(self.best.judged[0, 0]) if len(self.best) else None
-        self.history.note(self.family, self.population, self.round, self.proposed, self.scored, best, len(self.front))
+        self.history.note(
+            self.family, self.population, self.goal.budgets, self.round, self.proposed, self.scored, best,
+            len(self.front),
+        )  # fmt: skip
 
     def infeasible(self) -> InfeasibleError:
         """Why there is no answer: what the nearest candidate exceeds."""
@@ -168,6 +171,11 @@ def nearest(family: Family, goal: Goal, population: Pool) -> InfeasibleError:
         for name, limit in goal.budgets.items()
         if values[name][0] > limit
     ]
+    if np.isinf(values.get("latency", 0.0)):
+        return InfeasibleError(
+            f"the latency table covers no network of space {family.name} that was found",
+            "madnas benchmark latency-table --space ... measures one of the same space, resolution and classes",
+        )
     return InfeasibleError(
         f"no network of space {family.name} within the budgets was found; the nearest needs {', '.join(texts)}", hint
     )

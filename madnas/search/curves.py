@@ -106,5 +106,5 @@ def _curve(curve: Curve, outcome: Outcome) -> dict[str, Any]:
         "paper": curve.paper, "fitness": {"value": best.fitness, "std": best.std, "n": best.n},
         "counts": best.counts.tree(), "spec": spec_to_tree(best.spec), "failed": outcome.failed,
         "numbers": outcome.numbers,
-        "history": [[row["scored"], row["best"]] for row in outcome.history if row["best"] is not None],
+        "history": [[row["scored"], row["best"]] for row in outcome.history.rows if row["best"] is not None],
     }  # fmt: skip

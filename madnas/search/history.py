@@ -1,5 +1,6 @@
 """The course of a search, as it is drawn and printed afterwards."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,9 @@ from madnas.search.pool import Pool
 
 QUANTILES = (0.0, 0.5, 1.0)
 """Least, median and largest of a population."""
+
+SAMPLE = 12
+"""Members of a noted population, evenly from the best to the last, whose fitness and costs are kept."""
 
 DENSE = 20
 """Rounds at the beginning that are all noted; from then on about so many for every doubling of the rounds."""
@@ -22,21 +26,33 @@ class History:
     Attributes:
         rows: one for each noted round: ``round``, ``proposed``, ``scored``, ``best`` (fitness), ``front`` (its size),
             ``layers`` and ``width`` (least, median, largest of the population).
+        members: some of each noted population: ``round``, ``fitness``, and every cost that has a budget.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    members: list[dict[str, Any]] = field(default_factory=list)
 
     def wants(self, round_: int) -> bool:
         """Whether a round is noted."""
         return round_ < DENSE or round_ % max(1, 2 ** (round_.bit_length() - DENSE.bit_length() + 1) // 2) == 0
 
     def note(
-        self, family: Family, population: Pool, round_: int, proposed: int, scored: int, best: float | None, front: int
-    ) -> None:
-        """Add a row."""
+        self, family: Family, population: Pool, budgets: Iterable[str], round_: int, proposed: int, scored: int,
+        best: float | None, front: int,
+    ) -> None:  # fmt: skip
+        """Add a row, and some members of the population."""
         row: dict[str, Any] = {"round": round_, "proposed": proposed, "scored": scored, "best": best, "front": front}
-        inside = population.within().candidates
+        inside = population.within()
         if len(inside):
-            values = family.closed(inside, ("layers", "width"))
+            values = family.closed(inside.candidates, ("layers", "width"))
             row |= {name: [float(value) for value in np.quantile(values[name], QUANTILES)] for name in values}
+            self._sample(family, inside, tuple(budgets), round_)
         self.rows.append(row)
+
+    def _sample(self, family: Family, inside: Pool, budgets: tuple[str, ...], round_: int) -> None:
+        places = np.unique(np.linspace(0, len(inside) - 1, SAMPLE).round().astype(int))
+        some = inside.best(len(inside)).take(places)
+        costs = family.closed(some.candidates, budgets)
+        for place, fitness in enumerate(some.judged[:, 0].tolist()):
+            member = {"round": round_, "fitness": fitness}
+            self.members.append(member | {name: float(costs[name][place]) for name in budgets})

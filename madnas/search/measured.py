@@ -84,7 +84,8 @@ class MeasuredSearch:
         history: the course.
         round: number of the next round.
         proposed: candidates proposed.
-        screened: distinct ones among them that were within the budgets and so could have been scored.
+        screened: distinct ones that were within the budgets and so could have been scored, those by whose closed form
+            the search began among them.
         failed: candidates without a fitness, by reason.
         fresh: candidates scored in this run, those that the journal held not counted.
         draws: of all candidates together.
@@ -172,6 +173,8 @@ class MeasuredSearch:
                 surrogate is None or search.round >= WARM
             ):
                 break
+        if surrogate is not None:
+            self.screened += search.scored
         within = search.population.within()
         if not len(within):
             raise nearest(self.family, self.goal, search.population)
@@ -248,16 +251,20 @@ class MeasuredSearch:
         while start < len(tasks):
             left = self.left()
             number = len(tasks) - start
-            if not math.isinf(left):
-                pace = self._pace
-                left -= 0.0 if pace is None else pace * self.needed
+            if math.isinf(left):
+                pass
+            elif self._pace is None:
+                number = min(number, FIRST_TASKS)
+            else:
+                left -= self._pace * self.needed
                 if left <= 0:
                     raise OutOfTime
-                number = min(number, FIRST_TASKS if pace is None else max(1, int(left / pace / 2)))
+                number = min(number, max(1, int(left / self._pace / 2) if self._pace else FIRST_TASKS))
             begin = time.monotonic()
             self.score(tasks[start : start + number], _shifted(keep, start))
             draws = sum(task.last - task.first for task in tasks[start : start + number])
-            self._pace = (time.monotonic() - begin) / draws
+            # The first tasks wait for processes to start; they say nothing about those that follow.
+            self._pace = 0.0 if self._pace is None else (time.monotonic() - begin) / draws
             start += number
 
     def _take(self, record: Record, result: Result, places: tuple[int, int]) -> None:
@@ -353,7 +360,10 @@ class MeasuredSearch:
         pool = self._pool(self.population)
         population = Pool(self._candidates(self.population), pool.judged, pool.breach)
         fitness = self.records[best].fitness
-        self.history.note(self.family, population, self.round, self.proposed, self.scored, fitness, len(self.front))
+        self.history.note(
+            self.family, population, self.goal.budgets, self.round, self.proposed, self.scored, fitness,
+            len(self.front),
+        )  # fmt: skip
 
 
 def _shifted(keep: Callable[[int, Result], None], start: int) -> Callable[[int, Result], None]:

@@ -15,6 +15,7 @@ from madnas.search.closed import ClosedSearch
 from madnas.search.effort import Effort
 from madnas.search.family import Family
 from madnas.search.goal import Goal
+from madnas.search.history import History
 from madnas.search.measured import MeasuredSearch
 from madnas.search.timed import Timed
 
@@ -77,7 +78,7 @@ class Outcome:
         numbers: rounds, proposals, scored candidates ..., of which none depends on the machine.
         rates: seconds and rates, which do.
         failed: candidates without a fitness, by reason.
-        history: the course, see :class:`~madnas.search.history.History`.
+        history: the course.
         interrupted: whether it was stopped before its end.
         program: the comparison, where there is one.
     """
@@ -91,7 +92,7 @@ class Outcome:
     numbers: dict[str, int]
     rates: dict[str, float]
     failed: dict[str, int]
-    history: list[dict[str, Any]]
+    history: History
     interrupted: bool = False
     program: Comparison | None = field(default=None)
 

@@ -46,6 +46,10 @@ class Pool:
         """The best so many, from the best on."""
         return self.take(order(self.judged, self.breach)[:number])
 
+    def fittest(self) -> "Pool":
+        """The one with the highest fitness, of equals the earliest; none of none."""
+        return self.take(np.argsort(-self.judged[:, 0], kind="stable")[:1])
+
     def diverse(self, number: int, niches: np.ndarray, most: int) -> "Pool":
         """The best so many, of which at most so many are of one niche while there are others."""
         return self.take(crowded(niches, order(self.judged, self.breach), most)[:number])

@@ -132,7 +132,7 @@ def _closed(search: Search, journal: Journal | None, watch: Watch) -> Outcome:
     numbers = {"rounds": engine.round, "proposed": engine.proposed, "scored": engine.scored}
     outcome = Outcome(
         search.method, search.family, search.goal, search.effort, best, front, numbers, clock.rates(),
-        {}, engine.history.rows, interrupted,
+        {}, engine.history, interrupted,
     )  # fmt: skip
     return _finished(search, outcome)
 
@@ -184,7 +184,7 @@ def _measured(search: Search, journal: Journal | None, watch: Watch, score: Scor
     front = tuple(measured_found(engine, key, f"{search.name}-{place}") for place, key in enumerate(engine.front, 1))
     outcome = Outcome(
         search.method, search.family, search.goal, search.effort, measured_found(engine, winner, search.name), front,
-        numbers, rates, engine.failed, engine.history.rows, interrupted,
+        numbers, rates, engine.failed, engine.history, interrupted,
     )  # fmt: skip
     return _finished(search, outcome)
 

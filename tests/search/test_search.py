@@ -105,6 +105,7 @@ def test_front_is_what_nothing_seen_dominates():
     for one in front:
         assert not ((everything >= one).all(axis=1) & (everything > one).any(axis=1)).any()
     assert len(front) > 5
+    assert search.best.judged[0, 0] == front[:, 0].max() == everything[:, 0].max()
     assert (np.diff(front[:, 0]) <= 0).all() and (np.diff(front[:, 1]) >= 0).all()
 
 
