@@ -46,7 +46,7 @@ def design(
         str | None,
         typer.Option(
             metavar="TIME@TABLE",
-            help="Predicted time of a batch: 0.3ms@table.json (madnas benchmark latency-table); of evolution. "
+            help="Predicted time of a batch: 0.3ms@table.json (madnas benchmark latency-table). "
             "@table.json alone is for --pareto latency.",
             rich_help_panel=BUDGETS,
         ),
@@ -244,7 +244,8 @@ def design(
     from .design_request import Request, problems
 
     request = Request(
-        macs=macs, params=params, activations=activations, max_layers=max_layers, rho=rho, like=like, space=space,
+        macs=macs, params=params, activations=activations, max_layers=max_layers,
+        latency=latency if method == "program" else None, rho=rho, like=like, space=space,
         resolution=resolution, input_shape=input_shape, classes=classes, kernel=kernel,
         channel_multiple=channel_multiple, head=head, stage_weights=tuple(stage_weights or ()),
         depth_penalty=depth_penalty, without_guideline=tuple(without_guideline or ()), recipe=recipe,
@@ -289,7 +290,7 @@ def design(
 METHODS = ("program", "evolution", "random")
 PROGRAM_ALONE = ("gap", "max_nodes", "solver")
 SEARCH_ALONE = (
-    "score", "pareto", "latency", "max_depth", "candidates", "max_seconds", "seed", "population", "proposals",
+    "score", "pareto", "max_depth", "candidates", "max_seconds", "seed", "population", "proposals",
     "survivors",
     "prescreen", "mutation", "repeats", "batch_size", "device", "dtype", "workers", "journal", "restart",
 )  # fmt: skip

@@ -33,11 +33,7 @@ class Timed:
 
     def describe(self) -> dict[str, object]:
         """Where its latencies come from, and how far they are from networks that were measured and not fitted."""
-        table, error = self.table, self.table.error
-        return {
-            "device": table.device, "precision": table.precision, "batch_size": table.batch_size,
-            "held_out_median": round(error.median, 4), "held_out_p95": round(error.p95, 4), "held_out_n": error.n,
-        }  # fmt: skip
+        return self.table.describe()
 
     def closed(self, candidates: np.ndarray, names: Sequence[str]) -> Values:
         """Closed-form scores and costs by name."""

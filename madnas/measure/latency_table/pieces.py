@@ -1,7 +1,8 @@
 """A network as the pieces that are timed: stem, every block, head; each with the work that it does.
 
 Pieces of the same :class:`Shape` differ only in their numbers of channels, and their latency is a linear function of
-their :func:`work`. Both come from the block catalogue's layers, so channels, kernels and depths may be arrays.
+their :func:`work`. Both come from the block catalogue's layers, so channels, kernels and depths may be arrays, and
+channels and depths expressions.
 """
 
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ class Piece:
         shape: with kernel 0 where ``kernel`` is an array.
         kernel: of the piece.
         layers: its layers.
-        chs: channels of its input, inside (the most of any layer) and of its output.
+        ends: channels of its input and of its output.
         repeat: 0 where a group has a single block.
     """
 
@@ -71,8 +72,16 @@ class Piece:
     shape: Shape
     kernel: Number
     layers: Layers
-    chs: tuple[Number, Number, Number]
+    ends: tuple[Number, Number]
     repeat: Number = 1
+
+    @property
+    def chs(self) -> tuple[Number, Number, Number]:
+        """Channels of its input, inside (the most of any layer) and of its output; numbers or arrays."""
+        inner: Number = 0
+        for layer in self.layers:
+            inner = np.maximum(inner, layer.out_chs)
+        return self.ends[0], inner, self.ends[1]
 
 
 def pieces(spec: NetworkSpec) -> Iterator[Piece]:
@@ -85,7 +94,7 @@ def pieces(spec: NetworkSpec) -> Iterator[Piece]:
         layers = stem_layers(spec.stem, spec.input[0], spec.input[1:])
         options = f"{spec.stem.act}, {spec.stem.norm}" + (", pool" if spec.stem.pool else "")
         shape = Shape("stem", "stem", spec.input[1:], spec.stem.kernel, spec.stem.stride, options)
-        yield Piece("stem", shape, spec.stem.kernel, layers, _chs(layers))
+        yield Piece("stem", shape, spec.stem.kernel, layers, _ends(layers))
     for opening in openings(spec):
         group, kind = opening.group, CATALOGUE[opening.group.block]
         if not kind.uniform:
@@ -100,10 +109,10 @@ def pieces(spec: NetworkSpec) -> Iterator[Piece]:
         fixed = 0 if is_array(kernel) else int(kernel)
         place = f"groups[{opening.index}]"
         shape = Shape("block", group.block, opening.resolution, fixed, group.stride, options)
-        yield Piece(place, shape, kernel, opening.layers, _chs(opening.layers, group.out))
+        yield Piece(place, shape, kernel, opening.layers, (opening.layers[0].in_chs, group.out))
         layers = kind.layers(group, group.out, opening.after, 1)
         shape = Shape("block", group.block, opening.after, fixed, 1, options, opens=False)
-        yield Piece(place, shape, kernel, layers, _chs(layers, group.out), group.depth - 1)
+        yield Piece(place, shape, kernel, layers, (layers[0].in_chs, group.out), group.depth - 1)
     yield _head(spec, opening.group.out, opening.after)
 
 
@@ -112,18 +121,15 @@ def _head(spec: NetworkSpec, chs: Number, resolution: Resolution) -> Piece:
     conv: Layers = () if head.conv is None else (Layer("conv", chs, head.conv, resolution),)
     layers = (*conv, *head_layers(spec, chs if head.conv is None else head.conv))
     options = f"{head.act}, {head.norm}, pool {head.pool}, " + ("1x1" if conv else "no 1x1")
-    return Piece("head", Shape("head", "head", resolution, 0, 1, options), 0, layers, (chs, *_chs(layers)[1:]))
+    return Piece("head", Shape("head", "head", resolution, 0, 1, options), 0, layers, (chs, _ends(layers)[1]))
 
 
-def _chs(layers: Layers, out: Number | None = None) -> tuple[Number, Number, Number]:
-    inner: Number = 0
-    for layer in layers:
-        inner = np.maximum(inner, layer.out_chs)
-    return layers[0].in_chs, inner, layers[-1].out_chs if out is None else out
+def _ends(layers: Layers) -> tuple[Number, Number]:
+    return layers[0].in_chs, layers[-1].out_chs
 
 
 def work(piece: Piece) -> list[Number]:
-    """What a piece does, by :data:`WORK`, for one image."""
+    """What a piece does, by :data:`WORK`, for one image; of expressions, what it does at least."""
     total: list[Number] = [1, *[0] * (len(WORK) - 1)]
 
     def add(what: str, number: Number) -> None:
@@ -151,4 +157,5 @@ def _in_groups(layer: Layer) -> bool:
 
 
 def _lanes(chs: Number) -> Number:
-    return -(-chs // LANES) * LANES
+    """Channels rounded up to full lanes; of an expression the channels, which are no more."""
+    return chs if is_symbolic(chs) else -(-chs // LANES) * LANES

@@ -71,8 +71,8 @@ def _design(found: Found) -> Section:
     budgets = [
         [
             name,
-            short_quantity(used["value"]),
-            short_quantity(used["limit"]),
+            _cost(name, used["value"]),
+            _cost(name, used["limit"]),
             f"{100 * used['value'] / used['limit']:.2f} %",
         ]
         for name, used in tree.get("budgets", {}).items()
@@ -84,6 +84,10 @@ def _design(found: Found) -> Section:
     made.tables.append(facts_table(rest))
     _lists(made, rest)
     return made
+
+
+def _cost(name: str, value: float) -> str:
+    return f"{1e3 * value:.4g} ms" if name == "latency" else short_quantity(value)
 
 
 def _sweep(found: Found) -> Section:
