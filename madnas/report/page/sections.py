@@ -166,6 +166,39 @@ def _benchmark(found: Found) -> Section:
     return made
 
 
+def _match(found: Found) -> Section:
+    from madnas.report.throughput import draw_match
+
+    tree = found.content
+    design, reference, ratio = tree["design"], tree["reference"], tree["ratio"]
+    spec = parse_spec(design["spec"], f"{found.source}, design.spec")
+    made = _described(spec, found.source, f"{spec.name}: as fast as {reference['target']}")
+    theirs = reference["entropy"]
+    made.words += [
+        f"{tree['images_per_second']:,.4g} images/s, {ratio['value']:.3f} times as fast as {reference['target']} "
+        f"({ratio['low']:.3f} to {ratio['high']:.3f}), which has {short_quantity(reference['params'])} params, "
+        f"{short_quantity(reference['macs'])} MACs" + ("" if theirs is None else f", entropy {theirs:,.1f} nats") + ".",
+        f"{tree['measurements']} measurements in {tree['seconds']:.0f} s; the answer was "
+        + ("measured once more at the end." if tree["confirmed"] else "not measured once more."),
+    ]
+    made.figures.append((draw_match(tree), "ratios and objectives of all steps"))
+    rows = []
+    for step in tree["steps"]:
+        bout = step.get("confirmed", step.get("measured"))
+        of_bout = ["-"] * 3
+        if bout is not None:
+            low, high = bout["ratio"]["low"], bout["ratio"]["high"]
+            of_bout = [f"{bout['images_per_second']:,.4g}", f"{bout['ratio']['value']:.3f}", f"{low:.3f} to {high:.3f}"]
+        costs = [shown(step.get(key), key) for key in ("macs", "params", "layers", "entropy", "objective")]
+        same = "" if step["same_as"] is None else f" (step {step['same_as']})"
+        rows.append([str(step["step"]), f"{step['scale']:.3f}", *costs, *of_bout, step["verdict"] + same])
+    columns = ("step", "scale", "MACs", "params", "layers", "entropy", "objective", "images/s", "times as fast",
+               "95 % interval", "verdict")  # fmt: skip
+    made.tables.append(Table(columns, rows))
+    made.evidence = _evidence(tree["environment"])
+    return made
+
+
 def _latency_table(found: Found) -> Section:
     table = table_from(found.content, found.source)
     error = table.error
@@ -303,6 +336,7 @@ def _what(kind: str) -> str:
 KNOWN: dict[str, Callable[[Found], Section]] = {
     "network": _network,
     "madnas/design": _design,
+    "madnas/design-match": _match,
     "madnas/design-sweep": _sweep,
     "madnas/scale": _design,
     "madnas/score": _scores,
