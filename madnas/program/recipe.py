@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from madnas.errors import SpecError, UsageError
-from madnas.measure.latency_table.table import load_limit
 from madnas.program.library import load, shipped
 from madnas.program.problem import Problem
 from madnas.program.space import Space, customise, load_space
@@ -70,6 +69,8 @@ class DesignRecipe:
         rho = space.rho if self.rho is None else self.rho
         budgets, table = self._budgets(), None
         if self.latency is not None:
+            from madnas.measure.latency_table.table import load_limit
+
             limit, table, _ = load_limit(self.latency, "--latency")
             if limit is None:
                 raise UsageError(

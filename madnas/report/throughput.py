@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import madnas
 from madnas.report.document import design_document
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
+from madnas.report.figures import BLUE, GREEN, GREY, ORANGE, plain_log
 from madnas.search.throughput import FAST, SLOW, Matched, Step
 
 if TYPE_CHECKING:
@@ -127,10 +127,12 @@ def draw_match(document: Mapping[str, Any]) -> "Figure":
     best = next(step for step in document["steps"] if step["step"] == document["step"])
     right.plot([best["scale"]], [best["objective"]], "o", ms=10, markerfacecolor="none", color=ORANGE)
     left.axhline(1.0, color=GREY, lw=0.8)
-    left.set(ylabel=f"images per second, as a multiple of {document['reference']['target']}'s", yscale="log")
+    left.set(ylabel=f"times as fast as {document['reference']['target']}")
     right.set(ylabel="objective (nats)")
+    plain_log(left.yaxis)
     for axis in (left, right):
-        axis.set(xlabel="scale of the budgets", xscale="log")
+        axis.set(xlabel="scale of the budgets")
+        plain_log(axis.xaxis)
         axis.spines[["top", "right"]].set_visible(False)
     setting, environment = document["setting"], document["environment"]
     words = [environment["hardware"], setting["precision"], f"batch {setting['batch_size']}"]
