@@ -31,7 +31,7 @@ def plain_log(axis: "Axis") -> None:
     name = "xscale" if axis is axis.axes.xaxis else "yscale"
     axis.axes.set(**{name: "log"})
 
-    def between(value: float, _: int) -> str:
+    def between(value: float, _: float) -> str:
         """Of numbers between powers of ten all where they have room, else 2 and 5."""
         low, high = axis.get_view_interval()
         return f"{value:g}" if high < 10 * low or f"{value:e}"[0] in "25" else ""
