@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 BUDGETS, SPACE, SWEEP, OUTPUT, SOLVER = "Budgets", "Space", "Objective", "Output", "Mathematical program"
 SEARCH = "Evolution"
+SPEED = "Measured throughput"
 
 
 def design(
@@ -46,7 +47,7 @@ def design(
         str | None,
         typer.Option(
             metavar="TIME@TABLE",
-            help="Predicted time of a batch: 0.3ms@table.json (madnas benchmark latency-table); of evolution. "
+            help="Predicted time of a batch: 0.3ms@table.json (madnas benchmark latency-table). "
             "@table.json alone is for --pareto latency.",
             rich_help_panel=BUDGETS,
         ),
@@ -194,7 +195,14 @@ def design(
     repeats: Annotated[
         int, typer.Option(help="Draws of a measured score that a leader needs.", rich_help_panel=SEARCH)
     ] = 8,
-    batch_size: Annotated[int, typer.Option(help="Images of a draw.", rich_help_panel=SEARCH)] = 16,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Images of a draw. Default: 16. With --match-throughput of a batch, or auto (the default): of every "
+            "network the largest that fits.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(help="cpu, cuda (all that there are) or cuda:1.", rich_help_panel=SEARCH)
     ] = "cpu",
@@ -218,6 +226,36 @@ def design(
     restart: Annotated[
         bool, typer.Option("--restart", help="Empty the journal, and search anew.", rich_help_panel=SEARCH)
     ] = False,
+    match_throughput: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET",
+            help="Scale the budgets (default: TARGET's) to the network of highest entropy that is measured to be as "
+            "fast as TARGET on --device (DeepMAD, Appendix D).",
+            rich_help_panel=SPEED,
+        ),
+    ] = None,
+    params_per_mac: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FACTORS",
+            help="Other proportions of the budgets that are tried too: 1,0.7,1.4.",
+            rich_help_panel=SPEED,
+        ),
+    ] = None,
+    measurements: Annotated[int, typer.Option(help="At most.", rich_help_panel=SPEED)] = 16,
+    seconds: Annotated[
+        float, typer.Option(help="Of a measurement, for each of the two networks, at most.", rich_help_panel=SPEED)
+    ] = 20.0,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.", rich_help_panel=SPEED)] = "fp32",
+    layout: Annotated[
+        str, typer.Option(help="Of images and maps in memory: channels-first or channels-last.", rich_help_panel=SPEED)
+    ] = "channels-first",
+    compile: Annotated[bool, typer.Option("--compile", help="By torch.compile.", rich_help_panel=SPEED)] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads of the CPU.", rich_help_panel=SPEED)] = None,
+    clock: Annotated[
+        str, typer.Option(help="wall; or thread, with --threads 1, on a busy machine.", rich_help_panel=SPEED)
+    ] = "wall",
 ) -> None:
     """Design a network for your budgets, in seconds and without a GPU.
 
@@ -232,19 +270,22 @@ def design(
     - madnas design --recipe r18-rho0.3
     - madnas design --method evolution --score zen --params 1M --input 3x32x32 --max-seconds 60 -o net.yaml
     - madnas design --method evolution --score zen-closed --params 9M --pareto macs -o front
+    - madnas design --match-throughput resnet50 --device cuda -o fast.yaml
     """
     from . import design_report as show
 
     if show_list:
         show.print_list(json)
         return
-    _refuse_idle(context, method)
+    matching = match_throughput is not None
+    _refuse_idle(context, method, matching)
     from madnas.program.design import point_name
 
     from .design_request import Request, problems
 
     request = Request(
-        macs=macs, params=params, activations=activations, max_layers=max_layers, rho=rho, like=like, space=space,
+        macs=macs, params=params, activations=activations, max_layers=max_layers,
+        latency=latency if method == "program" else None, rho=rho, like=like, space=space,
         resolution=resolution, input_shape=input_shape, classes=classes, kernel=kernel,
         channel_multiple=channel_multiple, head=head, stage_weights=tuple(stage_weights or ()),
         depth_penalty=depth_penalty, without_guideline=tuple(without_guideline or ()), recipe=recipe,
@@ -257,9 +298,22 @@ def design(
                 request=request, method=method, score=score, pareto=pareto, latency=latency,
                 max_depth=max_depth, candidates=candidates,
                 max_seconds=max_seconds, seed=seed, population=population, proposals=proposals, survivors=survivors,
-                prescreen=prescreen, mutation=mutation, repeats=repeats, batch_size=batch_size, device=device,
+                prescreen=prescreen, mutation=mutation, repeats=repeats, batch_size=_images(batch_size), device=device,
                 dtype=dtype, workers=workers, journal=journal, restart=restart, output=output, csv=csv, plot=plot,
                 force=force, json=json, name=name,
+            )
+        )  # fmt: skip
+        return
+    if match_throughput is not None:
+        from .design_match import Flags as MatchFlags
+        from .design_match import match
+
+        match(
+            MatchFlags(
+                reference=match_throughput, request=request, effort=_effort(gap, max_nodes, solver),
+                tilts=params_per_mac, measurements=measurements, seconds=seconds, device=device, precision=precision,
+                batch_size=batch_size or "auto", layout=layout, compile=compile, threads=threads, clock=clock,
+                journal=journal, restart=restart, output=output, csv=csv, plot=plot, force=force, json=json, name=name,
             )
         )  # fmt: skip
         return
@@ -289,28 +343,56 @@ def design(
 METHODS = ("program", "evolution", "random")
 PROGRAM_ALONE = ("gap", "max_nodes", "solver")
 SEARCH_ALONE = (
-    "score", "pareto", "latency", "max_depth", "candidates", "max_seconds", "seed", "population", "proposals",
+    "score", "pareto", "max_depth", "candidates", "max_seconds", "seed", "population", "proposals",
     "survivors",
     "prescreen", "mutation", "repeats", "batch_size", "device", "dtype", "workers", "journal", "restart",
 )  # fmt: skip
 """Options that only one of the methods has."""
 
 
-def _refuse_idle(context: typer.Context, method: str) -> None:
+MATCH_ALONE = (
+    "params_per_mac", "measurements", "seconds", "precision", "layout", "compile", "threads", "clock",
+)  # fmt: skip
+"""Options of ``--match-throughput``, ..."""
+
+MATCH_TOO = ("device", "batch_size", "journal", "restart")
+"""... and those that it shares with searches."""
+
+
+def _refuse_idle(context: typer.Context, method: str, matching: bool) -> None:
     """Refuse an unknown method, and options that the chosen one has no use for."""
     from madnas.errors import UsageError
     from madnas.network.named import unknown_name
 
     if method not in METHODS:
         raise unknown_name("--method", method, METHODS)
+    if matching and method != "program":
+        raise UsageError(
+            "--match-throughput scales the budgets of the mathematical program", f"leave --method {method} out"
+        )
+
+    def given_of(names: tuple[str, ...]) -> list[str]:
+        return [name for name in names if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
+
+    alone = given_of(() if matching else MATCH_ALONE)
+    if alone:
+        raise UsageError(f"--{alone[0].replace('_', '-')} does nothing without --match-throughput", "leave it out")
     others = PROGRAM_ALONE if method != "program" else SEARCH_ALONE
-    given = [name for name in others if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
+    given = [name for name in given_of(others) if not (matching and name in MATCH_TOO)]
     if given:
         flag = f"--{given[0].replace('_', '-')}"
         raise UsageError(
             f"{flag} does nothing with --method {method}",
             "leave it out, or give --method " + ("evolution" if method == "program" else "program"),
         )
+
+
+def _images(text: str | None) -> int:
+    from madnas.errors import UsageError
+
+    if text is not None and not text.isdecimal():
+        raise UsageError(f"--batch-size: a whole number, got {text[:60]!r}")
+    return 16 if text is None else int(text)
 
 
 def _effort(gap: float, max_nodes: int, solver: str) -> Any:

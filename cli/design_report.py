@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -21,7 +21,10 @@ from .tables import network_table, new_table, share
 if TYPE_CHECKING:  # it loads the solver, which --list does without
     from madnas.program.design import Design, Miss
 
-NAMES = {"macs": "MACs", "params": "params", "activations": "activations", "layers": "layers", "rho": "rho"}
+NAMES = {
+    "macs": "MACs", "params": "params", "activations": "activations", "layers": "layers", "rho": "rho",
+    "latency": "latency",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,7 @@ def print_design(design: "Design") -> None:
         f"(plain relaxation {solution.relaxation:,.1f})"
     )
     console.print(f"bound rests on: {design.bound_basis}")
+    print_latency_table(design.spec.provenance)
     console.print(f"{solution.solver}, {solution.evaluated:,} candidates scored, {design.seconds:.2f} s")
 
 
@@ -165,7 +169,11 @@ def _limits_table(design: "Design") -> Table:
     gains = {binding.limit: binding for binding in design.binding}
     for name, (value, limit) in design.used().items():
         table.add_row(
-            NAMES[name], short_quantity(value), format_quantity(limit), share(value, limit), _gain(gains, name)
+            NAMES[name],
+            cost_text(name, value),
+            cost_text(name, limit, exact=True),
+            share(value, limit),
+            _gain(gains, name),
         )
     if design.problem.rho is not None:
         rho, limit_rho = design.structure.rho, design.problem.rho
@@ -176,6 +184,26 @@ def _limits_table(design: "Design") -> Table:
         if name not in design.problem.budgets:
             table.add_row(NAMES[name], short_quantity(getattr(design.counts, name)), "none", "", "")
     return table
+
+
+def cost_text(name: str, value: float, exact: bool = False) -> str:
+    """A cost or a limit for people; ``exact``: such that it reads back to the same number."""
+    if name == "latency":
+        return f"{1e3 * value:.4g} ms"
+    if name == "rho":
+        return f"{value:g}" if exact else f"{value:.4f}"
+    return format_quantity(value) if exact else short_quantity(value)
+
+
+def print_latency_table(provenance: "dict[str, Any]") -> None:
+    """What predictions of latency rest on, if a network's provenance has any."""
+    table = provenance.get("latency_table")
+    if table is not None:
+        stdout().print(
+            f"latency: predicted for batches of {table['batch_size']} on {table['device']}, {table['precision']}; of "
+            f"{table['held_out_n']} networks held out, half are within {100 * table['held_out_median']:.1f} %, "
+            f"95 % within {100 * table['held_out_p95']:.1f} %"
+        )
 
 
 def _gain(gains: dict, name: str) -> str:

@@ -24,6 +24,7 @@ class Request:
     params: str | None = None
     activations: str | None = None
     max_layers: int | None = None
+    latency: str | None = None
     rho: str | None = None
     like: str | None = None
     space: str | None = None
@@ -67,6 +68,7 @@ def _merged(request: Request) -> DesignRecipe:
     flags: dict[str, Any] = {
         "space": request.space,
         "max_layers": request.max_layers,
+        "latency": request.latency,
         "resolution": request.resolution,
         "kernels": None if request.kernel is None else kernels(request.kernel),
         "multiple": request.channel_multiple,

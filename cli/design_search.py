@@ -1,7 +1,7 @@
 """``madnas design --method evolution`` and ``random``: from the flags to a search, and to what it prints and writes."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,16 +165,12 @@ def _timed(
     text: str, family: "Family", described: dict[str, Any], budgets: dict[str, float]
 ) -> "tuple[Family, dict[str, Any], dict[str, float]]":
     """The space with the latencies of a table, which is part of what is searched, and perhaps a limit of them."""
-    from madnas.measure.latency_table import load_table
+    from madnas.measure.latency_table.table import load_limit
     from madnas.search.timed import Timed
-    from madnas.units import parse_seconds
 
-    limit, at, path = text.partition("@")
-    if not at or not path:
-        raise UsageError(f"--latency: {text[:60]!r} names no table", "write 0.3ms@table.json")
-    table = load_table(path)
-    if limit.strip():
-        budgets = budgets | {"latency": parse_seconds(limit, "--latency")}
+    limit, table, path = load_limit(text, "--latency")
+    if limit is not None:
+        budgets = budgets | {"latency": limit}
     return Timed(family, table), described | {"latency_table": table.document()["setting"] | _digest(path)}, budgets
 
 
@@ -227,6 +223,7 @@ def _free_length(flags: Flags, space: str) -> "tuple[Family, dict[str, Any], dic
 
 def _fixed(flags: Flags) -> "tuple[Family, dict[str, Any], dict[str, float]]":
     from madnas.search.fixed import Fixed
+    from madnas.search.timed import Timed
 
     if flags.max_depth is not None:
         raise UsageError("--max-depth is for spaces of free length; DeepMAD's have --max-layers", "leave it out")
@@ -237,8 +234,13 @@ def _fixed(flags: Flags) -> "tuple[Family, dict[str, Any], dict[str, float]]":
     budgets: dict[str, float] = dict(problem.budgets)
     if problem.rho is not None:
         budgets["rho"] = problem.rho
-    described = asdict(problem) | {"guidelines": sorted(problem.guidelines)}
-    return Fixed(problem, plain=flags.mutation == "zen-nas"), described, budgets
+    names = [one.name for one in fields(problem) if one.name not in ("space", "table")]
+    described: dict[str, Any] = {"space": asdict(problem.space)} | {name: getattr(problem, name) for name in names}
+    described["guidelines"] = sorted(problem.guidelines)
+    family = Fixed(problem, plain=flags.mutation == "zen-nas")
+    if problem.table is None or flags.latency is not None:  # a flag replaces the recipe's
+        return family, described, budgets
+    return Timed(family, problem.table), described | {"latency_table": problem.table.document()["setting"]}, budgets
 
 
 def _check(flags: Flags) -> None:

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from madnas.units import format_quantity, short_quantity
-
 from .console import print_json, stdout
-from .design_report import NAMES
+from .design_report import NAMES, cost_text, print_latency_table
 from .tables import network_table, new_table, share
 
 if TYPE_CHECKING:
@@ -43,13 +41,7 @@ def print_outcome(outcome: "Outcome", journal: Path | None) -> None:
         if not outcome.goal.fitness.single:
             console.print(f"  {name} {_spread(score['value'], score['std'], score['n'])}")
     _print_program(outcome)
-    table = outcome.best.spec.provenance.get("latency_table")
-    if table is not None:
-        console.print(
-            f"latency: predicted for batches of {table['batch_size']} on {table['device']}, {table['precision']}; of "
-            f"{table['held_out_n']} networks held out, half are within {100 * table['held_out_median']:.1f} %, "
-            f"95 % within {100 * table['held_out_p95']:.1f} %"
-        )
+    print_latency_table(outcome.best.spec.provenance)
     for reason, number in outcome.failed.items():
         console.print(f"{number} candidate{'s' * (number != 1)} without a score: {reason}")
     console.print(_work(outcome))
@@ -73,20 +65,14 @@ def _limits_table(outcome: "Outcome") -> Table:
     table = new_table("limit", "value", "of", "used")
     best = outcome.best
     for name, (value, limit) in outcome.used(best).items():
-        table.add_row(NAMES.get(name, name), _cost(name, value), _cost(name, limit, exact=True), share(value, limit))
+        table.add_row(
+            NAMES.get(name, name), cost_text(name, value), cost_text(name, limit, exact=True), share(value, limit)
+        )
     others = best.counts.tree() | {"rho": float(best.structure.rho)}
     for name in ("macs", "params", "layers", "rho"):
         if name not in outcome.goal.budgets:
-            table.add_row(NAMES[name], _cost(name, others[name]), "none", "")
+            table.add_row(NAMES[name], cost_text(name, others[name]), "none", "")
     return table
-
-
-def _cost(name: str, value: float, exact: bool = False) -> str:
-    if name == "latency":
-        return f"{1e3 * value:.4g} ms"
-    if name == "rho":
-        return f"{value:g}" if exact else f"{value:.4f}"
-    return format_quantity(value) if exact else short_quantity(value)
 
 
 def _front_table(outcome: "Outcome") -> Table:
@@ -95,7 +81,7 @@ def _front_table(outcome: "Outcome") -> Table:
     )
     for found in outcome.front[:MOST_ROWS]:
         depths = "-".join(str(depth) for depth in found.spec.depths)
-        values = [_cost(name, found.costs[name]) for name in outcome.goal.front]
+        values = [cost_text(name, found.costs[name]) for name in outcome.goal.front]
         table.add_row(found.spec.name, f"{found.fitness:,.6g}", str(found.n), *values, depths)
     return table
 

@@ -21,8 +21,18 @@ from torch.utils.flop_counter import FlopCounterMode
 with warnings.catch_warnings():
     # fvcore scripts a loss function on import, and torch deprecates scripting.
     warnings.simplefilter("ignore")
-    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-    from fvcore.nn.jit_handles import conv_flop_count, conv_flop_jit, generic_activation_jit, get_shape
+    from fvcore.nn import FlopCountAnalysis
+    from fvcore.nn.jit_handles import (
+        addmm_flop_jit,
+        bmm_flop_jit,
+        conv_flop_count,
+        conv_flop_jit,
+        einsum_flop_jit,
+        generic_activation_jit,
+        get_shape,
+        linear_flop_jit,
+        matmul_flop_jit,
+    )
 
 WEIGHTED = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "einsum", "attention")
 """fvcore's names of the operators that make a convolution, a linear layer or a matrix product."""
@@ -39,6 +49,15 @@ ATTENTION = "aten::scaled_dot_product_attention"
 
 Rule = Callable[[list[Any], list[Any]], Counter[str]]
 """What fvcore calls a handle: from an operator's inputs and outputs to a count."""
+
+PRODUCTS: dict[str, Any] = {
+    "aten::addmm": addmm_flop_jit, "aten::bmm": bmm_flop_jit, "aten::einsum": einsum_flop_jit,
+    "aten::linear": linear_flop_jit, "aten::matmul": matmul_flop_jit,
+}  # fmt: skip
+"""fvcore's rules for the operators, besides convolutions, whose outputs are activations."""
+
+OUTPUTS = "outputs"
+"""What elements of outputs are counted as, beside multiply-adds: a network is traced once for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +112,12 @@ def count_module(module: nn.Module, input_shape: tuple[int, ...]) -> ModuleCount
     """
     with inference(module, input_shape) as x:
         flops = _quiet(FlopCountAnalysis(module, x)).set_op_handle(
-            CONV, _of_images(conv_flop_jit), SAME_CONV, _same_conv, ATTENTION, _attention
-        )
+            CONV, _of_images(_with_outputs(conv_flop_jit)), SAME_CONV, _with_outputs(_same_conv), ATTENTION, _attention,
+            **{name: _with_outputs(rule) for name, rule in PRODUCTS.items()},
+        )  # fmt: skip
         operators = {name: int(value) for name, value in flops.by_operator().items()}
+        activations = operators.pop(OUTPUTS, 0)
         uncounted = dict(flops.unsupported_ops())
-        elements = generic_activation_jit("conv")
-        outputs = _quiet(ActivationCountAnalysis(module, x))
-        outputs = outputs.set_op_handle(CONV, _of_images(elements), SAME_CONV, elements)
-        activations = int(outputs.total())
     macs = {name: value for name, value in operators.items() if name in WEIGHTED}
     other = {name: value for name, value in operators.items() if name not in WEIGHTED}
     return ModuleCounts(count_params(module), sum(macs.values()), activations, macs, other, uncounted)
@@ -153,6 +170,19 @@ def _of_images(rule: Rule) -> Rule:
         while node.kind() in PADDINGS:
             node = next(node.inputs()).node()
         return Counter(conv=0) if node.kind() in ONES else rule(inputs, outputs)
+
+    return counted
+
+
+def _with_outputs(rule: Any) -> Rule:
+    """A rule that counts an operator's output elements too."""
+    elements = generic_activation_jit(OUTPUTS)
+
+    def counted(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+        found = rule(inputs, outputs)
+        kind = outputs[0].node().kind().partition("::")[2]
+        counts = found if isinstance(found, Counter) else Counter({kind: found})
+        return counts + elements(inputs, outputs)
 
     return counted
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import madnas
+from madnas.errors import UsageError
 
 NEEDED = ("hardware", "cores", "driver", "versions", "command", "commit")
 """What every row of results carries."""
@@ -41,6 +42,18 @@ def provenance(device: str, packages: tuple[str, ...] = ()) -> dict[str, Any]:
         "load": load(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def complete(about: dict[str, Any]) -> dict[str, Any]:
+    """What is known about where a number comes from, if nothing of :data:`NEEDED` is missing.
+
+    Raises:
+        UsageError: names what is.
+    """
+    unknown = missing(about)
+    if unknown:
+        raise UsageError(f"not known here, and without it a number is no result: {', '.join(unknown)}")
+    return about
 
 
 def load() -> float | None:

@@ -29,7 +29,7 @@ class Binding:
     """A limit that holds the objective back.
 
     Attributes:
-        limit: ``macs``, ``params``, ``activations``, ``layers`` or ``rho``.
+        limit: ``macs``, ``params``, ``activations``, ``layers``, ``latency`` or ``rho``.
         used: value / limit at the answer.
         gain: what one percent more of it would add to the objective, nats (shadow price of the relaxation).
         gain_percent: the same as a percentage of the objective.
@@ -94,7 +94,8 @@ class Design:
 
     def used(self) -> dict[str, tuple[float, float]]:
         """Value and limit of every budget, in the order given."""
-        return {name: (getattr(self.counts, name), limit) for name, limit in self.problem.budgets.items()}
+        problem = self.problem
+        return {name: (problem.cost(name, self.spec, self.counts), limit) for name, limit in problem.budgets.items()}
 
 
 def design(
@@ -127,7 +128,7 @@ def design(
         structure=structure,
         objective=objective,
         solution=solution,
-        binding=tuple(_binding(problem, counts, structure, objective, solution.prices)),
+        binding=tuple(_binding(problem, spec, counts, structure, objective, solution.prices)),
         seconds=time.perf_counter() - begin,
     )
     return replace(finished, spec=replace(spec, provenance=provenance(finished)))
@@ -141,7 +142,9 @@ def recheck(
     Raises:
         SolverError: a limit is exceeded or the objective is not what the search believed; a bug, not a user's mistake.
     """
-    broken = [name for name, limit in problem.budgets.items() if getattr(counts, name) > limit]
+    broken = [name for name, limit in problem.budgets.items() if problem.cost(name, spec, counts) > limit]
+    if problem.table is not None and problem.table.predict_or_none(spec) is None:
+        broken.append("what the latency table covers")
     if problem.rho is not None and structure.rho > problem.rho * (1 + LAST_DIGIT):
         broken.append("rho")
     values = [int(value) for value in solution.values] if solution.values is not None else []
@@ -153,9 +156,14 @@ def recheck(
 
 
 def _binding(
-    problem: Problem, counts: Counts, structure: Structure, objective: float, prices: dict[str, float]
+    problem: Problem,
+    spec: NetworkSpec,
+    counts: Counts,
+    structure: Structure,
+    objective: float,
+    prices: dict[str, float],
 ) -> Iterator[Binding]:
-    used = {name: getattr(counts, name) / limit for name, limit in problem.budgets.items()}
+    used = {name: problem.cost(name, spec, counts) / limit for name, limit in problem.budgets.items()}
     worth = {name: prices.get(f"budget[{name}]", 0.0) for name in used}
     if problem.rho is not None:
         used["rho"], worth["rho"] = structure.rho / problem.rho, prices.get("rho", 0.0)
@@ -168,7 +176,7 @@ def _binding(
 def provenance(finished: Design) -> dict[str, Any]:
     """Where a network comes from, as it is saved with it; the same on every run."""
     problem = finished.problem
-    return {
+    tree = {
         "program": "DeepMAD Eq. (5)",
         "space": problem.space.name,
         "budgets": dict(problem.budgets),
@@ -182,6 +190,7 @@ def provenance(finished: Design) -> dict[str, Any]:
         "solver": finished.solution.solver,
         "madnas": madnas.__version__,
     }
+    return tree if problem.table is None else tree | {"latency_table": problem.table.describe()}
 
 
 def _short(value: float) -> float:
@@ -240,7 +249,7 @@ def pareto(designs: list[Design]) -> list[bool]:
     """Which designs no other beats in every budget and in the objective."""
 
     def beats(other: Design, one: Design) -> bool:
-        costs = [(getattr(other.counts, name), getattr(one.counts, name)) for name in one.problem.budgets]
+        costs = [(other.used()[name][0], used) for name, (used, _) in one.used().items()]
         no_worse = all(mine <= theirs for mine, theirs in costs) and other.objective >= one.objective
         better = any(mine < theirs for mine, theirs in costs) or other.objective > one.objective
         return no_worse and better

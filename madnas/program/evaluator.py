@@ -10,7 +10,11 @@ import numpy as np
 from madnas.program.problem import Problem
 
 LAST_DIGIT = 1e-12
-"""Relative excess of rho that is the rounding of floats: the same network may differ by it as number and as array."""
+"""Relative excess of rho that is the rounding of floats: the same network may differ by it as number and as array.
+Latency keeps as much below its limit, which so holds for the number too."""
+
+SLACK = {"rho": LAST_DIGIT, "budget[latency]": -LAST_DIGIT}
+"""Usage up to which a limit counts as met; of the others 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +25,9 @@ class Evaluation:
         objective: Eq. (5), in nats (N,).
         usage: value / limit - 1 of each limit: negative where there is room, positive where it is exceeded (C, N); rows
             in the order of :attr:`Evaluator.limits`.
-        ratios: whether the ratios hold: Guideline 3, growth, hidden / out (N,).
-        slack: usage up to which a limit counts as met: 0, and :data:`LAST_DIGIT` for rho (C, 1).
+        ratios: whether the ratios hold: Guideline 3, growth, hidden / out; and whether the latency table, where there
+            is one, covers the candidate (N,).
+        slack: usage up to which a limit counts as met, of :data:`SLACK` (C, 1).
     """
 
     objective: np.ndarray
@@ -46,7 +51,7 @@ class Evaluator:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.limits = [f"budget[{name}]" for name in problem.budgets] + ["rho"] * (problem.rho is not None)
-        self._slack = np.array([[LAST_DIGIT if name == "rho" else 0.0] for name in self.limits])
+        self._slack = np.array([[SLACK.get(name, 0.0)] for name in self.limits])
 
     def __call__(self, candidates: np.ndarray) -> Evaluation:
         """Score candidates.
@@ -59,11 +64,16 @@ class Evaluator:
         columns = list(np.ascontiguousarray(candidates.T))
         objective, costs, structure = problem.evaluate(columns)
         usage = np.empty((len(self.limits), len(candidates)))
+        ratios = np.ones(len(candidates), dtype=bool)
         for row, (name, limit) in enumerate(problem.budgets.items()):
-            usage[row] = getattr(costs, name) / limit - 1
+            if name == "latency":
+                assert problem.table is not None
+                seconds, covered = problem.table.extrapolate(problem.network(columns))
+                usage[row], ratios = seconds / limit - 1, ratios & covered
+            else:
+                usage[row] = getattr(costs, name) / limit - 1
         if problem.rho is not None:
             usage[-1] = structure.rho / problem.rho - 1
-        ratios = np.ones(len(candidates), dtype=bool)
         for ratio in problem.ratios:
             ratios &= ratio.holds(columns[ratio.top], columns[ratio.bottom])
         return Evaluation(np.broadcast_to(objective, len(candidates)), usage, ratios, self._slack)

@@ -56,7 +56,7 @@ def diagnose(problem: Problem, effort: Effort | None = None, proven: bool = True
     effort = replace(effort or Effort(), max_nodes=NODES, gap=ANY_GAP)
     effort.watch("no network found; looking for the nearest limits that have one")
     effort = replace(effort, watch=silent)
-    limits = problem.budgets | ({} if problem.rho is None else {"rho": problem.rho})
+    limits: dict[str, float] = problem.budgets | ({} if problem.rho is None else {"rho": problem.rho})
     proposals = [found for name in limits if (found := _raise(problem, [name], name, effort))]
     for together in ([*problem.budgets], [*limits]):
         if not proposals and (found := _raise(problem, together, "scale", effort)):
@@ -79,10 +79,16 @@ def diagnose(problem: Problem, effort: Effort | None = None, proven: bool = True
 def describe(proposal: Proposal) -> str:
     """The proposal as command-line flags."""
     flags = {"layers": "--max-layers"}
-    return " ".join(f"{flags.get(name, '--' + name)} {_text(name, limit)}" for name, limit in proposal.limits.items())
+    ends = {"latency": "@TABLE"}
+    return " ".join(
+        f"{flags.get(name, '--' + name)} {_text(name, limit)}{ends.get(name, '')}"
+        for name, limit in proposal.limits.items()
+    )
 
 
 def _text(name: str, limit: float) -> str:
+    if name == "latency":
+        return f"{1e3 * limit:.4g}ms"
     return f"{limit:g}" if name == "rho" else format_quantity(limit)
 
 
@@ -156,8 +162,10 @@ def _smallest(problem: Problem, effort: Effort) -> Proposal | None:
 
 def _used(problem: Problem, names: list[str], values: np.ndarray) -> dict[str, float]:
     """What a network uses of some limits, rounded up; the limits themselves where it uses less."""
-    _, costs, structure = problem.evaluate([int(value) for value in values])
-    exact = {name: structure.rho if name == "rho" else float(getattr(costs, name)) for name in names}
+    whole = [int(value) for value in values]
+    _, costs, structure = problem.evaluate(whole)
+    spec = problem.network(whole)
+    exact = {name: structure.rho if name == "rho" else float(problem.cost(name, spec, costs)) for name in names}
     return {name: max(_limit(problem, name), _round_up(value, name)) for name, value in exact.items()}
 
 
@@ -179,8 +187,12 @@ def _limit(problem: Problem, name: str) -> float:
 
 
 def _with(problem: Problem, limits: dict[str, float]) -> Problem:
-    budgets = {name: int(limits.get(name, limit)) for name, limit in problem.budgets.items()}
+    budgets = {name: _whole(name, limits.get(name, limit)) for name, limit in problem.budgets.items()}
     return replace(problem, budgets=budgets, rho=limits.get("rho", problem.rho))
+
+
+def _whole(name: str, limit: float) -> float:
+    return limit if name == "latency" else int(limit)
 
 
 def _round_up(value: float, name: str) -> float:
@@ -189,4 +201,4 @@ def _round_up(value: float, name: str) -> float:
         return round(value)  # the relaxation's least number of layers is whole; margins add to it once they matter
     unit = 10.0 ** (math.floor(math.log10(value)) - 2)
     rounded = math.ceil(value / unit - 1e-9) * unit
-    return round(rounded, 12) if name == "rho" else round(rounded) if rounded >= 100 else math.ceil(value)
+    return round(rounded, 12) if name in ("rho", "latency") else round(rounded) if rounded >= 100 else math.ceil(value)

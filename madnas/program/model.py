@@ -7,7 +7,8 @@ Variables (names are those of :class:`~madnas.program.problem.Variable`):
     ``imbalance``: upper bound on the variance of the depths, present when beta > 0.
 Objective ``objective``: maximise the sum of alpha_i H_i minus beta exp(imbalance).
 Constraints:
-    ``budget[macs]`` ...: cost / limit <= 1; posynomials in the logarithms of the widths, convex for given depths.
+    ``budget[macs]`` ...: cost / limit <= 1; posynomials in the logarithms of the widths, convex for given depths (of
+    latency for given kernels too, see ``latency.py``).
     ``rho``: ln L - (sum ln w) / L <= ln rho_0; linear in the logarithms for given depths.
     ``ratio[name]``: Guideline 3, growth, hidden / out; linear.
     ``uniform_depth``: Var(L_2, ..., L_M) <= imbalance; convex.
@@ -50,7 +51,7 @@ def build(problem: Problem, goal: str = "objective") -> ConcreteModel:
     model.x = Var(model.names, bounds=lambda _, name: bounds[name])
     network = problem.network([_quantity(model, variable) for variable in problem.variables])
     structure, costs = analyse(network), count(network)
-    used = {name: getattr(costs, name) / limit for name, limit in problem.budgets.items()}
+    used = {name: problem.cost(name, network, costs) / limit for name, limit in problem.budgets.items()}
 
     if goal == "scale":
         model.scale = Var(bounds=(1e-3, 1e12))

@@ -7,17 +7,24 @@ numbers, numpy arrays and Pyomo expressions, this one mapping scores a network, 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from madnas.errors import UsageError
 from madnas.network.analyse import Structure, analyse
 from madnas.network.count import Counts, count
 from madnas.network.spec import NetworkSpec
 from madnas.program.space import MOST, RATIO_SLACK, Space
-from madnas.theory.numerics import Number
+from madnas.theory.numerics import Number, is_symbolic
 from madnas.theory.objective import default_depth_penalty, default_stage_weights
 
+if TYPE_CHECKING:
+    from madnas.measure.latency_table import LatencyTable
+
 BUDGETS = ("macs", "params", "activations", "layers")
-"""Costs that can be bounded, by their name in :class:`Counts`."""
+"""Costs that can be bounded, by their name in :class:`Counts`; ..."""
+
+LATENCY = "latency"
+"""... and the latency in seconds, as a table predicts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +65,34 @@ class Problem:
 
     Attributes:
         space: the family of networks.
-        budgets: upper limits by name (``macs``, ``params``, ``activations``, ``layers``), whole model.
+        budgets: upper limits by name (``macs``, ``params``, ``activations``, ``layers``, ``latency``), whole model.
         rho: upper limit of the effectiveness, or none.
         stage_weights: alpha, one per stage; the space's by default.
         depth_penalty: beta; the space's by default; 0 switches Guideline 2 off.
         guidelines: which of DeepMAD's three guidelines hold. Without 1 only the last stage's entropy counts (weight 1);
             without 2 there is no depth penalty; without 3 channels may decrease.
+        table: what predicts latency, where that is a budget; a network that it does not cover meets none.
     """
 
     space: Space
-    budgets: dict[str, int]
+    budgets: dict[str, float]
     rho: float | None = None
     stage_weights: tuple[float, ...] | None = None
     depth_penalty: float | None = None
     guidelines: frozenset[int] = field(default=frozenset({1, 2, 3}))
+    table: "LatencyTable | None" = None
 
     def __post_init__(self) -> None:
         """Reject what can be seen to be wrong before anything is built."""
         if not self.budgets:
             raise UsageError("a design needs at least one budget", "give --macs (or --flops), --params or --max-layers")
         for name, limit in self.budgets.items():
-            if name not in BUDGETS:
-                raise UsageError(f"unknown budget {name!r}; one of {', '.join(BUDGETS)}")
+            if name not in (*BUDGETS, LATENCY):
+                raise UsageError(f"unknown budget {name!r}; one of {', '.join((*BUDGETS, LATENCY))}")
             if not limit > 0:
                 raise UsageError(f"budget {name} must be above 0, got {limit}")
+        if (LATENCY in self.budgets) != (self.table is not None):
+            raise UsageError("a budget of latency needs a latency table, and a table a budget")
         if self.rho is not None and not (0 < self.rho < float("inf")):
             raise UsageError(f"rho must be above 0, got {self.rho}", "DeepMAD uses 0.1 to 2")
         if len(self.weights) != self.space.stages:
@@ -111,9 +122,17 @@ class Problem:
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
-        """Every variable, in the order of the space's choices."""
-        choices = self.space.choices().items()
-        return tuple(Variable(name, tuple(values), not name.startswith("depth")) for name, values in choices)
+        """Every variable, in the order of the space's choices, with the values that a latency table, if any, covers.
+
+        Raises:
+            UsageError: it covers none.
+        """
+        choices = self.space.choices()
+        if self.table is not None:
+            from madnas.program.latency import covered_choices
+
+            choices = covered_choices(self.table, self.space)
+        return tuple(Variable(name, tuple(values), not name.startswith("depth")) for name, values in choices.items())
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -145,6 +164,30 @@ class Problem:
         spec = self.network(values)
         structure = analyse(spec)
         return structure.objective(self.weights, self.beta), count(spec), structure
+
+    def cost(self, name: str, spec: NetworkSpec, counts: Counts) -> Number:
+        """What a network uses of a budget: a number, an array, or of expressions a lower bound.
+
+        Args:
+            name: of the budget.
+            spec: the network.
+            counts: its costs.
+        """
+        if name != LATENCY:
+            return getattr(counts, name)
+        assert self.table is not None
+        if is_symbolic(spec.groups[0].out):
+            from madnas.program.latency import least_seconds
+
+            kernels = [self._kernels(number) for number in range(1, len(spec.groups) + 1)]
+            return least_seconds(self.table, spec, kernels)
+        seconds, _ = self.table.extrapolate(spec)
+        return seconds if len(seconds) > 1 else float(seconds[0])
+
+    def _kernels(self, group: int) -> tuple[int, ...]:
+        """Kernels that a group (from 1) may have; none of blocks without one."""
+        place = self.index.get(f"kernel{group}")
+        return () if place is None else self.variables[place].values
 
     def gap(self, bound: float, objective: float) -> float:
         """How far an answer is from a bound, as a share of the bound.

@@ -28,6 +28,7 @@ class DesignRecipe:
         row: the row of the paper's table that it reproduces.
         space: name or path of a space.
         macs, params, activations, max_layers: budgets, as on the command line (``4.5G``).
+        latency: limit of the predicted latency and the table that predicts it: ``0.3ms@table.json``.
         rho: limit of the effectiveness; ``none`` for no limit.
         resolution, input, strides, kernels, multiple, head_conv, classes: changes to the space.
         stage_weights: alpha.
@@ -42,6 +43,7 @@ class DesignRecipe:
     params: str | int | float | None = None
     activations: str | int | float | None = None
     max_layers: int | None = None
+    latency: str | None = None
     rho: float | Literal["none"] | None = None
     resolution: int | None = None
     input: tuple[int, int, int] | None = None
@@ -65,13 +67,24 @@ class DesignRecipe:
         self._refuse_idle()
         space = self._space()
         rho = space.rho if self.rho is None else self.rho
+        budgets, table = self._budgets(), None
+        if self.latency is not None:
+            from madnas.measure.latency_table.table import load_limit
+
+            limit, table, _ = load_limit(self.latency, "--latency")
+            if limit is None:
+                raise UsageError(
+                    "--latency: a table without a limit is for --method evolution", "write 0.3ms@table.json"
+                )
+            budgets["latency"] = limit
         return Problem(
             space,
-            self._budgets(),
+            budgets,
             rho=None if rho == "none" else rho,
             stage_weights=self.stage_weights,
             depth_penalty=self.depth_penalty,
             guidelines=GUIDELINES - set(self.without_guidelines),
+            table=table,
         )
 
     def _space(self) -> Space:
@@ -86,9 +99,11 @@ class DesignRecipe:
             head_conv=self.head_conv,
         )
 
-    def _budgets(self) -> dict[str, int]:
+    def _budgets(self) -> dict[str, float]:
         quantities = {"macs": self.macs, "params": self.params, "activations": self.activations}
-        budgets = {name: parse_quantity(str(text), name) for name, text in quantities.items() if text is not None}
+        budgets: dict[str, float] = {
+            name: parse_quantity(str(text), name) for name, text in quantities.items() if text is not None
+        }
         return budgets if self.max_layers is None else budgets | {"layers": self.max_layers}
 
     def _refuse_idle(self) -> None:

@@ -24,7 +24,9 @@ def design_document(design: Design) -> dict[str, Any]:
         document["swept"] = design.swept
     return document | {
         "spec": spec_to_tree(design.spec),
-        "budgets": {name: {"value": int(value), "limit": limit} for name, (value, limit) in design.used().items()},
+        "budgets": {
+            name: {"value": _cost(name, value), "limit": limit} for name, (value, limit) in design.used().items()
+        },
         "counts": design.counts.tree(),
         "rho": float(design.structure.rho),
         "rho_limit": design.problem.rho,
@@ -63,6 +65,10 @@ def design_document(design: Design) -> dict[str, Any]:
     }
 
 
+def _cost(name: str, value: float) -> float:
+    return float(value) if name == "latency" else int(value)
+
+
 def front(designs: list[Design]) -> list[bool] | None:
     """Which designs of a sweep are on its Pareto front; ``None`` where stage weights are swept.
 
@@ -93,6 +99,8 @@ def design_csv(designs: list[Design]) -> str:
         row["stage_weights"] = " ".join(f"{weight:g}" for weight in one.problem.weights)
         row |= {"macs": int(one.counts.macs), "params": int(one.counts.params)}
         row |= {"activations": int(one.counts.activations), "layers": int(one.counts.layers)}
+        if one.problem.table is not None:
+            row["latency"] = one.used()["latency"][0]
         row |= {"rho": one.structure.rho, "width": one.structure.width}
         row["entropy"] = one.structure.weighted_entropy(one.problem.weights)
         row |= {"objective": one.objective, "bound": one.bound, "gap": one.gap}

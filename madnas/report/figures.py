@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from madnas.errors import UsageError
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
@@ -23,6 +24,21 @@ def picture_format(path: Path) -> str:
     if suffix not in FORMATS:
         raise UsageError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}", f"use .{', .'.join(FORMATS)}")
     return suffix
+
+
+def plain_log(axis: "Axis") -> None:
+    """Make an axis logarithmic with plain numbers at its ticks: 0.3 rather than 3 x 10^-1."""
+    name = "xscale" if axis is axis.axes.xaxis else "yscale"
+    axis.axes.set(**{name: "log"})
+
+    def between(value: float, _: float) -> str:
+        """Of numbers between powers of ten all where they have room, else 2 and 5."""
+        low, high = axis.get_view_interval()
+        return f"{value:g}" if high < 10 * low or f"{value:e}"[0] in "25" else ""
+
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(between)
+    axis.set_tick_params(which="both", labelsize=8)
 
 
 def tau_text(tau: dict[str, float | None] | None) -> str:

@@ -25,6 +25,7 @@ from madnas.search.outcome import (
     measured_found,
     with_provenance,
 )
+from madnas.search.timed import Timed
 
 Watch = Callable[[str], None]
 
@@ -201,13 +202,18 @@ def _finished(search: Search, outcome: Outcome) -> Outcome:
 def compare(search: Search) -> Comparison | None:
     """The mathematical program's answer, if it maximises the same over the same space within the same budgets."""
     family, goal = search.family, search.goal
-    if not isinstance(family, Fixed) or not goal.fitness.single or goal.front or "latency" in goal.budgets:
+    table = family.table if isinstance(family, Timed) and "latency" in goal.budgets else None
+    if isinstance(family, Timed):
+        family = family.family
+    if not isinstance(family, Fixed) or not goal.fitness.single or goal.front:
         return None
     if goal.fitness.names[0] not in ("objective", "entropy"):
         return None
     from madnas.program.design import design
 
     problem = family.problem
+    if table is not None:
+        problem = replace(problem, budgets=problem.budgets | {"latency": goal.budgets["latency"]}, table=table)
     if goal.fitness.names[0] == "entropy":  # Eq. (5) without its penalty of uneven depths
         problem = replace(problem, guidelines=problem.guidelines - {2}, depth_penalty=None)
     try:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from madnas.measure.latency_table.pieces import group_pieces, head_piece, stem_piece
+from madnas.measure.latency_table.pieces import Piece, group_pieces, head_piece, stem_piece
 from madnas.network.blocks import CATALOGUE
 from madnas.search.family import Family, Values
 from madnas.search.fixed import Fixed
@@ -35,11 +35,7 @@ class Timed:
 
     def describe(self) -> dict[str, object]:
         """Where its latencies come from, and how far they are from networks that were measured and not fitted."""
-        table, error = self.table, self.table.error
-        return {
-            "device": table.device, "precision": table.precision, "batch_size": table.batch_size,
-            "held_out_median": round(error.median, 4), "held_out_p95": round(error.p95, 4), "held_out_n": error.n,
-        }  # fmt: skip
+        return self.table.describe()
 
     def closed(self, candidates: np.ndarray, names: Sequence[str]) -> Values:
         """Closed-form scores and costs by name."""
@@ -59,11 +55,16 @@ class Timed:
         family, space, number = self.family, self.family.space, len(candidates)
         stems, heads = candidates[:, STEM], candidates[:, HEAD]
         batch = Batch(space, np.stack([stems, heads]), family.parts(candidates))
-        found = self.table.seconds(stem_piece(space.stem_of(stems), space.input))
+        found = self._seconds(stem_piece(space.stem_of(stems), space.input))
         for cell in batch.cells():
             opening = CATALOGUE[cell.group.block].layers(cell.group, cell.chs, cell.before, 0)
             for piece in group_pieces(space.name, cell.group, opening, cell.before, cell.after):
-                seconds = np.broadcast_to(self.table.seconds(piece), cell.candidate.shape)
+                seconds = np.broadcast_to(self._seconds(piece), cell.candidate.shape)
                 found = found + np.bincount(cell.candidate, seconds, number)
         network = space.network(stems, (), heads, space.name)
-        return np.broadcast_to(found + self.table.seconds(head_piece(network, batch.last, batch.maps[-1])), number)
+        return np.broadcast_to(found + self._seconds(head_piece(network, batch.last, batch.maps[-1])), number)
+
+    def _seconds(self, piece: Piece) -> np.ndarray:
+        """What a piece takes, not a number where the table does not cover it."""
+        seconds, covered = self.table.repeated(piece)
+        return np.where(covered, seconds, np.nan)

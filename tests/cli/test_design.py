@@ -18,6 +18,7 @@ from madnas.network.specfile import dump_spec, load_spec, parse_spec
 from madnas.program.space import load_space
 from madnas.units import format_quantity
 from tests.cli.shell import QUICK, SWEEP, document, refused
+from tests.measure.latency_table.test_table import table_of
 
 DESIGN = {
     *("schema", "madnas", "spec", "budgets", "counts", "rho", "rho_limit", "width", "entropy", "stages"),
@@ -40,6 +41,33 @@ def numbers(tree):
     if isinstance(tree, list):
         return [n for item in tree for n in numbers(item)]
     return [tree] if isinstance(tree, int | float) and not isinstance(tree, bool) else []
+
+
+@pytest.fixture
+def latency_table(tmp_path):
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(table_of("mlp").document()))
+    return path
+
+
+class TestLatency:
+    def test_document_table_and_file(self, capsys, tmp_path, latency_table):
+        words = ["design", "--space", "mlp", "--params", "100K", "--latency", f"90us@{latency_table}"]
+        found = document(capsys, *words)
+        assert found["budgets"]["latency"]["limit"] == pytest.approx(90e-6)
+        assert 85e-6 < found["budgets"]["latency"]["value"] <= 90e-6
+        assert found["spec"]["provenance"]["latency_table"]["device"] == "imagined"
+        assert run([*words, "--csv", str(tmp_path / "t.csv"), "--plot", str(tmp_path / "t.svg")]) == 0
+        out = capsys.readouterr().out
+        assert "0.09 ms" in out and "networks held out" in out
+        [row] = csv.DictReader((tmp_path / "t.csv").read_text().splitlines())
+        assert float(row["latency"]) == found["budgets"]["latency"]["value"]
+
+    def test_mistakes(self, capsys, latency_table):
+        mlp = ["design", "--space", "mlp"]
+        assert "a table without a limit" in refused(capsys, *mlp, "--latency", f"@{latency_table}")
+        assert "names no table" in refused(capsys, *mlp, "--latency", "3ms")
+        assert "--latency 0." in refused(capsys, *mlp, "--latency", f"1us@{latency_table}", code=3)
 
 
 class TestJson:

@@ -18,6 +18,7 @@ from tests.cli.shell import document, refused
 from tests.measure.latency_table.test_table import table_of
 
 DESIGN = ["design", "--space", "mlp", "--params", "100K"]
+SEARCH = [*DESIGN, "--method", "evolution", "--score", "entropy", "--candidates", "8000", "--pareto", "macs"]
 
 
 class Strict(HTMLParser):
@@ -63,6 +64,7 @@ def files(tmp_path, capsys, monkeypatch):
         "scores.json": ["score", "resnet20", "resnet18"],
         "benchmark.json": ["benchmark", "resnet20", "--threads", "1", "--rounds", "4"],
         "scale.json": ["scale", "convnext-t", "--macs", "3.3G"],
+        "search.json": SEARCH,
     }
     for name, words in commands.items():
         (tmp_path / name).write_text(json.dumps(document(capsys, *words)))
@@ -76,13 +78,20 @@ def files(tmp_path, capsys, monkeypatch):
 def test_every_kind_of_file_has_a_part(files):
     text = made(*files)
     found = read(text)
-    assert found.tags.count("section") == len(files) == 9
-    assert found.tags.count("img") == 7  # all but the table and the notes
+    assert found.tags.count("section") == len(files) == 10
+    assert found.tags.count("img") == 9  # all but the table and the notes; of the search two
     heads = re.findall(r"<h2>(.*?)</h2>", text)
     assert {"Network resnet20", "Sweep, 4 designs", "Scores of 2 networks", "Latency table", "Table of 2 rows"} <= set(
         heads
     )
     assert "commit" in text
+    assert "Search: design" in heads and "The front" in text and "Evolution in space mlp found entropy = " in text
+
+
+def test_long_fractions_of_a_table_are_cut(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c\n0.12345678901234,1.5,1234567890123456\n")
+    text = made(tmp_path / "t.csv")
+    assert ">0.123457<" in text and ">1.5<" in text and ">1234567890123456<" in text and "Table of 1 row<" in text
 
 
 def test_nothing_is_loaded_and_nothing_runs(files):

@@ -1,8 +1,10 @@
 """One row of a benchmark as something that can be called: a network in a mode, on an engine, with its batch."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -24,13 +26,17 @@ from madnas.measure.benchmark.request import Request
 from madnas.measure.clock import synchronise
 from madnas.measure.module_count import count_module, count_params
 from madnas.measure.prepare import images, prepared
-from madnas.measure.setting import Setting
+from madnas.measure.setting import MAX_BATCH, Setting
 from madnas.network.count import count
-from madnas.scores.targets import find, module_of, subject
+from madnas.scores.targets import Target, find, module_of, subject
 
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 PROBE = 2
 """Images of the batch on which a training step's operations are counted; a batch norm may need two."""
+
+LONGEST_CALL = 0.5
+"""Seconds that a call of an automatic batch takes on the CPU, about, at most: a larger batch is no faster there, and
+the memory would hold batches that take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,16 @@ def contestant(word: str, mode: str, request: Request, seed: int = 0) -> Contest
         UsageError: no such network, or one that cannot be run so.
         OutOfMemory: not even its smallest batch fits.
     """
-    found = subject(find(word), request.resolution)
+    return contestant_of(find(word), mode, request, seed)
+
+
+def contestant_of(target: Target, mode: str, request: Request, seed: int = 0) -> Contestant:
+    """:func:`contestant` of what a word names, or of a description that no word names."""
+    word = target.word
+    found = subject(target, request.resolution)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = found.make() if found.spec is None else module_of(replace(find(word), spec=found.spec))
+        module = found.make() if found.spec is None else module_of(replace(target, spec=found.spec))
     costs = _costs(module.eval(), found.spec, found.input)
     setting = request.setting
     with explained_memory(word):
@@ -183,6 +195,16 @@ class Runner:
         call()
         return self.fixed_bytes() + self.images(self.batch).nbytes + peak_bytes(call, self.device)
 
+    def seconds(self) -> float:
+        """Of a call on the batch, the shorter of two, after another one."""
+        call = self._call(self.batch, self.module)
+        call()
+        marks = [time.perf_counter()]
+        for _ in range(2):
+            call()
+            marks.append(time.perf_counter())
+        return min(after - before for before, after in pairwise(marks))
+
     def fixed_bytes(self) -> int:
         """Bytes of weights, buffers and state of the optimiser."""
         state = (
@@ -214,7 +236,8 @@ class Runner:
 def _largest(runner: Runner, word: str) -> int:
     """The largest batch that a network's memory allows.
 
-    On the CPU what a small one needs decides, because there the system ends a process before torch could say no.
+    On the CPU what a small one needs decides, because there the system ends a process before torch could say no, and
+    how long it takes (:data:`LONGEST_CALL`).
 
     Raises:
         OutOfMemory: none.
@@ -223,7 +246,8 @@ def _largest(runner: Runner, word: str) -> int:
         runner.batch = PROBE
         each = (runner.memory() - runner.fixed_bytes()) / PROBE
         room = SHARE * free_bytes() - runner.fixed_bytes()
-        batch = largest_batch(lambda size: size * each <= room)
+        most = max(1, int(LONGEST_CALL / (runner.seconds() / PROBE)))
+        batch = largest_batch(lambda size: size * each <= room, min(most, MAX_BATCH))
     else:
         batch = largest_batch(runner.fits)
     if batch == 0:

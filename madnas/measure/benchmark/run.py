@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from madnas.errors import MadnasError, UsageError
+from madnas.errors import MadnasError
 from madnas.measure.benchmark.contestant import Contestant, contestant
 from madnas.measure.benchmark.intervals import Percentiles, Ratio, percentiles, speed_ratio
 from madnas.measure.benchmark.memory import OutOfMemory
@@ -18,7 +18,7 @@ from madnas.measure.benchmark.request import Request, check_request
 from madnas.measure.benchmark.rounds import in_turns, nothing
 from madnas.measure.clock import synchronise
 from madnas.measure.prepare import measuring
-from madnas.measure.provenance import missing, provenance
+from madnas.measure.provenance import complete, provenance
 from madnas.scores.targets import find
 
 AGAIN = " (again)"
@@ -87,11 +87,9 @@ def benchmark(request: Request, say: Callable[[str], None] = lambda message: Non
     """
     check_request(request)
     with measuring(request.setting):
-        about = provenance(request.setting.device, ("onnx", "onnxruntime") if request.engine == "onnxruntime" else ())
-        unknown = missing(about)
-        if unknown:
-            raise UsageError(f"not known here, and without it a number is no result: {', '.join(unknown)}")
-        setting = _in_force(request)
+        packages = ("onnx", "onnxruntime") if request.engine == "onnxruntime" else ()
+        about = complete(provenance(request.setting.device, packages))
+        setting = in_force(request)
         for word in request.targets:
             find(word)
         made, failed = _contestants(request, say)
@@ -108,7 +106,7 @@ def benchmark(request: Request, say: Callable[[str], None] = lambda message: Non
     return Benchmark(rows, failed, best.get(PRODUCT), best.get(COPY), setting, about)
 
 
-def _in_force(request: Request) -> dict[str, Any]:
+def in_force(request: Request) -> dict[str, Any]:
     """The setting as it is, threads and what else decides included."""
     tree = request.setting.tree() | {"threads": torch.get_num_threads(), "engine": request.engine}
     tree |= {"compiled": request.compiled, "resolution": request.resolution}

@@ -1,7 +1,8 @@
 """A network as the pieces that are timed: stem, every block, head; each with the work that it does.
 
 Pieces of the same :class:`Shape` differ only in their numbers of channels, and their latency is a linear function of
-their :func:`work`. Both come from the block catalogue's layers, so channels, kernels and depths may be arrays.
+their :func:`work`. Both come from the block catalogue's layers, so channels, kernels and depths may be arrays, and
+channels and depths expressions.
 """
 
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ class Piece:
         shape: with kernel 0 where ``kernel`` is an array.
         kernel: of the piece.
         layers: its layers.
-        chs: channels of its input, inside (the most of any layer) and of its output.
+        ends: channels of its input and of its output.
         repeat: 0 where a group has a single block.
     """
 
@@ -71,8 +72,16 @@ class Piece:
     shape: Shape
     kernel: Number
     layers: Layers
-    chs: tuple[Number, Number, Number]
+    ends: tuple[Number, Number]
     repeat: Number = 1
+
+    @property
+    def chs(self) -> tuple[Number, Number, Number]:
+        """Channels of its input, inside (the most of any layer) and of its output; numbers or arrays."""
+        inner: Number = 0
+        for layer in self.layers:
+            inner = np.maximum(inner, layer.out_chs)
+        return self.ends[0], inner, self.ends[1]
 
 
 def pieces(spec: NetworkSpec) -> Iterator[Piece]:
@@ -94,7 +103,7 @@ def stem_piece(stem: Stem, shape: tuple[int, int, int]) -> Piece:
     layers = stem_layers(stem, shape[0], shape[1:])
     options = f"{stem.act}, {stem.norm}" + (", pool" if stem.pool else "")
     return Piece("stem", Shape("stem", "stem", shape[1:], stem.kernel, stem.stride, options), stem.kernel, layers,
-                 _chs(layers))  # fmt: skip
+                 _ends(layers))  # fmt: skip
 
 
 def group_pieces(
@@ -125,9 +134,9 @@ def group_pieces(
     layers = kind.layers(group, group.out, after, 1)
     return (
         Piece(place, Shape("block", group.block, before, fixed, group.stride, options), kernel, opening,
-              _chs(opening, group.out)),
+              (opening[0].in_chs, group.out)),
         Piece(place, Shape("block", group.block, after, fixed, 1, options, opens=False), kernel, layers,
-              _chs(layers, group.out), group.depth - 1),
+              (layers[0].in_chs, group.out), group.depth - 1),
     )  # fmt: skip
 
 
@@ -137,18 +146,15 @@ def head_piece(spec: NetworkSpec, chs: Number, resolution: Resolution) -> Piece:
     conv: Layers = () if head.conv is None else (Layer("conv", chs, head.conv, resolution),)
     layers = (*conv, *head_layers(spec, chs if head.conv is None else head.conv))
     options = f"{head.act}, {head.norm}, pool {head.pool}, " + ("1x1" if conv else "no 1x1")
-    return Piece("head", Shape("head", "head", resolution, 0, 1, options), 0, layers, (chs, *_chs(layers)[1:]))
+    return Piece("head", Shape("head", "head", resolution, 0, 1, options), 0, layers, (chs, _ends(layers)[1]))
 
 
-def _chs(layers: Layers, out: Number | None = None) -> tuple[Number, Number, Number]:
-    inner: Number = 0
-    for layer in layers:
-        inner = np.maximum(inner, layer.out_chs)
-    return layers[0].in_chs, inner, layers[-1].out_chs if out is None else out
+def _ends(layers: Layers) -> tuple[Number, Number]:
+    return layers[0].in_chs, layers[-1].out_chs
 
 
 def work(piece: Piece) -> list[Number]:
-    """What a piece does, by :data:`WORK`, for one image."""
+    """What a piece does, by :data:`WORK`, for one image; of expressions, what it does at least."""
     total: list[Number] = [1, *[0] * (len(WORK) - 1)]
 
     def add(what: str, number: Number) -> None:
@@ -176,4 +182,5 @@ def _in_groups(layer: Layer) -> bool:
 
 
 def _lanes(chs: Number) -> Number:
-    return -(-chs // LANES) * LANES
+    """Channels rounded up to full lanes; of an expression the channels, which are no more."""
+    return chs if is_symbolic(chs) else -(-chs // LANES) * LANES

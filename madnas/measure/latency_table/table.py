@@ -20,7 +20,8 @@ from madnas.measure.latency_table.pieces import Piece, Shape, pieces, work
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import parse_spec, spec_to_tree
 from madnas.network.yamlfile import validate
-from madnas.theory.numerics import is_array
+from madnas.theory.numerics import Number, is_array
+from madnas.units import parse_seconds
 
 SCHEMA = "madnas/latency-table/1"
 MAX_BYTES = 200_000_000
@@ -131,10 +132,10 @@ class LatencyTable:
         total = 0.0
         for piece in pieces(spec):
             if piece.repeat:
-                seconds, why = self._seconds(piece, piece.shape)
-                if why:
+                seconds, covered = self._seconds(piece.shape, work(piece), piece.chs)
+                if not covered:
                     raise UsageError(
-                        f"{spec.name}: {piece.place}: {why}",
+                        f"{spec.name}: {piece.place}: {self._why_not(piece)}",
                         "measure a table of its own: madnas benchmark latency-table --space ... --macs ...",
                     )
                 total += piece.repeat * float(seconds)
@@ -156,38 +157,58 @@ class LatencyTable:
         Returns:
             seconds (N,), and not a number for networks that the table does not cover.
         """
-        return sum((self.seconds(piece) for piece in pieces(spec)), np.zeros(1))
+        seconds, covered = self.extrapolate(spec)
+        return np.where(covered, seconds, np.nan)
 
-    def seconds(self, piece: Piece) -> np.ndarray:
-        """Seconds of a piece with all its repeats, for many networks at once; not a number where that is not known."""
-        return np.where(np.asarray(piece.repeat) == 0, 0.0, piece.repeat * np.asarray(self._of_kernels(piece)))
+    def extrapolate(self, spec: NetworkSpec) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`predict_many`, going on beyond the measured channels; shapes that are not in the table take nothing.
 
-    def _of_kernels(self, piece: Piece) -> Any:
+        Args:
+            spec: a description that holds arrays of one length, or numbers; channels need not be whole.
+
+        Returns:
+            seconds (N,), and whether the table covers the network (N,).
+        """
+        total, all_covered = np.zeros(1), np.ones(1, dtype=bool)
+        for piece in pieces(spec):
+            seconds, covered = self.repeated(piece)
+            total, all_covered = total + seconds, all_covered & covered
+        return total, all_covered
+
+    def repeated(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds of a piece of many networks with all its repeats (N,), and whether the table covers it (N,)."""
+        seconds, covered = self._of_kernels(piece)
+        repeat = np.asarray(piece.repeat)
+        return repeat * seconds, covered | (repeat == 0)
+
+    def _of_kernels(self, piece: Piece) -> tuple[Any, Any]:
+        amounts, chs = work(piece), piece.chs
         if not is_array(piece.kernel):
-            return self._seconds(piece, piece.shape)[0]
-        found = np.full(piece.kernel.shape, np.nan)
-        for kernel in np.unique(piece.kernel):
-            seconds, _ = self._seconds(piece, _with_kernel(piece.shape, int(kernel)))
-            found = np.where(piece.kernel == kernel, seconds, found)
-        return found
+            return self._seconds(piece.shape, amounts, chs)
+        kernels = np.rint(piece.kernel)  # a program's are whole only nearly
+        total, all_covered = np.zeros(kernels.shape), np.zeros(kernels.shape, dtype=bool)
+        for kernel in np.unique(kernels):
+            seconds, covered = self._seconds(_with_kernel(piece.shape, int(kernel)), amounts, chs)
+            total = np.where(kernels == kernel, seconds, total)
+            all_covered = np.where(kernels == kernel, covered, all_covered)
+        return total, all_covered
 
-    def _seconds(self, piece: Piece, shape: Shape) -> tuple[Any, str]:
-        """What a piece takes, not a number where that is not known, and why not."""
+    def _seconds(self, shape: Shape, amounts: Sequence[Number], chs: Sequence[Number]) -> tuple[Any, Any]:
+        """What a piece of some work and channels takes, and whether its shape and channels are covered."""
         rates = self.rates.get(shape)
         if rates is None:
-            return np.nan, f"{shape} is not in the latency table of space {self.space}"
-        total: Any = 0.0
-        for rate, amount in zip(rates.seconds, work(piece), strict=True):
-            if rate:
-                total = total + rate * amount
-        covered: Any = True
-        for chs, low, high in zip(piece.chs, rates.low, rates.high, strict=True):
-            covered = covered & (chs >= low) & (chs <= high)
-        why = ""
-        if not np.all(covered):
-            ranges = ", ".join(f"{low:.0f} to {high:.0f}" for low, high in zip(rates.low, rates.high, strict=True))
-            why = f"channels {' - '.join(map(str, piece.chs))} of {shape}; the latency table covers {ranges}"
-        return np.where(covered, total, np.nan), why
+            return 0.0, np.bool_(False)
+        covered: Any = np.bool_(True)
+        for one, low, high in zip(chs, rates.low, rates.high, strict=True):
+            covered = covered & (one >= low) & (one <= high)
+        return spent(rates, amounts), covered
+
+    def _why_not(self, piece: Piece) -> str:
+        rates = self.rates.get(piece.shape)
+        if rates is None:
+            return f"{piece.shape} is not in the latency table of space {self.space}"
+        ranges = ", ".join(f"{low:.0f} to {high:.0f}" for low, high in zip(rates.low, rates.high, strict=True))
+        return f"channels {' - '.join(map(str, piece.chs))} of {piece.shape}; the latency table covers {ranges}"
 
     @cached_property
     def error(self) -> HeldOut:
@@ -207,6 +228,14 @@ class LatencyTable:
         """How far the median time of a network is above the least one: what else the machine did, as a share."""
         return float(np.median([one.median_seconds / one.seconds - 1 for one in (*self.probes, *self.held_out)]))
 
+    def describe(self) -> dict[str, Any]:
+        """Where predictions come from, and how far they are from networks that were measured and not fitted."""
+        error = self.error
+        return {
+            "device": self.device, "precision": self.precision, "batch_size": self.batch_size,
+            "held_out_median": round(error.median, 4), "held_out_p95": round(error.p95, 4), "held_out_n": error.n,
+        }  # fmt: skip
+
     def document(self) -> dict[str, Any]:
         """The table as JSON-able data, held-out error included."""
         return {
@@ -220,6 +249,36 @@ class LatencyTable:
             "probes": [_tree(one) for one in self.probes],
             "held_out": [_tree(one) for one in self.held_out],
         }
+
+
+def spent(rates: Rates, amounts: Sequence[Number]) -> Number:
+    """Seconds that a batch takes in a piece, by its shape's rates from its work; of expressions, at least."""
+    total: Number = 0.0
+    for rate, amount in zip(rates.seconds, amounts, strict=True):
+        if rate:
+            total = total + float(rate) * amount
+    return total
+
+
+def load_limit(text: str, flag: str) -> "tuple[float | None, LatencyTable, str]":
+    """A limit of predicted latency and the table that it is for.
+
+    Args:
+        text: ``0.3ms@table.json``; ``@table.json`` has no limit.
+        flag: what errors call it.
+
+    Returns:
+        seconds or None, the table, and the path of its file.
+
+    Raises:
+        UsageError: neither form, or a file that cannot be read.
+        SpecError: the file is no latency table.
+    """
+    limit, at, path = text.partition("@")
+    if not at or not path:
+        raise UsageError(f"{flag}: {text[:60]!r} names no table", "write 0.3ms@table.json")
+    table = load_table(path)
+    return parse_seconds(limit, flag) if limit.strip() else None, table, path
 
 
 def load_table(path: str | Path) -> LatencyTable:

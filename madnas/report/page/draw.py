@@ -9,7 +9,7 @@ from madnas.measure.latency_table.table import LatencyTable
 from madnas.network.analyse import analyse
 from madnas.network.expand import segments
 from madnas.network.spec import NetworkSpec
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
+from madnas.report.figures import BLUE, GREEN, GREY, ORANGE, plain_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,13 +24,39 @@ def draw_network(spec: NetworkSpec) -> "Figure":
         widths += [float(layer.width) for layer in segment.layers if layer.main] * int(segment.repeat)
     left.step(range(1, len(widths) + 1), widths, where="mid", color=BLUE, linewidth=1)
     left.axhline(float(structure.width), color=ORANGE, linewidth=1, label="average width")
-    left.set(yscale="log", xlabel="layer", ylabel="width  c k² / g")
+    left.set(xlabel="layer", ylabel="width  c k² / g")
+    plain_log(left.yaxis)
     left.legend(frameon=False, fontsize=8)
     places = range(len(structure.stages))
     right.bar(places, [float(stage.entropy) for stage in structure.stages], color=GREEN)
     labels = [f"{stage.resolution:g} px\n{int(stage.out_chs)} ch" for stage in structure.stages]
     right.set_xticks(list(places), labels, fontsize=8)
     right.set(ylabel="entropy of the stage's output (nats)")
+    return figure
+
+
+def draw_course(history: Sequence[dict[str, Any]], score: str, program: dict[str, float] | None) -> "Figure":
+    """A search's best so far, beside the mathematical program's answer if there is one, and its population's depths.
+
+    Args:
+        history: rows of :class:`~madnas.search.history.History`.
+        score: what is maximised.
+        program: ``objective`` and ``bound``.
+    """
+    figure, (left, right) = _panels(2)
+    found = [row for row in history if row.get("best") is not None]
+    left.step([row["proposed"] for row in found], [row["best"] for row in found], where="post", color=BLUE)
+    if program is not None:
+        left.axhline(program["objective"], color=ORANGE, lw=1, label="mathematical program")
+        left.axhline(program["bound"], color=GREY, lw=1, ls=":", label="its bound")
+        left.legend(frameon=False, fontsize=8)
+    deep = [row for row in history if row.get("layers")]
+    places = [row["proposed"] for row in deep]
+    low, middle, high = ([row["layers"][place] for row in deep] for place in range(3))
+    right.fill_between(places, low, high, color=GREEN, alpha=0.2, lw=0)
+    right.plot(places, middle, color=GREEN)
+    left.set(xlabel="candidates", ylabel=f"best {score}")
+    right.set(xlabel="candidates", ylabel="layers: least, median, largest")
     return figure
 
 
@@ -54,7 +80,9 @@ def draw_prediction(table: LatencyTable) -> "Figure":
     low, high = axis.get_xlim()
     ends = np.array([max(low, 1e-6), high])
     axis.plot(ends, ends, color=BLUE, lw=0.8)
-    axis.set(xscale="log", yscale="log", xlabel="measured (ms)", ylabel="predicted (ms)")
+    axis.set(xlabel="measured (ms)", ylabel="predicted (ms)")
+    plain_log(axis.xaxis)
+    plain_log(axis.yaxis)
     axis.legend(frameon=False)
     return figure
 

@@ -31,7 +31,7 @@ nav ol { columns: 2 20rem; padding-left: 1.4rem; margin: .6rem 0 0; }
 .wide { overflow-x: auto; margin: .6rem 0 1rem; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .2rem 0; }
-th, td { padding: .25rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
+th, td { padding: .25rem .45rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
   white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; background: var(--tint); }
 .text, .long { text-align: left; }
@@ -48,7 +48,7 @@ pre { overflow-x: auto; background: var(--tint); padding: .8rem; border-radius: 
     --accent: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
-  h2, h3, caption { break-after: avoid; }
+  h2, h3, caption, h2 + .soft { break-after: avoid; }
   figure, tr { break-inside: avoid; }
   thead { display: table-header-group; }
   .wide { overflow: visible; }
@@ -62,7 +62,9 @@ pre { overflow-x: auto; background: var(--tint); padding: .8rem; border-radius: 
 LONG = 40
 """Letters of a cell beyond which its column may be broken into lines."""
 
-NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?( ?[A-Za-z%]{1,2})?( (to|±) [-+]?[\d.,]+(e[-+]?\d+)?)?")
+NUMBER = re.compile(
+    r"[-+]?[\d.,]+(e[-+]?\d+)?( ?[A-Za-z%]{1,2})?( (to|±) [-+]?[\d.,]+(e[-+]?\d+)?)?( \([-\d., to]+\))?"
+)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from madnas.network.count import count
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import parse_spec
 from madnas.report.page.collect import Found
-from madnas.report.page.draw import draw_network, draw_points, draw_prediction
+from madnas.report.page.draw import draw_course, draw_network, draw_points, draw_prediction
 from madnas.report.page.html import Section, Table
 from madnas.report.page.values import facts_table, flat, rows_table, shown
 from madnas.units import short_quantity
@@ -68,21 +68,61 @@ def _design(found: Found) -> Section:
     tree = found.content
     spec = parse_spec(tree["spec"], f"{found.source}, spec")
     made = _described(spec, found.source, f"{_what(found.kind)}: {spec.name}")
-    budgets = [
-        [
-            name,
-            short_quantity(used["value"]),
-            short_quantity(used["limit"]),
-            f"{100 * used['value'] / used['limit']:.2f} %",
-        ]
-        for name, used in tree.get("budgets", {}).items()
-        if used.get("limit")
-    ]
-    if budgets:
-        made.tables.insert(0, Table(("budget", "used", "limit", "share"), budgets))
+    _budgets(made, tree)
     rest = {key: value for key, value in tree.items() if key not in ("schema", "spec", "budgets", "counts", "stages")}
     made.tables.append(facts_table(rest))
     _lists(made, rest)
+    return made
+
+
+def _budgets(made: Section, tree: dict[str, Any]) -> None:
+    """A table of the budgets, first."""
+    budgets = [
+        [name, _cost(name, one["value"]), _cost(name, one["limit"]), f"{100 * one['value'] / one['limit']:.2f} %"]
+        for name, one in tree.get("budgets", {}).items()
+        if one.get("limit")
+    ]
+    if budgets:
+        made.tables.insert(0, Table(("budget", "used", "limit", "share"), budgets))
+
+
+def _cost(name: str, value: float) -> str:
+    if name == "latency":
+        return f"{1e3 * value:.4g} ms"
+    return f"{value:.4g}" if name == "rho" else short_quantity(value)
+
+
+def _search(found: Found) -> Section:
+    tree = found.content
+    spec = parse_spec(tree["spec"], f"{found.source}, spec")
+    made = _described(spec, found.source, f"{_what(found.kind)}: {spec.name}")
+    fitness, did, program = tree["fitness"], tree["search"], tree["program"]
+    value = f"{fitness['value']:,.6g}"
+    value += f" ± {fitness['std']:.2g} over {fitness['n']} draws" if fitness["std"] else ""
+    made.words.append(
+        f"{tree['method'].capitalize()} in space {did['space']} found {tree['score']} = {value}: "
+        f"{did['proposed']:,} candidates proposed, {did['scored']:,} scored, seed {did['seed']}, "
+        f"{tree['rates']['seconds']:,.0f} s." + (" It was stopped early." if tree["interrupted"] else "")
+    )
+    if program is not None:
+        made.words.append(
+            f"The mathematical program: {program['objective']:,.1f} nats, bound {program['bound']:,.1f}, gap "
+            f"{100 * program['gap']:.3f} %."
+        )
+    if tree["history"]:
+        made.figures.append((draw_course(tree["history"], tree["score"], program), "the course of the search"))
+    _budgets(made, tree)
+    if len(tree["scores"]) > 1:
+        made.tables.append(rows_table([{"score": name} | score for name, score in tree["scores"].items()]))
+    if tree["front"]:
+        front = [
+            {"name": one["spec"]["name"], tree["score"]: one["fitness"]["value"]} | one["counts"] | {"rho": one["rho"]}
+            for one in tree["front"]
+        ]  # fmt: skip
+        made.tables.append(rows_table(front, "The front"))
+    if tree["failed"]:
+        failed = [[str(number), reason] for reason, number in tree["failed"].items()]
+        made.tables.append(Table(("candidates", "why they have no score"), failed))
     return made
 
 
@@ -137,20 +177,21 @@ def _benchmark(found: Found) -> Section:
     setting = ", ".join(
         f"{name} {shown(value)}" for name, value in tree["setting"].items() if value not in (None, False)
     )
-    made.words.append(f"Setting: {setting}.")
+    made.words.append(f"Setting: {setting}. Times as fast: images per second over those of the first, 95 % interval.")
     rows = []
     for row in tree["results"]:
         latency, ratio = row["latency_seconds"], row["ratio_to_first"]
         memory, share = row["peak_memory_bytes"], row["flops_share_of_peak"]
+        interval = "" if ratio["low"] == ratio["high"] else f" ({ratio['low']:.3g} to {ratio['high']:.3g})"
         rows.append([
             row["name"], short_quantity(row["params"]), short_quantity(row["macs"]), str(row["batch_size"]),
             f"{1e3 * latency['p50']:.4g}", f"{1e3 * latency['p95']:.4g}", f"{100 * latency['spread']:.0f} %",
             str(latency["n"]), f"{row['images_per_second']:,.4g}", "-" if memory is None else f"{memory / 1e6:,.0f}",
             f"{row['flops_per_second'] / 1e9:,.3g}", "-" if share is None else f"{100 * share:.0f} %",
-            f"{ratio['value']:.3g}", f"{ratio['low']:.3g} to {ratio['high']:.3g}",
+            f"{ratio['value']:.3g}" + interval,
         ])  # fmt: skip
     columns = ("target", "params", "MACs", "batch", "p50 ms", "p95 ms", "spread", "n", "images/s", "peak MB", "GFLOP/s",
-               "of peak", "times as fast", "95 % interval")  # fmt: skip
+               "of peak", "times as fast")  # fmt: skip
     made.tables.append(Table(columns, rows))
     if tree["results"]:
         made.figures.append((draw_benchmark(tree), "latencies and ratios"))
@@ -159,6 +200,39 @@ def _benchmark(found: Found) -> Section:
         made.tables.append(
             Table(("target", "why it was not measured"), [list(pair) for pair in tree["failed"].items()])
         )
+    return made
+
+
+def _match(found: Found) -> Section:
+    from madnas.report.throughput import draw_match
+
+    tree = found.content
+    design, reference, ratio = tree["design"], tree["reference"], tree["ratio"]
+    spec = parse_spec(design["spec"], f"{found.source}, design.spec")
+    made = _described(spec, found.source, f"{spec.name}: as fast as {reference['target']}")
+    theirs = reference["entropy"]
+    made.words += [
+        f"{tree['images_per_second']:,.4g} images/s, {ratio['value']:.3f} times as fast as {reference['target']} "
+        f"({ratio['low']:.3f} to {ratio['high']:.3f}), which has {short_quantity(reference['params'])} params, "
+        f"{short_quantity(reference['macs'])} MACs" + ("" if theirs is None else f", entropy {theirs:,.1f} nats") + ".",
+        f"{tree['measurements']} measurements in {tree['seconds']:.0f} s; the answer was "
+        + ("measured once more at the end." if tree["confirmed"] else "not measured once more."),
+    ]
+    made.figures.append((draw_match(tree), "ratios and objectives of all steps"))
+    rows = []
+    for step in tree["steps"]:
+        bout = step.get("confirmed", step.get("measured"))
+        of_bout = ["-"] * 3
+        if bout is not None:
+            low, high = bout["ratio"]["low"], bout["ratio"]["high"]
+            of_bout = [f"{bout['images_per_second']:,.4g}", f"{bout['ratio']['value']:.3f}", f"{low:.3f} to {high:.3f}"]
+        costs = [shown(step.get(key), key) for key in ("macs", "params", "layers", "entropy", "objective")]
+        same = "" if step["same_as"] is None else f" (step {step['same_as']})"
+        rows.append([str(step["step"]), f"{step['scale']:.3f}", *costs, *of_bout, step["verdict"] + same])
+    columns = ("step", "scale", "MACs", "params", "layers", "entropy", "objective", "images/s", "times as fast",
+               "95 % interval", "verdict")  # fmt: skip
+    made.tables.append(Table(columns, rows))
+    made.evidence = _evidence(tree["environment"])
     return made
 
 
@@ -237,7 +311,18 @@ def _experiment(found: Found) -> Section:
 
 def _csv(found: Found) -> Section:
     head, *rows = found.content
-    return Section(f"Table of {len(rows)} rows", found.source, tables=[Table(head, rows)])
+    number = f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    return Section(
+        f"Table of {number}", found.source, tables=[Table(head, [[_short(cell) for cell in row] for row in rows])]
+    )
+
+
+def _short(cell: str) -> str:
+    """A cell of a table, a long decimal fraction to six digits."""
+    try:
+        return f"{float(cell):.6g}" if "." in cell and len(cell) > 10 else cell
+    except ValueError:
+        return cell
 
 
 def _picture(found: Found) -> Section:
@@ -299,8 +384,10 @@ def _what(kind: str) -> str:
 KNOWN: dict[str, Callable[[Found], Section]] = {
     "network": _network,
     "madnas/design": _design,
+    "madnas/design-match": _match,
     "madnas/design-sweep": _sweep,
     "madnas/scale": _design,
+    "madnas/search": _search,
     "madnas/score": _scores,
     "madnas/benchmark": _benchmark,
     "madnas/latency-table": _latency_table,

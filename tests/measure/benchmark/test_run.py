@@ -99,6 +99,13 @@ def test_automatic_batch_is_what_the_memory_allows(monkeypatch):
     assert found.memory <= one + 36.5 * each
 
 
+def test_automatic_batch_on_the_cpu_is_not_what_takes_minutes(monkeypatch):
+    monkeypatch.setattr(room, "free_bytes", lambda: 2**50)
+    monkeypatch.setattr(room.Runner, "seconds", lambda runner: runner.batch / 256)
+    found = contestant("resnet20", "infer", Request(("resnet20",), ONE, auto_batch=True))
+    assert 124 <= found.batch <= 133
+
+
 def test_not_even_one_image_fits(monkeypatch):
     monkeypatch.setattr(room, "free_bytes", lambda: 1000)
     result = benchmark(Request(("resnet20",), ONE, auto_batch=True, pace=SHORT))

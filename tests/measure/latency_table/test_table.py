@@ -25,26 +25,26 @@ SETTING = {"device": "cpu", "precision": "fp32", "batch_size": 1, "layout": "cha
            "clock": "thread"}  # fmt: skip
 
 
-def imagined(spec, noise=0.0, seed=0):
+def imagined(spec, noise=0.0, seed=0, rates=RATES):
     """The network as the imagined device measures it."""
     random = np.random.default_rng(seed)
     parts = []
     for piece in pieces(spec):
-        seconds = float(RATES @ np.array(work(piece)))
+        seconds = float(rates @ np.array(work(piece)))
         parts += [seconds * float(np.exp(noise * random.standard_normal())) for _ in range(piece.repeat)]
     total = sum(parts)
     return Measured(spec, tuple(parts), total, 1.1 * total, 9)
 
 
-def table_of(name, noise=0.0, probes=60):
+def table_of(name, noise=0.0, probes=60, rates=RATES):
     space, most = load_space(name), MACS[name]
     shallow = draw(space, probes // 2, (most / 32, most), (2, 2), 0, "shallow")
     deep = draw(space, probes // 2, (most / 8, most), (1, 12), 0, "deep")
     held_out = draw(space, 12, (most / 8, most), (1, 12), 1, "held-out")
     return LatencyTable(
         name, int(most), SETTING, {"hardware": "imagined"},
-        tuple(imagined(spec, noise, seed) for seed, spec in enumerate([*shallow, *deep])),
-        tuple(imagined(spec) for spec in held_out),
+        tuple(imagined(spec, noise, seed, rates) for seed, spec in enumerate([*shallow, *deep])),
+        tuple(imagined(spec, rates=rates) for spec in held_out),
     )  # fmt: skip
 
 
