@@ -1,7 +1,9 @@
 """UPerNet over any timm backbone: the decoder is segmentation_models_pytorch's, the auxiliary head torchvision's."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.segmentation.fcn import FCNHead
@@ -25,15 +27,25 @@ class Segmenter(nn.Module):
         decoder_chs: channels of every level of the decoder.
         drop: of whole channels before the classifiers.
         auxiliary: whether there is an auxiliary head.
+        scales: at which images are tested, as shares of the largest, at which they are given.
+        flip: whether their mirror images are tested too.
 
     Raises:
         UsageError: segmentation_models_pytorch is missing; ``body`` gives no list of maps, or a single one.
     """
 
     def __init__(
-        self, body: nn.Module, classes: int, decoder_chs: int = 512, drop: float = 0.1, auxiliary: bool = True
+        self,
+        body: nn.Module,
+        classes: int,
+        decoder_chs: int = 512,
+        drop: float = 0.1,
+        auxiliary: bool = True,
+        scales: tuple[float, ...] = (1.0,),
+        flip: bool = False,
     ) -> None:
         super().__init__()
+        self._scales, self._flip = scales, flip
         self.maps = Maps(body)
         chs = self.maps.channels
         if len(chs) < LEAST:
@@ -45,15 +57,43 @@ class Segmenter(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)  # type: ignore[arg-type]  # it has one
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Map ``(B, 3, H, W)`` to logits ``(B, classes, H', W')`` of the largest level, and the auxiliary head's.
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None] | Tensor:
+        """Map ``(B, 3, H, W)`` to logits.
 
-        The auxiliary ones are those of its own map, in training alone.
+        In training, those of the decoder's largest level, ``(B, classes, H', W')``, and the auxiliary head's of its own
+        map; else those that are tested.
         """
+        if not self.training:
+            return self._tested(images)
         maps = self.maps(images)
-        auxiliary = self.auxiliary(maps[-2]) if self.auxiliary is not None and self.training else None
+        return self._decoded(images, maps), None if self.auxiliary is None else self.auxiliary(maps[-2])
+
+    def _tested(self, images: Tensor) -> Tensor:
+        """Logits of the largest level; of several views the logarithm of their mean probability, ``(B, classes, H, W)``."""
+        if self._scales == (1.0,) and not self._flip:
+            return self._decoded(images, self.maps(images))
+        size = images.shape[-2:]
+        shares = [self._share(one, size) for one in self._views(images)]
+        return torch.stack(shares).mean(0).clamp(min=torch.finfo(torch.float32).tiny).log()
+
+    def _views(self, images: Tensor) -> Iterator[tuple[Tensor, bool]]:
+        """Images at every scale, and whether they are mirrored."""
+        for scale in self._scales:
+            size = [max(1, round(side * scale)) for side in images.shape[-2:]]
+            view = images if scale == 1 else F.interpolate(images, size, mode="bilinear", antialias=True)
+            yield view, False
+            if self._flip:
+                yield view.flip(-1), True
+
+    def _share(self, view: tuple[Tensor, bool], size: Any) -> Tensor:
+        images, mirrored = view
+        found = upsampled(self._decoded(images, self.maps(images)), size).softmax(1)
+        return found.flip(-1) if mirrored else found
+
+    def _decoded(self, images: Tensor, maps: list[Tensor]) -> Tensor:
         decoded = self.decoder([images, images, *maps])  # two levels that it leaves out
-        return self.classifier(self.dropout(decoded)), auxiliary
+        logits: Tensor = self.classifier(self.dropout(decoded))
+        return logits
 
 
 def levels(count: int) -> tuple[int, ...]:

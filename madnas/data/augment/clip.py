@@ -27,7 +27,7 @@ class ClipAugmentation:
 
     Attributes:
         size: side of the frames that come out.
-        short: the frames' short side before the crop.
+        short: range of the frames' short side before the crop.
         crop: ``resized`` (a random part, resized), ``multiscale`` (a corner, an edge or the centre, in one of four
             widths and heights, resized) or ``none`` (all of it, resized).
         scale, ratio: share of the area, and aspect ratio, of resized crops.
@@ -35,7 +35,7 @@ class ClipAugmentation:
     """
 
     size: int
-    short: int
+    short: tuple[int, int]
     crop: Literal["resized", "multiscale", "none"]
     scale: tuple[float, float]
     ratio: tuple[float, float]
@@ -43,7 +43,7 @@ class ClipAugmentation:
 
     def __call__(self, frames: Frames) -> Frames:
         """Frames of ``size`` x ``size``."""
-        frames = shortened(frames, self.short)
+        frames = shortened(frames, random.randint(*self.short))
         if self.crop != "none":
             top, left, height, width = self._box(frames[0])
             frames = [one.crop((left, top, left + width, top + height)) for one in frames]

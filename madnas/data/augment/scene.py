@@ -17,6 +17,9 @@ from madnas.data.source import IMAGENET_MEAN
 FILL = tuple(round(255 * level) for level in IMAGENET_MEAN)
 """Colour of what is padded: the mean, so that it is about 0 after normalisation."""
 
+LONGEST = 4
+"""Most that an image's long side may have, over the short side that is asked for: 2048 to 512."""
+
 TRIES = 10
 """Crops that are tried until one is not of a single class."""
 
@@ -36,17 +39,14 @@ class SceneAugmentation:
 
     Attributes:
         size: side of the crop.
-        short, long: an image is resized so that it fits into ``short`` x ``long``, times the random factor.
-        rescale: least and largest factor.
+        short: range of the short side before the crop; the long side has at most four times as much.
         most: share of a crop's labelled pixels that one class may have; from it on another is tried. 1 takes any.
         hflip: probability of a horizontal flip.
         distorts: whether brightness, contrast, saturation and hue change.
     """
 
     size: int
-    short: int
-    long: int
-    rescale: tuple[float, float] = (0.5, 2.0)
+    short: tuple[float, float]
     most: float = 0.75
     hflip: float = 0.5
     distorts: bool = True
@@ -54,8 +54,7 @@ class SceneAugmentation:
     def __call__(self, scene: Scene) -> Scene:
         """An image of ``size`` x ``size`` and its labels; beyond the border lies :data:`FILL`, which is ignored."""
         image, labels = scene
-        factor = random.uniform(*self.rescale)
-        image, labels = resized(image, labels, fitted_size(image.size, self.short, self.long, factor))
+        image, labels = resized(image, labels, fitted_size(image.size, random.uniform(*self.short)))
         image, labels = self._cropped(*padded(image, labels, self.size))
         if random.random() < self.hflip:
             image, labels = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), labels[:, ::-1]
@@ -72,13 +71,13 @@ class SceneAugmentation:
         return image.crop((left, top, left + self.size, top + self.size)), found
 
 
-def fitted_size(size: tuple[int, int], short: int, long: int, factor: float = 1.0) -> tuple[int, int]:
-    """Width and height at which an image just fits into ``short`` x ``long`` pixels, either way, times a factor.
+def fitted_size(size: tuple[int, int], short: float) -> tuple[int, int]:
+    """Width and height at which an image just fits into ``short`` x ``4 short`` pixels, either way.
 
-    >>> fitted_size((640, 480), 512, 2048), fitted_size((3000, 500), 512, 2048), fitted_size((640, 480), 512, 2048, 0.5)
-    ((683, 512), (2048, 341), (341, 256))
+    >>> fitted_size((640, 480), 512), fitted_size((3000, 500), 512)
+    ((683, 512), (2048, 341))
     """
-    ratio = factor * min(short / min(size), long / max(size))
+    ratio = min(short / min(size), LONGEST * short / max(size))
     width, height = (max(1, int(side * ratio + 0.5)) for side in size)
     return width, height
 
