@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 RECIPE, RUN, OUTPUT, INSTEAD = "Recipe", "Run", "Output", "Instead of training"
 
-DEFAULT_RECIPE = "digits/quick"
 MAX_SEED = 2**63 - 1
 
 
@@ -32,9 +31,15 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"A recipe (see --list), or a recipe file (.yaml). Default: {DEFAULT_RECIPE}; with --eval, the run's.",
+            help="A recipe (see --list), or a recipe file (.yaml). Default: digits/quick, or that of the task; with "
+            "--eval, the run's.",
             rich_help_panel=RECIPE,
         ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="classification, detection ...: what the recipe has to be for; with --list, "
+                     "what is listed. Default: the recipe's.", rich_help_panel=RECIPE),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -117,6 +122,7 @@ def train(
     - madnas train net.yaml --recipe cifar/deepmad --data /data --device cuda --slurm
     - madnas train resnet20 --set epochs=20 --set lr=0.1 -o run
     - madnas train net.yaml --dry-run
+    - madnas train resnet18 --task detection --data shapes
     - madnas train --eval runs/resnet20-digits-quick-0
     - madnas train --list
     """
@@ -124,8 +130,12 @@ def train(
 
     _one_of({"--list": list_, "--show": show is not None, "--dry-run": dry_run, "--eval": eval_ is not None,
              "--slurm": slurm})  # fmt: skip
+    from madnas.train.kinds import CLASSIFICATION, KINDS
+
+    if task is not None and task not in KINDS:
+        raise UsageError(f"--task {task[:60]}: no such task", f"known: {', '.join(KINDS)}")
     if list_:
-        report.print_recipes(json)
+        report.print_recipes(json, task)
         return
     if show is not None:
         report.print_recipe(show, json)
@@ -140,8 +150,11 @@ def train(
         if folder is not None:
             run = past(folder)
             network, recipe, seed = run.target, recipe or str(run.recipe), run.seed
-    recipe = recipe or DEFAULT_RECIPE
+    recipe = recipe or KINDS[task or CLASSIFICATION].default
     loaded = load_recipe(recipe, set_ or [])
+    if task not in (None, loaded.task):
+        raise UsageError(f"{recipe}: a recipe for {loaded.task}, not for {task}",
+                         f"madnas train --list --task {task} lists those")  # fmt: skip
     if target is not None:
         from madnas.scores.targets import find
 

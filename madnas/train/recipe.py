@@ -12,9 +12,10 @@ from madnas.data.names import GREY, RESIDENT, is_dataset, is_resident
 from madnas.errors import SpecError, UsageError
 from madnas.network.yamlfile import parse_yaml, validate
 from madnas.program.library import load, shipped
+from madnas.train.kinds import CLASSIFICATION, KINDS
 
 SCHEMA = "madnas/train-recipe/1"
-FOLDERS = ("imagenet", "cifar", "mnist", "digits", "synthetic")
+FOLDERS = ("imagenet", "cifar", "mnist", "digits", "synthetic", "coco", "ade20k", "ucf101", "kinetics400", "shapes")
 
 HUB = "hfds/"
 """Before the name of a data set of Hugging Face, as timm has it."""
@@ -69,6 +70,10 @@ LIMITS: dict[str, Range] = {
     "nonfinite_retries": (0, 1000),
     "bad_data_rate": (0, 1),
     "samples": (1, 1_000_000_000),
+    "short_side": (16, 16384),
+    "head_chs": (32, 4096),
+    "head_width": (1, 65536),
+    "proposals": (1, 100_000),
 }
 """Smallest and largest value of every number."""
 
@@ -81,11 +86,14 @@ class TrainRecipe:
         row: what of a paper it reproduces.
         dataset: ``digits``, ``mnist``, ``cifar10``, ``cifar100``, ``seg<N>``, ``circle<N>``, ``folder`` (ImageNet and
             everything else that is laid out as ``train/CLASS/IMAGE``), timm's ``hfds/NAME`` (data
-            sets of Hugging Face), or ``wds/FOLDER`` (webdataset's shards).
+            sets of Hugging Face), or ``wds/FOLDER`` (webdataset's shards); of detection ``coco``, whatever is laid out
+            as ``SPLIT/IMAGE`` with ``annotations/instances_SPLIT.json``.
         epochs: passes over the training data while the schedule goes down; a cool-down comes after them.
         batch_size: images of an update, over all processes and accumulation steps.
         lr: peak learning rate at this batch size.
-        image_size: side of the training images in pixels. Default: the network's own.
+        task: what is learned; one of :data:`~madnas.train.kinds.KINDS`.
+        image_size: side of the training images in pixels; of detection the longest that an image may have. Default: the
+            network's own.
         samples: training samples of a synthetic dataset.
         train_split, val_split: parts of a dataset, in timm's words.
         crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random) or ``none``.
@@ -127,6 +135,13 @@ class TrainRecipe:
             with the labels, with the teacher's outputs at ``kd_temperature``, and the smooth L1 distance of features.
         alpha_weight: lambda of RAN's Eq. (3): how much slopes of restructurable blocks are drawn to 1; 0 is off.
         alpha_macs_aware: weigh that by the multiply-adds that each block's collapse saves.
+        detector: detection: ``fcos`` (on a pyramid) or ``two-stage`` (RAN's, on the last map).
+        short_side: detection: range in which the shorter side of a training image is drawn, in pixels; the upper end
+            is that of testing. ``image_size`` limits the longer side.
+        head_chs: detection: channels of FCOS's pyramid and head. Default: 256.
+        head_width, proposals: detection: the linear layers of the second stage (default: 1024), and boxes that the
+            first one hands on (default: 512).
+        freeze_norm: detection: whether the backbone's batch norms stay as the initial weights have them.
         nonfinite_retries: times that a run may go back to its last checkpoint and leave the batch out that made loss
             or gradient non-finite, before it stops.
         bad_data_rate: share of unreadable samples from which on a run stops.
@@ -137,6 +152,7 @@ class TrainRecipe:
     epochs: int
     batch_size: int
     lr: float
+    task: Literal["classification", "detection"] = "classification"
     image_size: int | None = None
     samples: int | None = None
     train_split: str = "train"
@@ -195,6 +211,12 @@ class TrainRecipe:
     kd_feature: float = 0.0
     alpha_weight: float = 0.0
     alpha_macs_aware: bool = False
+    detector: Literal["fcos", "two-stage"] | None = None
+    short_side: tuple[int, int] | None = None
+    head_chs: int | None = None
+    head_width: int | None = None
+    proposals: int | None = None
+    freeze_norm: bool | None = None
     nonfinite_retries: int = 0
     bad_data_rate: float = 0.01
 
@@ -255,11 +277,7 @@ def problems(recipe: TrainRecipe) -> list[str]:
         value = getattr(recipe, name)
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)
         found += [f"{name}: expected {least:g} to {most:g}, found {n}" for n in numbers if not least <= n <= most]
-    if not is_resident(recipe.dataset) and recipe.dataset != "folder" and not recipe.dataset.startswith((HUB, SHARDS)):
-        found.append(
-            f"dataset: expected {', '.join(RESIDENT)}, seg<N>, circle<N>, folder, {HUB}NAME or {SHARDS}FOLDER, found "
-            f"{recipe.dataset[:60]!r}"
-        )
+    found += _task_problems(recipe)
     if recipe.warmup_epochs >= recipe.epochs and not recipe.warmup_prefix:
         found.append(
             f"warmup_epochs: {recipe.warmup_epochs} leave nothing of {recipe.epochs} epochs (--set warmup_epochs=0)"
@@ -278,6 +296,23 @@ def problems(recipe: TrainRecipe) -> list[str]:
     return found
 
 
+def _task_problems(recipe: TrainRecipe) -> list[str]:
+    """What does not go together with the task."""
+    kind = KINDS[recipe.task]
+    if recipe.task != CLASSIFICATION:
+        wrong = [] if recipe.dataset in kind.datasets else [
+            f"dataset: expected {' or '.join(kind.datasets)} for {recipe.task}, found {recipe.dataset[:60]!r}"
+        ]  # fmt: skip
+        wanted = (*kind.needs, *(name for name in kind.own if name not in kind.optional))
+        missing = [name for name in wanted if getattr(recipe, name) is None]
+        return wrong + [f"{name}: missing; {recipe.task} needs it" for name in missing]
+    known = is_resident(recipe.dataset) or recipe.dataset == "folder" or recipe.dataset.startswith((HUB, SHARDS))
+    if known:
+        return []
+    expected = f"{', '.join(RESIDENT)}, seg<N>, circle<N>, folder, {HUB}NAME or {SHARDS}FOLDER"
+    return [f"dataset: expected {expected}, found {recipe.dataset[:60]!r}"]
+
+
 FOR_IMAGES = ("crop", "pad", "hflip", "aa", "lighting", "cutout", "reprob", "color_jitter", "image_size", "crop_pct",
               "interpolation")  # fmt: skip
 """Settings without effect on features."""
@@ -285,6 +320,7 @@ FOR_IMAGES = ("crop", "pad", "hflip", "aa", "lighting", "cutout", "reprob", "col
 
 def idle_settings(recipe: TrainRecipe) -> dict[str, str]:
     """Settings that differ from their default and that the rest of the recipe has no use for, with the reason."""
+    kind = KINDS[recipe.task]
     features = is_dataset(recipe.dataset) and recipe.dataset not in RESIDENT
     mixes = bool(recipe.mixup or recipe.cutmix)
     adapts = recipe.sched != "constant"
@@ -311,10 +347,17 @@ def idle_settings(recipe: TrainRecipe) -> dict[str, str]:
         (not (recipe.kd_soft or recipe.kd_feature), ("kd_model_name",), "has no effect without kd_soft or kd_feature"),
         (not recipe.kd_soft, ("kd_temperature",), "has no effect without kd_soft"),
         (not recipe.alpha_weight, ("alpha_macs_aware",), "has no effect without alpha_weight"),
+        (recipe.detector != "fcos", ("head_chs",), "is for detector fcos"),
+        (recipe.detector != "two-stage", ("head_width", "proposals"), "is for detector two-stage"),
+        (bool(recipe.freeze_norm), ("bn_momentum",), "has no effect with freeze_norm"),
+        (True, kind.idle, f"has no effect in {recipe.task}"),
+        *((True, tuple(one for one in other.own if one not in kind.own), f"is for {name}")
+          for name, other in KINDS.items()),
     ]  # fmt: skip
     changed = {one.name for one in fields(TrainRecipe) if getattr(recipe, one.name) != one.default}
     return {name: why for applies, names, why in rules if applies for name in names if name in changed}
 
 
-def _ranges(recipe: TrainRecipe) -> list[tuple[str, tuple[float, float]]]:
-    return [("scale", recipe.scale), ("ratio", recipe.ratio)]
+def _ranges(recipe: TrainRecipe) -> list[tuple[str, Range]]:
+    sides = [] if recipe.short_side is None else [("short_side", recipe.short_side)]
+    return [("scale", recipe.scale), ("ratio", recipe.ratio), *sides]
