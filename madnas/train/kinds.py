@@ -81,6 +81,27 @@ KINDS: dict[str, Kind] = {
         needs=("image_size",),
         default="shapes/detection",
     ),
+    "segmentation": Kind(
+        "madnas.tasks.segmentation",
+        (Metric("miou", "mIoU"), Metric("accuracy", "pixel accuracy"), Metric("class_accuracy", "class accuracy")),
+        own=("num_classes", "short_side", "class_share", "distort", "decoder_chs", "aux_weight", "test_scales",
+             "test_flip"),
+        optional=("class_share", "distort", "decoder_chs", "aux_weight", "test_scales", "test_flip"),
+        idle=(*WHOLE_IMAGES, "color_jitter", "smoothing"),
+        datasets=("ade20k",),
+        needs=("image_size",),
+        default="shapes/segmentation",
+    ),
+    "video": Kind(
+        "madnas.tasks.video",
+        (Metric("top1", "top-1"), Metric("top5", "top-5")),
+        own=("num_classes", "short_side", "segments", "test_segments", "test_crops"),
+        optional=("test_crops",),
+        idle=(*(name for name in WHOLE_IMAGES if name not in ("crop", "scale", "ratio", "layer_decay")), "color_jitter"),
+        datasets=("videos",),
+        needs=("image_size",),
+        default="shapes/video",
+    ),
 }  # fmt: skip
 """All tasks by name."""
 

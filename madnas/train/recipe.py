@@ -23,6 +23,9 @@ HUB = "hfds/"
 SHARDS = "wds/"
 """Before the folder of a webdataset's shards, below that of ``--data``; alone where they are in that."""
 
+MASK_CLASSES = 255
+"""Classes that masks may have: labels fit into 8 bits beside the one that is ignored."""
+
 Range = tuple[float, float]
 
 LIMITS: dict[str, Range] = {
@@ -74,6 +77,13 @@ LIMITS: dict[str, Range] = {
     "head_chs": (32, 4096),
     "head_width": (1, 65536),
     "proposals": (1, 100_000),
+    "num_classes": (2, 100_000),
+    "class_share": (0.01, 1),
+    "decoder_chs": (8, 4096),
+    "aux_weight": (0, 100),
+    "test_scales": (0.1, 10),
+    "segments": (1, 1000),
+    "test_segments": (1, 1000),
 }
 """Smallest and largest value of every number."""
 
@@ -96,7 +106,8 @@ class TrainRecipe:
             network's own.
         samples: training samples of a synthetic dataset.
         train_split, val_split: parts of a dataset, in timm's words.
-        crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random) or ``none``.
+        crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random), ``multiscale``
+            (of videos: TSN's, at corners, edges or the centre, in one of four sizes) or ``none``.
         scale, ratio: share of the area, and aspect ratio, of resized crops.
         crop_pct: side of the centre crop over that of the resized image, when evaluating.
         interpolation: of resizing files: ``bilinear``, ``bicubic``, or ``random`` (either, in training with resized
@@ -116,11 +127,11 @@ class TrainRecipe:
         weight_decay: of weights.
         decay_norm_bias: whether norms and biases decay too.
         layer_decay: factor of the learning rate from layer to layer, downwards.
-        sched: timm's name of the schedule: ``cosine``, ``multistep``, or ``constant``.
+        sched: timm's name of the schedule: ``cosine``, ``multistep``, ``poly``, or ``constant``.
         warmup_epochs, warmup_lr: linear warm-up from this rate.
         warmup_prefix: whether the schedule begins after the warm-up, instead of under it.
         min_lr, cooldown_epochs: the lowest rate, and epochs at it in the end.
-        decay_milestones, decay_rate: of ``multistep``.
+        decay_milestones, decay_rate: of ``multistep``; of ``poly``, ``decay_rate`` is the power.
         sched_on_updates: whether the rate changes with every update, or only from epoch to epoch.
         clip_grad: largest norm of the gradient.
         grad_accum_steps: parts in which a process computes its share of a batch.
@@ -136,12 +147,24 @@ class TrainRecipe:
         alpha_weight: lambda of RAN's Eq. (3): how much slopes of restructurable blocks are drawn to 1; 0 is off.
         alpha_macs_aware: weigh that by the multiply-adds that each block's collapse saves.
         detector: detection: ``fcos`` (on a pyramid) or ``two-stage`` (RAN's, on the last map).
-        short_side: detection: range in which the shorter side of a training image is drawn, in pixels; the upper end
-            is that of testing. ``image_size`` limits the longer side.
+        short_side: range in which the shorter side of a training image is drawn, in pixels. Detection: the upper end is
+            that of testing, and ``image_size`` limits the longer side. Segmentation: before the crop; images are tested
+            with a shorter side of ``image_size``, and the longer one has at most four times as much. Video: before the
+            crop; the upper end is that of testing.
         head_chs: detection: channels of FCOS's pyramid and head. Default: 256.
         head_width, proposals: detection: the linear layers of the second stage (default: 1024), and boxes that the
             first one hands on (default: 512).
         freeze_norm: detection: whether the backbone's batch norms stay as the initial weights have them.
+        num_classes: segmentation, video: classes, which masks and lists do not tell.
+        class_share: segmentation: share of a crop's labelled pixels from which on a class makes another crop be tried.
+            Default: 1, any crop is taken.
+        distort: segmentation: whether brightness, contrast, saturation and hue change. Default: no.
+        decoder_chs: segmentation: channels of UPerNet's decoder. Default: 512.
+        aux_weight: segmentation: weight of the loss of an auxiliary head over the map before the last. Default: none.
+        test_scales, test_flip: segmentation: sizes at which images are tested, over ``image_size``, and whether their
+            mirror images are too; the mean probability counts. Default: one size, not mirrored.
+        segments, test_segments: video: frames of a video in training and in testing, one of each of its segments.
+        test_crops: video: 1 (the centre), 3 or 10 crops of each frame in testing. Default: 1.
         nonfinite_retries: times that a run may go back to its last checkpoint and leave the batch out that made loss
             or gradient non-finite, before it stops.
         bad_data_rate: share of unreadable samples from which on a run stops.
@@ -152,12 +175,12 @@ class TrainRecipe:
     epochs: int
     batch_size: int
     lr: float
-    task: Literal["classification", "detection"] = "classification"
+    task: Literal["classification", "detection", "segmentation", "video"] = "classification"
     image_size: int | None = None
     samples: int | None = None
     train_split: str = "train"
     val_split: str = "validation"
-    crop: Literal["resized", "pad", "none"] = "none"
+    crop: Literal["resized", "pad", "multiscale", "none"] = "none"
     pad: int = 4
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (0.75, 4 / 3)
@@ -184,7 +207,7 @@ class TrainRecipe:
     weight_decay: float = 0.0
     decay_norm_bias: bool = False
     layer_decay: float | None = None
-    sched: Literal["cosine", "multistep", "constant"] = "cosine"
+    sched: Literal["cosine", "multistep", "poly", "constant"] = "cosine"
     warmup_epochs: int = 0
     warmup_lr: float = 0.0
     warmup_prefix: bool = False
@@ -217,6 +240,16 @@ class TrainRecipe:
     head_width: int | None = None
     proposals: int | None = None
     freeze_norm: bool | None = None
+    num_classes: int | None = None
+    class_share: float | None = None
+    distort: bool | None = None
+    decoder_chs: int | None = None
+    aux_weight: float | None = None
+    test_scales: tuple[float, ...] | None = None
+    test_flip: bool | None = None
+    segments: int | None = None
+    test_segments: int | None = None
+    test_crops: Literal[1, 3, 10] | None = None
     nonfinite_retries: int = 0
     bad_data_rate: float = 0.01
 
@@ -305,12 +338,30 @@ def _task_problems(recipe: TrainRecipe) -> list[str]:
         ]  # fmt: skip
         wanted = (*kind.needs, *(name for name in kind.own if name not in kind.optional))
         missing = [name for name in wanted if getattr(recipe, name) is None]
-        return wrong + [f"{name}: missing; {recipe.task} needs it" for name in missing]
+        return wrong + [f"{name}: missing; {recipe.task} needs it" for name in missing] + _size_problems(recipe)
+    if recipe.crop == "multiscale":
+        return ["crop: multiscale is for video"]
     known = is_resident(recipe.dataset) or recipe.dataset == "folder" or recipe.dataset.startswith((HUB, SHARDS))
     if known:
         return []
     expected = f"{', '.join(RESIDENT)}, seg<N>, circle<N>, folder, {HUB}NAME or {SHARDS}FOLDER"
     return [f"dataset: expected {expected}, found {recipe.dataset[:60]!r}"]
+
+
+def _size_problems(recipe: TrainRecipe) -> list[str]:
+    """What of images and videos does not go together."""
+    found = []
+    if recipe.task == "segmentation" and (recipe.num_classes or 0) > MASK_CLASSES:
+        found.append(f"num_classes: masks have at most {MASK_CLASSES}, found {recipe.num_classes}")
+    if recipe.task == "video":
+        if recipe.crop == "pad":
+            found.append("crop: expected resized, multiscale or none for video, found pad")
+        if recipe.image_size and recipe.short_side and recipe.image_size > recipe.short_side[1]:
+            found.append(
+                f"image_size: a crop of {recipe.image_size} is larger than the frames, whose short side has "
+                f"{recipe.short_side[1]}"
+            )
+    return found
 
 
 FOR_IMAGES = ("crop", "pad", "hflip", "aa", "lighting", "cutout", "reprob", "color_jitter", "image_size", "crop_pct",
@@ -337,8 +388,9 @@ def idle_settings(recipe: TrainRecipe) -> dict[str, str]:
         (not recipe.reprob, ("remode",), "has no effect without reprob"),
         (not mixes, ("mixup_prob", "mixup_off_epoch"), "has no effect without mixup or cutmix"),
         (not (recipe.mixup and recipe.cutmix), ("mixup_switch_prob",), "is for mixup and cutmix together"),
-        (recipe.sched != "multistep", ("decay_milestones", "decay_rate"), "is for sched multistep"),
-        (recipe.sched != "cosine", ("min_lr",), "is for sched cosine"),
+        (recipe.sched != "multistep", ("decay_milestones",), "is for sched multistep"),
+        (recipe.sched not in ("multistep", "poly"), ("decay_rate",), "is for sched multistep and poly"),
+        (recipe.sched not in ("cosine", "poly"), ("min_lr",), "is for sched cosine and poly"),
         (not adapts, ("warmup_epochs", "cooldown_epochs", "layer_decay", "sched_on_updates"),
          "has no effect with sched constant"),
         (not recipe.warmup_epochs, ("warmup_lr", "warmup_prefix"), "has no effect without warmup_epochs"),
