@@ -53,7 +53,8 @@ def train(
         int, typer.Option(min=0, max=MAX_SEED, help="Of weights, order and augmentation.", rich_help_panel=RECIPE)
     ] = 0,
     initial_checkpoint: Annotated[
-        Path | None, typer.Option(help="Start from these weights.", rich_help_panel=RECIPE)
+        Path | None, typer.Option(help="Start from these weights: a file, or a run's folder or checkpoint; of a classifier, the "
+                     "backbone's.", rich_help_panel=RECIPE)
     ] = None,
     kd_checkpoint: Annotated[
         Path | None, typer.Option(help="Weights of the teacher, for recipes with one.", rich_help_panel=RECIPE)
@@ -166,6 +167,10 @@ def train(
         return
     from madnas.train.job import Job
 
+    if initial_checkpoint is not None and (initial_checkpoint.is_dir() or initial_checkpoint.name == "last"):
+        from madnas.train.evaluate import weights_of
+
+        initial_checkpoint = weights_of(initial_checkpoint)
     _check_resume(resume, restart, evaluated=eval_ is not None)
     resume, output = _resumed(resume, output)
     job = Job(

@@ -1,112 +1,124 @@
-"""Backbones for training: a target's maps with the recipe's settings, and a classifier's weights put into them."""
+"""A target as the backbone of another task's model, and weights for it."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+import madnas.models  # noqa: F401 # registers our networks with timm
 from madnas.errors import UsageError
+from madnas.models import build
 from madnas.network.timm_names import PREFIX
-from madnas.scores.targets import RESTRUCTURED, as_library
-from madnas.train.checkpoint import load_initial, read_weights
-from madnas.train.model import Network
+from madnas.scores.targets import RESTRUCTURED, Target, as_library
+from madnas.train.checkpoint import sound_weights
 from madnas.train.recipe import TrainRecipe
 
-Indices = Callable[[int], tuple[int, ...]]
-"""``out_indices`` for a number of maps."""
 
-WRAPPED = ("model.", "graph.")
-"""What timm's and our wrappers put before the names of a network's weights."""
-
-FLATTENED = re.compile(r"^([a-z_]+)_(\d+)(?=\.)")
-"""timm's name of a stage that it took out of its sequence: ``stages_3`` was ``stages.3``."""
-
-
-def build_backbone(network: Network, recipe: TrainRecipe, indices: Indices) -> nn.Module:
-    """A backbone in timm's form with fresh weights.
+def build_body(target: Target, recipe: TrainRecipe, reductions: Sequence[int] | None = None) -> nn.Module:
+    """The network without its head, as what gives a list of maps.
 
     Args:
-        network: the target.
-        recipe: its ``drop_path`` and ``zero_init_last``.
-        indices: which of its maps.
+        target: the network.
+        recipe: has its stochastic depth, and whether residual branches begin at 0.
+        reductions: input side / side of the maps that are wanted; absent: the last one alone.
 
     Raises:
-        UsageError: a network without maps, or one that the recipe's settings do not fit.
+        UsageError: a network that gives no maps, or not these.
     """
-    network = as_written(network)
-    target = network.target
-    if network.spec is not None:
-        from madnas.models import build
-        from madnas.models.features import feature_info
-
-        return build(
-            network.spec,
-            features_only=True,
-            out_indices=indices(len(feature_info(network.spec))),
-            drop_path_rate=recipe.drop_path,
-            zero_init_last=recipe.zero_init_last,
-        )
-    if target.library not in ("timm", RESTRUCTURED):
-        raise UsageError(f"{target.word}: {target.library} does not say what of its models is a backbone", "timm does")
-    import timm
-
-    name, given = target.model, {"drop_path_rate": recipe.drop_path} if recipe.drop_path else {}
-    if target.library == RESTRUCTURED:
-        name, given = "madnas", {"spec": target.model, **given}
-    try:
-        with torch.device("meta"):
-            count = len(timm.create_model(name, features_only=True, **given).feature_info)
-        model: nn.Module = timm.create_model(name, features_only=True, out_indices=indices(count), **given)
-    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:  # timm's ways to say no
-        raise UsageError(f"{target.word}: timm gives no maps of it: {error}") from error
-    return model
+    options = _options(recipe)
+    indices: tuple[int, ...] = (-1,)
+    if reductions is not None:
+        there = reductions_of(target, recipe)
+        if any(one not in there for one in reductions):
+            raise UsageError(
+                f"{target.word}: its maps are reduced by {', '.join(map(str, there))}, and "
+                f"{', '.join(map(str, reductions))} are needed"
+            )
+        indices = tuple(there.index(one) for one in reductions)
+    return _create(target, recipe, options | {"out_indices": indices})
 
 
-def as_written(network: Network) -> Network:
+def reductions_of(target: Target, recipe: TrainRecipe) -> list[int]:
+    """Input side / side of all the maps that a network gives.
+
+    Raises:
+        UsageError: it gives none.
+    """
+    with torch.device("meta"):
+        probe: Any = _create(target, recipe, _options(recipe))
+    found: list[int] = probe.feature_info.reduction()
+    return found
+
+
+def as_written(target: Target) -> Target:
     """The network as its library builds it where the user wrote ``timm/NAME``: with the names of its checkpoints."""
-    word = network.target.word
-    return Network(as_library(word), None) if word.startswith(PREFIX) else network
+    return as_library(target.word) if target.word.startswith(PREFIX) else target
 
 
-def load_weights(model: nn.Module, body: nn.Module, path: Path) -> str | None:
-    """Start from a file's weights: of the same whole model, or of a network that has its backbone.
+def _options(recipe: TrainRecipe) -> dict[str, Any]:
+    return {"drop_path_rate": recipe.drop_path} if recipe.drop_path else {}
+
+
+def _create(target: Target, recipe: TrainRecipe, options: dict[str, Any]) -> nn.Module:
+    target = as_written(target)
+    if target.spec is not None:
+        return build(target.spec, features_only=True, zero_init_last=recipe.zero_init_last, **options)
+    if target.library == RESTRUCTURED:
+        return timm.create_model("madnas", spec=target.model, features_only=True, **options)
+    if target.library != "timm":
+        raise UsageError(f"{target.word}: {target.library} networks give no maps", "timm/NAME has most of them")
+    try:
+        return timm.create_model(target.model, features_only=True, **options)
+    except (TypeError, RuntimeError, AttributeError, AssertionError) as error:  # whatever somebody else's code raises
+        raise UsageError(f"{target.word}: gives no maps: {str(error).splitlines()[0][:200]}") from error
+
+
+def load_backbone(model: nn.Module, body: nn.Module, path: Path) -> str:
+    """Start from weights of the same model, or of a classifier, whose head is left out.
+
+    timm's wrappers rename what they take apart: ``stages.0`` becomes ``stages_0``, or goes below ``model``.
 
     Args:
-        model: the whole, whose tensors get the file's values.
-        body: its backbone, in timm's form.
-        path: safetensors or a file of torch.
+        model: the whole one.
+        body: its backbone.
+        path: a file of safetensors or torch.
 
     Returns:
-        what a user should hear.
+        what to tell: how many tensors fit.
 
     Raises:
-        UsageError: it cannot be read, has values that are not finite, or is of another network: less than half of the
-            backbone fits.
+        UsageError: it cannot be read, has values that are not finite, or less than half of the backbone is in it.
     """
-    found = read_weights(path)
-    if set(found) & set(model.state_dict()) - set(body.state_dict()):
-        missing = load_initial(model, path)
-        return f"{path}: {len(missing)} tensors begin anew, such as {missing[0]}" if missing else None
-    wrong = [name for name, value in found.items() if value.is_floating_point() and not bool(value.isfinite().all())]
-    if wrong:
-        raise UsageError(f"{path}: weights are not finite, such as {wrong[0]}")
-    own = body.state_dict()
-    fitting = {name: value for name in own if (value := _of(name, found)) is not None and value.shape == own[name].shape}
-    if 2 * len(fitting) < len(own):
+    found = sound_weights(path)
+    by_name = {_plain(name): value for name, value in found.items()}
+    own = model.state_dict()
+    place = next(name for name, module in model.named_modules() if module is body)
+    fitting: dict[str, torch.Tensor] = {}
+    for name, value in own.items():
+        names = [name]
+        if name.startswith(f"{place}."):
+            bare = name.removeprefix(f"{place}.")
+            names += [bare, bare.removeprefix("model.")]
+        for one in names:
+            given = by_name.get(_plain(one))
+            if given is not None and given.shape == value.shape:
+                fitting[name] = given
+                break
+    backbone = [name for name in own if name.startswith(f"{place}.")]
+    fits = [name for name in backbone if name in fitting]
+    if 2 * len(fits) < len(backbone):
         raise UsageError(
-            f"{path}: weights of another network: {len(fitting)} of its {len(found)} tensors fit the backbone, which has "
-            f"{len(own)}"
+            f"{path}: weights of another network: {len(fits)} of the backbone's {len(backbone)} tensors are in it"
         )
-    body.load_state_dict(own | fitting)
-    return f"{path}: {len(fitting)} of the backbone's {len(own)} tensors come from it; the rest begins anew"
+    model.load_state_dict(own | fitting)
+    return (
+        f"{path}: gives {len(fits)} of the backbone's {len(backbone)} tensors, and {len(fitting) - len(fits)} of the "
+        f"{len(own) - len(backbone)} others"
+    )
 
 
-def _of(name: str, found: dict[str, Tensor]) -> Any:
-    """The tensor of a whole network that a backbone calls so."""
-    for prefix in WRAPPED:
-        name = name.removeprefix(prefix)
-    value = found.get(name)
-    return found.get(FLATTENED.sub(r"\1.\2", name)) if value is None else value
+def _plain(name: str) -> str:
+    return name.replace(".", "_")

@@ -15,14 +15,17 @@ from madnas.data.scenes import TestedScenes, TrainingScenes
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Batch, Facts, Process, Source
 from madnas.errors import DataError, UsageError
 from madnas.scores.targets import Target
-from madnas.tasks.backbone import build_backbone, load_weights
+from madnas.tasks.backbone import build_body, load_backbone, reductions_of
 from madnas.tasks.confusion import confusion, scores
-from madnas.tasks.segmenter import Segmenter, levels, pixel_loss, upsampled
+from madnas.tasks.segmenter import LEVELS, Segmenter, pixel_loss, upsampled
 from madnas.train.distributed import total
 from madnas.train.model import Network, set_norms
 from madnas.train.normalise import normaliser
 from madnas.train.objective import Teacher
 from madnas.train.recipe import TrainRecipe
+
+TRIED = (64, 96)
+"""Height and width of an image that every backbone should take."""
 
 
 class Segmentation:
@@ -40,7 +43,9 @@ class Segmentation:
             DataError: a folder that is missing or empty, images without masks.
         """
         assert recipe.num_classes and recipe.image_size and recipe.short_side  # its checks saw to it
-        train, test = (open_scenes(folder, split, recipe.num_classes) for split in (recipe.train_split, recipe.val_split))
+        train, test = (
+            open_scenes(folder, split, recipe.num_classes) for split in (recipe.train_split, recipe.val_split)
+        )
         size = recipe.image_size
         augmentation = SceneAugmentation(
             size, recipe.short_side, recipe.class_share or 1.0, recipe.hflip, bool(recipe.distort)
@@ -71,8 +76,9 @@ class Segmentation:
         """UPerNet over the network's last maps, with fresh weights, which the seed decides."""
         torch.manual_seed(seed)
         scales = _scales(recipe)
+        target = replace(network.target, spec=network.spec)
         model = Segmenter(
-            build_backbone(network, recipe, levels),
+            build_body(target, recipe, reductions_of(target, recipe)[-LEVELS:]),
             facts.classes,
             recipe.decoder_chs or 512,
             recipe.drop,
@@ -80,13 +86,14 @@ class Segmentation:
             tuple(scale / max(scales) for scale in scales),
             bool(recipe.test_flip),
         )
+        _check_runs(target, model)
         set_norms(model, recipe.bn_momentum, recipe.bn_eps)
         return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
 
     def load_initial(self, model: nn.Module, path: Path) -> str | None:
-        """See :func:`madnas.tasks.backbone.load_weights`."""
-        body: Any = model.maps
-        return load_weights(model, body.body, path)
+        """See :func:`madnas.tasks.backbone.load_backbone`."""
+        segmenter: Any = model
+        return load_backbone(model, segmenter.maps.body, path)
 
     def learner(
         self, model: nn.Module, recipe: TrainRecipe, facts: Facts, process: Process, seed: int, teacher: Teacher | None
@@ -178,6 +185,17 @@ class PixelScores:
         if not labelled:
             raise DataError("no pixel of the test images has a label", "0 in a mask means none, and classes begin at 1")
         return {"loss": loss / labelled, **scores(counts), "n": int(n)}
+
+
+def _check_runs(target: Target, model: nn.Module) -> None:
+    """Refuse a module that cannot take images of any size, before anything is begun."""
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, *TRIED))
+    except Exception as error:  # whatever somebody else's code raises
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise UsageError(f"{target.word} does not run as a backbone on images of any size: {reason}") from error
 
 
 def _scales(recipe: TrainRecipe) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ class Segmenter(nn.Module):
     """UPerNet [Xiao et al. 2018] with an auxiliary head over the map before the last.
 
     Args:
-        body: ``timm.create_model(..., features_only=True)``; see :func:`levels` for its ``out_indices``.
+        body: ``timm.create_model(..., features_only=True)``; of its last :data:`LEVELS` maps.
         classes: of a pixel.
         decoder_chs: channels of every level of the decoder.
         drop: of whole channels before the classifiers.
@@ -69,7 +69,7 @@ class Segmenter(nn.Module):
         return self._decoded(images, maps), None if self.auxiliary is None else self.auxiliary(maps[-2])
 
     def _tested(self, images: Tensor) -> Tensor:
-        """Logits of the largest level; of several views the logarithm of their mean probability, ``(B, classes, H, W)``."""
+        """Logits of the largest level; of several views the logarithm of their mean share, ``(B, classes, H, W)``."""
         if self._scales == (1.0,) and not self._flip:
             return self._decoded(images, self.maps(images))
         size = images.shape[-2:]
@@ -94,15 +94,6 @@ class Segmenter(nn.Module):
         decoded = self.decoder([images, images, *maps])  # two levels that it leaves out
         logits: Tensor = self.classifier(self.dropout(decoded))
         return logits
-
-
-def levels(count: int) -> tuple[int, ...]:
-    """``out_indices`` of what the decoder takes of a backbone with so many maps.
-
-    >>> levels(5), levels(3)
-    ((-4, -3, -2, -1), (-3, -2, -1))
-    """
-    return tuple(range(-min(LEVELS, count), 0))
 
 
 def _decoder(chs: list[int], width: int) -> nn.Module:

@@ -24,7 +24,7 @@ from madnas.train.recipe import TrainRecipe
 
 
 class Video(Classification):
-    """The task; see :class:`madnas.train.task.Task`. Networks, weights and what they start from are classification's."""
+    """The task; see :class:`madnas.train.task.Task`. Networks and their weights are classification's."""
 
     test_batch = 4
 
@@ -37,8 +37,8 @@ class Video(Classification):
             DataError: a list that is missing or wrong.
             UsageError: video files, and nothing that decodes them.
         """
-        assert recipe.num_classes and recipe.image_size and recipe.segments and recipe.short_side  # its checks saw to it
-        assert recipe.test_segments and recipe.test_crops and recipe.crop != "pad"
+        assert recipe.num_classes and recipe.image_size and recipe.short_side  # its checks saw to it
+        assert recipe.segments and recipe.test_segments and recipe.crop != "pad"
         names = recipe.train_split, recipe.val_split
         train, test = (
             read_list(folder / name, recipe.num_classes, split)
@@ -51,28 +51,32 @@ class Video(Classification):
         augmentation = ClipAugmentation(size, short, recipe.crop, recipe.scale, recipe.ratio, recipe.hflip)
         return FileSource(
             TrainingClips(train, recipe.segments, augmentation, seed),
-            TestedClips(test, recipe.test_segments, recipe.test_crops, short[1], size),
+            TestedClips(test, recipe.test_segments, recipe.test_crops or 1, short[1], size),
             _facts(train, test, size),
             workers,
         )
 
     def build_model(self, network: Network, facts: Facts, recipe: TrainRecipe, seed: int) -> nn.Module:
         """The network itself, which looks at single frames."""
-        return build_model(as_written(network), facts, recipe, seed)
+        return build_model(_as_written(network), facts, recipe, seed)
 
-    def learner(
+    def learner(  # type: ignore[override]  # only what every task has is asked for
         self, model: nn.Module, recipe: TrainRecipe, facts: Facts, process: Process, seed: int, teacher: Teacher | None
     ) -> "VideoLearner":
         """See :class:`VideoLearner`."""
         return VideoLearner(model, recipe, facts, process)
 
 
+def _as_written(network: Network) -> Network:
+    """See :func:`~madnas.tasks.backbone.as_written`."""
+    target = as_written(network.target)
+    return network if target is network.target else Network(target, None)
+
+
 def _facts(train: VideoList, test: VideoList, size: int) -> Facts:
     shape = (3, size, size)
     digest = f"{train.digest()[:16]}{test.digest()[:16]}"
-    return Facts(
-        len(train.videos), len(test.videos), train.classes, shape, IMAGENET_MEAN, IMAGENET_STD, digest
-    )
+    return Facts(len(train.videos), len(test.videos), train.classes, shape, IMAGENET_MEAN, IMAGENET_STD, digest)
 
 
 class VideoLearner:

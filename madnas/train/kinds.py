@@ -64,6 +64,9 @@ WHOLE_IMAGES = ("samples", "crop", "pad", "scale", "ratio", "crop_pct", "interpo
                 "alpha_macs_aware", "layer_decay")  # fmt: skip
 """Settings that are for networks as wholes and for images with one label."""
 
+FOR_FRAMES = ("crop", "scale", "ratio", "layer_decay")
+"""Those of :data:`WHOLE_IMAGES` that are for the frames of videos, and for their networks, as well."""
+
 KINDS: dict[str, Kind] = {
     CLASSIFICATION: Kind(
         "madnas.train.classification",
@@ -97,7 +100,7 @@ KINDS: dict[str, Kind] = {
         (Metric("top1", "top-1"), Metric("top5", "top-5")),
         own=("num_classes", "short_side", "segments", "test_segments", "test_crops"),
         optional=("test_crops",),
-        idle=(*(name for name in WHOLE_IMAGES if name not in ("crop", "scale", "ratio", "layer_decay")), "color_jitter"),
+        idle=("color_jitter", *(name for name in WHOLE_IMAGES if name not in FOR_FRAMES)),
         datasets=("videos",),
         needs=("image_size",),
         default="shapes/video",

@@ -106,8 +106,8 @@ class TrainRecipe:
             network's own.
         samples: training samples of a synthetic dataset.
         train_split, val_split: parts of a dataset, in timm's words.
-        crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random), ``multiscale``
-            (of videos: TSN's, at corners, edges or the centre, in one of four sizes) or ``none``.
+        crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random),
+            ``multiscale`` (of videos: TSN's, at corners, edges or the centre, in one of four sizes) or ``none``.
         scale, ratio: share of the area, and aspect ratio, of resized crops.
         crop_pct: side of the centre crop over that of the resized image, when evaluating.
         interpolation: of resizing files: ``bilinear``, ``bicubic``, or ``random`` (either, in training with resized

@@ -11,16 +11,14 @@ from torch import nn
 import madnas.models  # noqa: F401  # registers our names with timm
 from madnas.errors import UsageError
 from madnas.scores.targets import find
-from madnas.tasks.backbone import build_backbone, load_weights
-from madnas.train.model import Network
+from madnas.tasks.backbone import build_body, load_backbone
 from madnas.train.recipe import load_recipe
 
 RECIPE = load_recipe("digits/quick")
 
 
 def backbone(word: str) -> nn.Module:
-    target = find(word)
-    return build_backbone(Network(target, target.spec), RECIPE, lambda count: tuple(range(-min(4, count), 0)))
+    return build_body(find(word), RECIPE)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +39,8 @@ def test_maps_are_those_of_the_classifier(tmp_path: Path, word: str, name: str) 
     torch.manual_seed(2)
     body = backbone(word)
     count = len(body.state_dict())
-    told = load_weights(nn.ModuleDict({"body": body, "head": nn.Linear(3, 3)}), body, tmp_path / "w.safetensors")
-    assert told is not None and f"{count} of the backbone's {count} tensors" in told
+    told = load_backbone(nn.ModuleDict({"body": body, "head": nn.Linear(3, 3)}), body, tmp_path / "w.safetensors")
+    assert f"gives {count} of the backbone's {count} tensors, and 0 of the 2 others" in told
     images = torch.randn(1, 3, 224, 224)
     expected = whole.eval().forward_intermediates(images, intermediates_only=True)[-1]
     with torch.no_grad():
@@ -54,7 +52,7 @@ def test_a_whole_model_goes_on_as_it_was(tmp_path: Path) -> None:
     model = nn.ModuleDict({"body": body, "head": nn.Linear(3, 3)})
     values = {name: torch.ones_like(one) for name, one in model.state_dict().items()}
     save_file(values, tmp_path / "w.safetensors")
-    assert load_weights(model, body, tmp_path / "w.safetensors") is None
+    assert "and 2 of the 2 others" in load_backbone(model, body, tmp_path / "w.safetensors")
     assert all(bool((one == 1).all()) for one in model.state_dict().values())
 
 
@@ -62,7 +60,7 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
     save_file(timm.create_model("resnet18", num_classes=7).state_dict(), tmp_path / "w.safetensors")
     body = backbone("resnet20")
     with pytest.raises(UsageError, match="weights of another network"):
-        load_weights(nn.ModuleDict({"body": body}), body, tmp_path / "w.safetensors")
+        load_backbone(nn.ModuleDict({"body": body}), body, tmp_path / "w.safetensors")
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
@@ -71,9 +69,9 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     values["stem.conv.weight"][0] = float("nan")
     save_file(values, tmp_path / "w.safetensors")
     with pytest.raises(UsageError, match=r"not finite, such as stem\.conv\.weight"):
-        load_weights(nn.ModuleDict({"body": body}), body, tmp_path / "w.safetensors")
+        load_backbone(nn.ModuleDict({"body": body}), body, tmp_path / "w.safetensors")
 
 
 def test_torchvision_has_no_backbones() -> None:
-    with pytest.raises(UsageError, match="torchvision does not say"):
+    with pytest.raises(UsageError, match="torchvision networks give no maps"):
         backbone("torchvision/resnet18")

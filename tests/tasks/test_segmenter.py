@@ -7,14 +7,14 @@ from torch import nn
 
 import madnas.models  # noqa: F401  # registers our names with timm
 from madnas.errors import UsageError
-from madnas.tasks.segmenter import Segmenter, levels, pixel_loss, upsampled
+from madnas.tasks.segmenter import LEVELS, Segmenter, pixel_loss, upsampled
 
 pytest.importorskip("segmentation_models_pytorch", reason="segmentation's decoder, an extra")
 
 
 def body(name: str) -> nn.Module:
     count = len(timm.create_model(name, features_only=True).feature_info)
-    return timm.create_model(name, features_only=True, out_indices=levels(count))
+    return timm.create_model(name, features_only=True, out_indices=tuple(range(-min(LEVELS, count), 0)))
 
 
 @pytest.mark.parametrize("name", ["madnas_deepmad_r18", "resnet50", "madnas_convnext_t", "vgg11", "madnas_resnet20"])
