@@ -71,7 +71,7 @@ LIMITS: dict[str, Range] = {
     "bad_data_rate": (0, 1),
     "samples": (1, 1_000_000_000),
     "short_side": (16, 16384),
-    "head_chs": (32, 4096),
+    "head_chs": (64, 4096),
     "head_width": (1, 65536),
     "proposals": (1, 100_000),
 }
@@ -296,6 +296,10 @@ def problems(recipe: TrainRecipe) -> list[str]:
     return found
 
 
+HEAD_GROUPS = 32
+"""Of the group norms in torchvision's FCOS."""
+
+
 def _task_problems(recipe: TrainRecipe) -> list[str]:
     """What does not go together with the task."""
     kind = KINDS[recipe.task]
@@ -305,6 +309,8 @@ def _task_problems(recipe: TrainRecipe) -> list[str]:
         ]  # fmt: skip
         wanted = (*kind.needs, *(name for name in kind.own if name not in kind.optional))
         missing = [name for name in wanted if getattr(recipe, name) is None]
+        if recipe.head_chs is not None and recipe.head_chs % HEAD_GROUPS:
+            wrong.append(f"head_chs: {recipe.head_chs} is no multiple of the {HEAD_GROUPS} groups of FCOS's norms")
         return wrong + [f"{name}: missing; {recipe.task} needs it" for name in missing]
     known = is_resident(recipe.dataset) or recipe.dataset == "folder" or recipe.dataset.startswith((HUB, SHARDS))
     if known:
