@@ -53,8 +53,9 @@ def train(
         int, typer.Option(min=0, max=MAX_SEED, help="Of weights, order and augmentation.", rich_help_panel=RECIPE)
     ] = 0,
     initial_checkpoint: Annotated[
-        Path | None, typer.Option(help="Start from these weights: a file, or a run's folder or checkpoint; of a classifier, the "
-                     "backbone's.", rich_help_panel=RECIPE)
+        Path | None,
+        typer.Option(help="Start from these weights: a file, or a run's folder or checkpoint; a classifier's are for "
+                     "the backbone.", rich_help_panel=RECIPE),
     ] = None,
     kd_checkpoint: Annotated[
         Path | None, typer.Option(help="Weights of the teacher, for recipes with one.", rich_help_panel=RECIPE)

@@ -74,7 +74,7 @@ LIMITS: dict[str, Range] = {
     "bad_data_rate": (0, 1),
     "samples": (1, 1_000_000_000),
     "short_side": (16, 16384),
-    "head_chs": (32, 4096),
+    "head_chs": (64, 4096),
     "head_width": (1, 65536),
     "proposals": (1, 100_000),
     "num_classes": (2, 100_000),
@@ -329,6 +329,10 @@ def problems(recipe: TrainRecipe) -> list[str]:
     return found
 
 
+HEAD_GROUPS = 32
+"""Of the group norms in torchvision's FCOS."""
+
+
 def _task_problems(recipe: TrainRecipe) -> list[str]:
     """What does not go together with the task."""
     kind = KINDS[recipe.task]
@@ -338,7 +342,7 @@ def _task_problems(recipe: TrainRecipe) -> list[str]:
         ]  # fmt: skip
         wanted = (*kind.needs, *(name for name in kind.own if name not in kind.optional))
         missing = [name for name in wanted if getattr(recipe, name) is None]
-        return wrong + [f"{name}: missing; {recipe.task} needs it" for name in missing] + _size_problems(recipe)
+        return wrong + [f"{name}: missing; {recipe.task} needs it" for name in missing] + _own_problems(recipe)
     if recipe.crop == "multiscale":
         return ["crop: multiscale is for video"]
     known = is_resident(recipe.dataset) or recipe.dataset == "folder" or recipe.dataset.startswith((HUB, SHARDS))
@@ -348,9 +352,11 @@ def _task_problems(recipe: TrainRecipe) -> list[str]:
     return [f"dataset: expected {expected}, found {recipe.dataset[:60]!r}"]
 
 
-def _size_problems(recipe: TrainRecipe) -> list[str]:
-    """What of images and videos does not go together."""
+def _own_problems(recipe: TrainRecipe) -> list[str]:
+    """What of a task's own settings does not go together."""
     found = []
+    if recipe.head_chs is not None and recipe.head_chs % HEAD_GROUPS:
+        found.append(f"head_chs: {recipe.head_chs} is no multiple of the {HEAD_GROUPS} groups of FCOS's norms")
     if recipe.task == "segmentation" and (recipe.num_classes or 0) > MASK_CLASSES:
         found.append(f"num_classes: masks have at most {MASK_CLASSES}, found {recipe.num_classes}")
     if recipe.task == "video":
