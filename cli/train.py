@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 RECIPE, RUN, OUTPUT, INSTEAD = "Recipe", "Run", "Output", "Instead of training"
 
-DEFAULT_RECIPE = "digits/quick"
 MAX_SEED = 2**63 - 1
 
 
@@ -32,9 +31,15 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"A recipe (see --list), or a recipe file (.yaml). Default: {DEFAULT_RECIPE}; with --eval, the run's.",
+            help="A recipe (see --list), or a recipe file (.yaml). Default: digits/quick, or that of the task; with "
+            "--eval, the run's.",
             rich_help_panel=RECIPE,
         ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="classification, detection ...: what the recipe has to be for; with --list, "
+                     "what is listed. Default: the recipe's.", rich_help_panel=RECIPE),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -48,7 +53,9 @@ def train(
         int, typer.Option(min=0, max=MAX_SEED, help="Of weights, order and augmentation.", rich_help_panel=RECIPE)
     ] = 0,
     initial_checkpoint: Annotated[
-        Path | None, typer.Option(help="Start from these weights.", rich_help_panel=RECIPE)
+        Path | None,
+        typer.Option(help="Start from these weights: a file, or a run's folder or checkpoint; a classifier's are for "
+                     "the backbone.", rich_help_panel=RECIPE),
     ] = None,
     kd_checkpoint: Annotated[
         Path | None, typer.Option(help="Weights of the teacher, for recipes with one.", rich_help_panel=RECIPE)
@@ -117,6 +124,7 @@ def train(
     - madnas train net.yaml --recipe cifar/deepmad --data /data --device cuda --slurm
     - madnas train resnet20 --set epochs=20 --set lr=0.1 -o run
     - madnas train net.yaml --dry-run
+    - madnas train resnet18 --task detection --data shapes
     - madnas train --eval runs/resnet20-digits-quick-0
     - madnas train --list
     """
@@ -124,8 +132,12 @@ def train(
 
     _one_of({"--list": list_, "--show": show is not None, "--dry-run": dry_run, "--eval": eval_ is not None,
              "--slurm": slurm})  # fmt: skip
+    from madnas.train.kinds import CLASSIFICATION, KINDS
+
+    if task is not None and task not in KINDS:
+        raise UsageError(f"--task {task[:60]}: no such task", f"known: {', '.join(KINDS)}")
     if list_:
-        report.print_recipes(json)
+        report.print_recipes(json, task)
         return
     if show is not None:
         report.print_recipe(show, json)
@@ -140,8 +152,11 @@ def train(
         if folder is not None:
             run = past(folder)
             network, recipe, seed = run.target, recipe or str(run.recipe), run.seed
-    recipe = recipe or DEFAULT_RECIPE
+    recipe = recipe or KINDS[task or CLASSIFICATION].default
     loaded = load_recipe(recipe, set_ or [])
+    if task not in (None, loaded.task):
+        raise UsageError(f"{recipe}: a recipe for {loaded.task}, not for {task}",
+                         f"madnas train --list --task {task} lists those")  # fmt: skip
     if target is not None:
         from madnas.scores.targets import find
 
@@ -153,6 +168,10 @@ def train(
         return
     from madnas.train.job import Job
 
+    if initial_checkpoint is not None and (initial_checkpoint.is_dir() or initial_checkpoint.name == "last"):
+        from madnas.train.evaluate import weights_of
+
+        initial_checkpoint = weights_of(initial_checkpoint)
     _check_resume(resume, restart, evaluated=eval_ is not None)
     resume, output = _resumed(resume, output)
     job = Job(

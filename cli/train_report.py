@@ -65,22 +65,31 @@ def progress(quiet: bool) -> Iterator[Callable[["Progress"], None]]:
 
 def _text(found: "Progress") -> str:
     loss = "" if found.loss is None else f", loss {found.loss:.4f}"
-    top1 = "" if found.top1 is None else f", top-1 {100 * found.top1:.2f} %"
+    score = "" if found.score is None else f", {found.metric.title} {found.metric.shown(found.score)}"
     return (
-        f"epoch {found.epoch + 1} of {found.epochs}, update {found.step:,} of {found.steps:,}{loss}{top1}, "
+        f"epoch {found.epoch + 1} of {found.epochs}, update {found.step:,} of {found.steps:,}{loss}{score}, "
         f"lr {found.rate:.3g}, {found.images:,.0f} images/s, {_duration(found.left)} left"
     )
 
 
-def print_recipes(json: bool) -> None:
-    """The training recipes that come with madnas."""
+def print_recipes(json: bool, task: str | None = None) -> None:
+    """The training recipes that come with madnas, by task.
+
+    Args:
+        json: as one document.
+        task: of this one alone.
+    """
+    from madnas.train.kinds import KINDS
     from madnas.train.recipe import load_recipe, recipe_files
 
-    recipes = {name: load_recipe(name) for name in recipe_files()}
+    loaded = {name: load_recipe(name) for name in recipe_files()}
+    order = [one for one in KINDS if task in (None, one)]
+    recipes = {name: one for kind in order for name, one in loaded.items() if one.task == kind}
     if json:
         rows = [
             {
                 "name": name,
+                "task": one.task,
                 "row": one.row,
                 "dataset": one.dataset,
                 "epochs": one.epochs,
@@ -92,9 +101,15 @@ def print_recipes(json: bool) -> None:
         ]
         print_json({"schema": "madnas/train-list/1", "recipes": rows})
         return
-    table = new_table("recipe", "dataset", "epochs", "batch", "lr", "opt", "summary")
+    table = new_table("recipe", "task", "dataset", "epochs", "batch", "lr", "opt", "summary")
+    before = None
     for name, one in recipes.items():
-        table.add_row(name, one.dataset, str(one.epochs), str(one.batch_size), f"{one.lr:g}", one.opt, one.row)
+        if before not in (None, one.task):
+            table.add_section()
+        before = one.task
+        table.add_row(
+            name, one.task, one.dataset, str(one.epochs), str(one.batch_size), f"{one.lr:g}", one.opt, one.row
+        )
     stdout().print(table)
 
 
@@ -139,21 +154,27 @@ def print_test(found: dict[str, Any], json: bool) -> None:
     if json:
         print_json(found)
         return
+    from madnas.train.kinds import KINDS
+
+    values = [f"{one.title} {one.shown(found[one.name])}" for one in KINDS[found["task"]].metrics]
+    values += [f"loss {found['loss']:.4f}"] if found.get("loss") is not None else []
     stdout().print(
-        f"{found['network']}: top-1 {100 * found['top1']:.2f} %, top-5 {100 * found['top5']:.2f} %, loss "
-        f"{found['loss']:.4f} on {found['n']:,} test samples of {found['dataset']}"
+        f"{found['network']}: {', '.join(values)} on {found['n']:,} test samples of {found['dataset']}", markup=False
     )
 
 
 def print_result(result: dict[str, Any]) -> None:
     """What a run came to."""
+    from madnas.train.kinds import CLASSIFICATION, KINDS
+
     best, last = result["best"], result["last"]
+    metric = KINDS[result.get("task", CLASSIFICATION)].metrics[0]
     if result["was_finished"]:
         stdout().print(f"was finished before; --restart trains anew: {result['folder']}")
     if best is not None and last is not None:
         stdout().print(
-            f"{result['network']}: best top-1 {100 * best['top1']:.2f} % after epoch {best['epoch'] + 1}, last "
-            f"{100 * last['top1']:.2f} % of {last['n']:,} test samples"
+            f"{result['network']}: best {metric.title} {metric.shown(best[metric.name])} after epoch "
+            f"{best['epoch'] + 1}, last {metric.shown(last[metric.name])} of {last['n']:,} test samples"
         )
     if not result["was_finished"]:
         speed = result["images_per_second"]

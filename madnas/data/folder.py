@@ -27,12 +27,14 @@ TRIES = 100
 Samples = tuple[Any, Callable[[Any], Any]]
 """A reader, timm's or one like it, and a transform."""
 
-Item = tuple[Any, int, int, list[dict[str, Any]]]
+Item = tuple[Any, Any, int, list[dict[str, Any]]]
 """Image (uint8 array), label, index, and what was broken."""
 
 
 class SeededSamples(Dataset[Item]):
     """Samples by (epoch, index), each with its own random numbers.
+
+    Other tasks have their own :meth:`load` and :meth:`finish`.
 
     Args:
         reader: gives a file and a label for a number, and the name of a sample.
@@ -50,17 +52,26 @@ class SeededSamples(Dataset[Item]):
         for attempt in range(TRIES):
             self._seed_all(epoch, wanted, attempt)
             try:
-                image, label = _read(self._reader, index)
+                loaded = self.load(index)
             except Exception as error:  # decoders raise whatever they like
                 name = str(self._reader.filename(index))
                 broken.append({"index": index, "file": name, "error": _reason(error)})
                 index = self._key(epoch, wanted, attempt, "instead") % len(self._reader)
             else:
-                return np.ascontiguousarray(self._transform(image)), label, index, broken
+                return *self.finish(loaded), index, broken
         raise DataError(f"{TRIES} samples one after the other could not be read; the first: {broken[0]['error']}")
 
     def __len__(self) -> int:
         return len(self._reader)
+
+    def load(self, index: int) -> Any:
+        """What a sample's files hold; whatever this raises makes the sample a broken one."""
+        return _read(self._reader, index)
+
+    def finish(self, loaded: Any) -> tuple[Any, Any]:
+        """Image and label from what :meth:`load` gave, by random numbers that are the sample's own."""
+        image, label = loaded
+        return np.ascontiguousarray(self._transform(image)), label
 
     def _seed_all(self, *purpose: int) -> None:
         key = self._key(*purpose)
@@ -91,31 +102,32 @@ class _Places:
         return self.stop - self.start
 
 
-class FolderSource:
-    """Images on disk.
+class FileSource:
+    """Samples on disk.
 
     Args:
-        train, test: readers, each with its transform.
+        train: samples for training.
+        test: samples for testing.
         facts: of them.
-        seed: of the augmentation.
         workers: processes that read; 0 reads in this one.
+        stacked: whether images and labels of a batch are tensors; else lists of what the samples are.
     """
 
-    def __init__(self, train: Samples, test: Samples, facts: Facts, seed: int, workers: int) -> None:
+    def __init__(
+        self, train: SeededSamples, test: SeededSamples, facts: Facts, workers: int, stacked: bool = True
+    ) -> None:
         self.facts = facts
-        self._train, self._test = SeededSamples(*train, seed), SeededSamples(*test, seed)
-        self._workers = workers
+        self._train, self._test = train, test
+        self._workers, self._stacked = workers, stacked
 
     def train(self, order: Order, start: int, stop: int, process: Process) -> Iterator[Batch]:
         """See :class:`~madnas.data.source.Source`; reading goes on over the ends of epochs."""
         places = _Places(order, start, stop, process)
         for images, labels, indices, broken in _told(self._loader(self._train, places, process)):
             device = process.device
-            yield Batch(
-                images.to(device, non_blocking=True).float(), labels.to(device, non_blocking=True), indices, broken
-            )
+            yield Batch(_as_float(_placed(images, device)), _placed(labels, device), indices, broken)
 
-    def test(self, batch_size: int, process: Process) -> Iterator[tuple[Tensor, Tensor]]:
+    def test(self, batch_size: int, process: Process) -> Iterator[tuple[Any, Any]]:
         """See :class:`~madnas.data.source.Source`.
 
         Raises:
@@ -129,18 +141,45 @@ class FolderSource:
                     f"{broken[0]['file']}: a test image cannot be read: {broken[0]['error']}",
                     "mend it or take it out: an accuracy over other images would be another one",
                 )
-            yield images.to(process.device, non_blocking=True).float(), labels.to(process.device, non_blocking=True)
+            yield _as_float(_placed(images, process.device)), _placed(labels, process.device)
 
     def _loader(self, samples: SeededSamples, places: Any, process: Process) -> "DataLoader[Any]":
         return DataLoader(
             samples,
             batch_sampler=places,
             num_workers=self._workers,
-            collate_fn=_collate,
+            collate_fn=_collate if self._stacked else _collate_lists,
             worker_init_fn=_let_the_parent_decide,
             pin_memory=process.device.type == "cuda",
             multiprocessing_context="forkserver" if self._workers and process.device.type == "cuda" else None,
         )
+
+
+class FolderSource(FileSource):
+    """Images with one label each, on disk.
+
+    Args:
+        train, test: readers, each with its transform.
+        facts: of them.
+        seed: of the augmentation.
+        workers: processes that read; 0 reads in this one.
+    """
+
+    def __init__(self, train: Samples, test: Samples, facts: Facts, seed: int, workers: int) -> None:
+        super().__init__(SeededSamples(*train, seed), SeededSamples(*test, seed), facts, workers)
+
+
+def _placed(values: Any, device: torch.device) -> Any:
+    """Tensors, and those in lists and dictionaries, on the device."""
+    if isinstance(values, Tensor):
+        return values.to(device, non_blocking=True)
+    if isinstance(values, dict):
+        return {name: _placed(one, device) for name, one in values.items()}
+    return [_placed(one, device) for one in values]
+
+
+def _as_float(images: Any) -> Any:
+    return images.float() if isinstance(images, Tensor) else [one.float() for one in images]
 
 
 def _told(loader: "DataLoader[Any]") -> Iterator[Any]:
@@ -171,11 +210,21 @@ def _read(reader: Any, index: int) -> tuple[Image.Image, int]:
 
 
 def _collate(items: list[Item]) -> tuple[Tensor, Tensor, Tensor, list[dict[str, Any]]]:
+    """Images (arrays) and labels (numbers or arrays), stacked."""
     images = torch.from_numpy(np.stack([image for image, *_ in items]))
-    labels = torch.tensor([label for _, label, _, _ in items])
+    labels = torch.from_numpy(np.stack([label for _, label, *_ in items])).long()
+    return images, labels, *_places_of(items)
+
+
+def _collate_lists(items: list[Item]) -> tuple[list[Any], list[Any], Tensor, list[dict[str, Any]]]:
+    """Images (tensors) and labels (dictionaries of tensors) as they are."""
+    return [image for image, *_ in items], [label for _, label, *_ in items], *_places_of(items)
+
+
+def _places_of(items: list[Item]) -> tuple[Tensor, list[dict[str, Any]]]:
+    """Indices, and what was broken and replaced by which."""
     indices = torch.tensor([index for _, _, index, _ in items])
-    broken = [{**one, "replaced_by": index} for _, _, index, found in items for one in found]
-    return images, labels, indices, broken
+    return indices, [{**one, "replaced_by": index} for _, _, index, found in items for one in found]
 
 
 def _reason(error: Exception) -> str:

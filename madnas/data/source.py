@@ -32,14 +32,16 @@ class Batch:
     """Images that are augmented but not normalised, from 0 to 255; features of synthetic sets are as they are.
 
     Attributes:
-        images: float32, on the device (n, channels, height, width).
-        labels: int64, on the device (n,).
+        images: float32, on the device (n, channels, height, width); a list of n tensors where sizes differ. Videos
+            have an axis of frames before the channels.
+        labels: int64, on the device (n,); of other tasks than classification what they learn from, a tensor (n, ...)
+            or a list of n dictionaries of tensors.
         indices: of the samples in the training set (n,).
         broken: samples of this process that could not be read, and what replaced them.
     """
 
-    images: Tensor
-    labels: Tensor
+    images: Any
+    labels: Any
     indices: Tensor
     broken: list[dict[str, Any]] = field(default_factory=list)
 
@@ -54,6 +56,8 @@ class Facts:
         shape: channels, height and width of an image.
         mean, std: of training images, for a range of 0 to 1, by channel; None for features.
         digest: changes when the samples do: of their pixels or, of files, their names and labels.
+        notes: what a user should hear of the data, once.
+        left_out: annotations that cannot be used, for the ledger: ``file``, ``error`` and where.
     """
 
     train: int
@@ -63,6 +67,8 @@ class Facts:
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
     digest: str = ""
+    notes: tuple[str, ...] = ()
+    left_out: tuple[dict[str, Any], ...] = ()
 
 
 class Source(Protocol):
@@ -73,5 +79,5 @@ class Source(Protocol):
     def train(self, order: Order, start: int, stop: int, process: Process) -> Iterator[Batch]:
         """Batches of updates ``start`` to ``stop``, this process' share of each."""
 
-    def test(self, batch_size: int, process: Process) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images as in :class:`Batch`, and labels, of this process' share of the test set, each sample once."""
+    def test(self, batch_size: int, process: Process) -> Iterator[tuple[Any, Any]]:
+        """Images and labels as in :class:`Batch`, of this process' share of the test set, each sample once."""

@@ -19,9 +19,9 @@ from madnas.runfolder import RUN
 from madnas.scores.targets import RESTRUCTURED, Target, as_library, find, input_of, module_of
 from madnas.train.checkpoint import load_initial, read_weights
 from madnas.train.data import open_data
-from madnas.train.engine import normaliser
 from madnas.train.evaluate import past, run_of, weights_of
 from madnas.train.model import set_norms
+from madnas.train.normalise import normaliser
 from madnas.train.recipe import load_recipe
 from madnas.train.results import RECIPE
 

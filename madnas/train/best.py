@@ -14,16 +14,17 @@ from madnas.files import write_bytes_atomic
 BEST, FOLDER = "best.safetensors", "weights"
 
 
-def ranked(kept: list[dict[str, Any]], epoch: int, top1: float, most: int) -> list[dict[str, Any]]:
+def ranked(kept: list[dict[str, Any]], epoch: int, score: float, most: int, metric: str) -> list[dict[str, Any]]:
     """Tests whose weights are kept, the best first; the earlier of two that are alike.
 
     Args:
-        kept: so far (``epoch``, ``top1``).
+        kept: so far (``epoch`` and the metric).
         epoch: of the new test.
-        top1: its accuracy.
+        score: the metric's value; more is better.
         most: that are kept.
+        metric: the name of what ranks them.
     """
-    return sorted([*kept, {"epoch": epoch, "top1": top1}], key=lambda one: (-one["top1"], one["epoch"]))[:most]
+    return sorted([*kept, {"epoch": epoch, metric: score}], key=lambda one: (-one[metric], one["epoch"]))[:most]
 
 
 def write_weights(run: Path, epoch: int, data: bytes) -> None:

@@ -10,11 +10,9 @@ from madnas.errors import UsageError
 from madnas.train.checkpoint import load_initial
 from madnas.train.engine import Engine
 from madnas.train.job import Job
-from madnas.train.model import Network, build_model
+from madnas.train.model import Network
 from madnas.train.objective import Teacher, has_features
-
-TEST_BATCH = 256
-"""Images at once in a test, in each process: a number of its own, so that a test needs no more memory than training."""
+from madnas.train.task import task_of
 
 Talk = Callable[[str], None]
 """Takes warnings and news."""
@@ -24,11 +22,14 @@ def new_engine(
     job: Job, source: Source, network: Network, order: Order, process: Process, talk: Talk, teaches: bool = True
 ) -> Engine:
     """A fresh model with everything that trains it; without a teacher if nothing is to be learned."""
-    model = build_model(network, source.facts, job.recipe, job.seed)
+    task = task_of(job.recipe)
+    model = task.build_model(network, source.facts, job.recipe, job.seed)
+    if teaches:
+        task.check_start(job.recipe, job.initial_checkpoint is not None)
     if job.initial_checkpoint is not None:
-        missing = load_initial(model, job.initial_checkpoint)
-        if missing:
-            talk(f"{job.initial_checkpoint}: {len(missing)} of the network's tensors begin anew, such as {missing[0]}")
+        told = task.load_initial(model, job.initial_checkpoint)
+        if told:
+            talk(told)
     teacher = _teacher(job, source, process) if teaches else None
     if teacher is not None and job.recipe.kd_feature and not has_features(model):
         raise UsageError(

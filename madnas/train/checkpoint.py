@@ -173,10 +173,7 @@ def load_initial(model: nn.Module, path: Path) -> list[str]:
     Raises:
         UsageError: it cannot be read, has values that are not finite, or is not of this network: less than half fits.
     """
-    found = read_weights(path)
-    wrong = [name for name, value in found.items() if value.is_floating_point() and not bool(value.isfinite().all())]
-    if wrong:
-        raise UsageError(f"{path}: weights are not finite, such as {wrong[0]}")
+    found = sound_weights(path)
     own = model.state_dict()
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if 2 * len(fitting) < len(own):
@@ -186,6 +183,19 @@ def load_initial(model: nn.Module, path: Path) -> list[str]:
         )
     model.load_state_dict(own | fitting)
     return [name for name in own if name not in fitting]
+
+
+def sound_weights(path: Path) -> dict[str, torch.Tensor]:
+    """As :func:`read_weights`, and all are finite.
+
+    Raises:
+        UsageError: it cannot be read, or has values that are not finite.
+    """
+    found = read_weights(path)
+    wrong = [name for name, value in found.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if wrong:
+        raise UsageError(f"{path}: weights are not finite, such as {wrong[0]}")
+    return found
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -2,31 +2,31 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from inspect import signature
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from timm.layers import convert_sync_batchnorm
 from timm.utils import distribute_bn
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from madnas.data.augment.batch import cutout, erase, lighting
 from madnas.data.seeds import generator
 from madnas.data.source import Batch, Facts, Process, Source
 from madnas.errors import UsageError
 from madnas.models.restructurable import alphas_of
 from madnas.restructure.search_space import savings
 from madnas.theory.restructuring import alpha_penalty
-from madnas.train.distributed import rows, total
-from madnas.train.objective import Mixing, Objective, Student, Teacher, feature_size
+from madnas.train.distributed import rows
+from madnas.train.objective import Teacher
 from madnas.train.optimise import build_average, build_optimizer, build_schedule, set_rate
 from madnas.train.recipe import TrainRecipe
+from madnas.train.task import task_of
 
 LEAST_SCALE = 1.0
 """Of losses in float16: gradients that overflow below it are not finite for another reason."""
@@ -81,15 +81,13 @@ class Engine:
         if sync_bn and process.world > 1:
             model = convert_sync_batchnorm(model)
         self.model = model
-        features = None if teacher is None or not recipe.kd_feature else feature_size(teacher.model)
-        self.student = Student(model, features).to(process.device)
-        self.optimizer = build_optimizer(model, recipe, self.student.project)
+        self.learner = task_of(recipe).learner(model, recipe, facts, process, seed, teacher)
+        self.student = self.learner.student
+        self.optimizer = build_optimizer(model, recipe, self.learner.beside)
         self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
         self.average = build_average(model, recipe)
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.amp_dtype == "float16")
-        self._objective = Objective(recipe, teacher)
         self._alphas, self._savings = _searched(model, recipe)
-        self._mixing = Mixing(recipe, facts.classes)
         self._parameters = [one for one in self.student.parameters() if one.requires_grad]
         runner: nn.Module = self.student
         if process.world > 1:
@@ -97,7 +95,6 @@ class Engine:
             name = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
             runner = DistributedDataParallel(runner, gradient_as_bucket_view=True, **{name: False})  # type: ignore[arg-type]
         self._runner: Any = torch.compile(runner) if compiled else runner
-        self._normalise = normaliser(facts, process.device)
 
     def settle(self) -> None:
         """With several processes, one pass that changes nothing: DDP sorts the gradients for its sums after the first.
@@ -109,11 +106,8 @@ class Engine:
             return
         buffers = {name: one.clone() for name, one in self.student.named_buffers()}
         share = self.recipe.batch_size // self.process.world
-        images = torch.zeros(share, *self.facts.shape, device=self.process.device)
-        if self.recipe.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
         self.student.train()
-        self._backward(images, torch.zeros(share, dtype=torch.long, device=self.process.device))
+        self._backward(*self.learner.blank(share))
         self.optimizer.zero_grad()
         for name, one in self.student.named_buffers():
             one.copy_(buffers[name])
@@ -171,34 +165,21 @@ class Engine:
         random.seed(seed)
         return seed
 
-    def _prepare(self, batch: Batch, epoch: int, step: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Normalised, erased and mixed images, and their targets."""
-        recipe = self.recipe
-        images = self._normalise(batch.images)
-        if self.facts.std is not None:
-            chance = generator(self.seed, "finish", step, self.process.rank)
-            if recipe.lighting:
-                images = lighting(images, recipe.lighting, images.new_tensor(self.facts.std), chance)
-            if recipe.cutout:
-                images = cutout(images, recipe.cutout, chance)
-            if recipe.reprob:
-                images = erase(images, recipe.reprob, recipe.remode, chance)
-        images, targets = self._mixing(images, batch.labels, epoch, seed)
-        if recipe.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return images, targets
+    def _prepare(self, batch: Batch, epoch: int, step: int, seed: int) -> tuple[Any, Any]:
+        """Images as the model takes them, and their targets."""
+        return self.learner.prepare(batch, epoch, step, seed)
 
-    def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
+    def _backward(self, images: Any, targets: Any) -> Tensor:
         """Gradients of the mean loss, in as many parts as the recipe says; the loss."""
         parts = self.recipe.grad_accum_steps
-        whole = torch.zeros((), device=images.device)
-        splits = list(zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True))
+        whole = torch.zeros((), device=self.process.device)
+        splits = list(zip(_parts(images, parts), _parts(targets, parts), strict=True))
         for number, (some, theirs) in enumerate(splits, 1):
             last = number == len(splits)
             waiting = nullcontext() if last or self.process.world == 1 else self._runner.no_sync()
             with waiting:
                 with self._autocast():
-                    loss = self._objective(self._runner, some, theirs) * (len(some) / len(images))
+                    loss = self.learner.loss(self._runner, some, theirs) * (len(some) / len(images))
                 if last and self._alphas:
                     loss = loss + self._penalty()
                 self.scaler.scale(loss).backward()
@@ -243,8 +224,8 @@ class Engine:
     @torch.inference_mode()
     def test(
         self, source: Source, batch_size: int, before_batch: Callable[[], None] = lambda: None
-    ) -> dict[str, float | int]:
-        """Loss, top-1 and top-5 accuracy of :attr:`result` on the test set, and its size ``n``.
+    ) -> dict[str, float | int | None]:
+        """The task's metrics of :attr:`result` on the test set, ``loss`` where there is one, and its size ``n``.
 
         Args:
             source: of the images.
@@ -253,21 +234,17 @@ class Engine:
         """
         model = self.result
         model.eval()
-        sums = torch.zeros(4, dtype=torch.float64, device=self.process.device)
+        scores = self.learner.scores(source)
         batches = iter(source.test(batch_size, self.process))
         for _ in range(math.ceil(source.facts.test / (batch_size * self.process.world))):
             before_batch()
-            images, labels = next(batches, (None, None))
-            if images is None or labels is None:  # the last share of this process is empty
+            images, targets = next(batches, (None, None))
+            if images is None:  # the last share of this process is empty
                 continue
-            images = self._normalise(images)
-            if self.recipe.channels_last:
-                images = images.contiguous(memory_format=torch.channels_last)
             with self._autocast():
-                outputs = model(images).float()
-            sums += _scores(outputs, labels)
-        loss, top1, top5, n = total(sums, self.process).tolist()
-        return {"loss": loss / n, "top1": top1 / n, "top5": top5 / n, "n": int(n)}
+                outputs = model(self.learner.normalised(images))
+            scores.add(outputs, targets)
+        return scores.result(self.process)
 
     def is_sound(self, everything: bool = True) -> bool:
         """Whether all weights are finite; and running statistics, moving average and what the optimiser remembers."""
@@ -297,11 +274,11 @@ class Engine:
 
     def state(self) -> dict[str, Any]:
         """Optimiser, scale, projection of features, and all processes' statistics; a collective call."""
-        project = self.student.project
+        beside = self.learner.beside
         return {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "project": None if project is None else project.state_dict(),
+            "project": None if beside is None else beside.state_dict(),
             "own": rows(self.own_values(), self.process),
         }
 
@@ -309,8 +286,8 @@ class Engine:
         """Take back :meth:`state`; with another number of processes, each takes the mean of their statistics."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        if self.student.project is not None:
-            self.student.project.load_state_dict(state["project"])
+        if self.learner.beside is not None:
+            self.learner.beside.load_state_dict(state["project"])
         own = state["own"]
         self.set_own_values(own[self.process.rank] if len(own) == self.process.world else own.mean(0))
 
@@ -335,24 +312,9 @@ def _searched(model: nn.Module, recipe: TrainRecipe) -> tuple[dict[str, nn.Param
     return alphas, {name: weights[name] for name in alphas}
 
 
-def _scores(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Sums over a batch: loss, top-1, top-5, samples (4,)."""
-    best = outputs.topk(min(5, outputs.shape[1]), 1).indices == labels[:, None]
-    loss = F.cross_entropy(outputs, labels, reduction="sum")
-    return torch.stack(
-        [
-            loss.double(),
-            best[:, 0].sum().double(),
-            best.sum().double(),
-            best.new_full((), len(labels), dtype=torch.float64),
-        ]
-    )
-
-
-def normaliser(facts: Facts, device: torch.device) -> Any:
-    """Pixels from 0 to 255 become mean 0 and standard deviation 1; features stay as they are."""
-    if facts.mean is None or facts.std is None:
-        return torch.clone  # mixing changes its images in place, and the batch is evidence
-    mean = (torch.tensor(facts.mean, device=device) * 255).view(1, -1, 1, 1)
-    scale = (1 / (torch.tensor(facts.std, device=device) * 255)).view(1, -1, 1, 1)
-    return lambda images: (images - mean) * scale
+def _parts(items: Any, parts: int) -> Sequence[Any]:
+    """A batch's images or targets, a tensor or a list, in so many parts of (almost) equal size."""
+    if isinstance(items, Tensor):
+        return items.tensor_split(parts)
+    ends = [round(len(items) * part / parts) for part in range(parts + 1)]
+    return [items[begin:end] for begin, end in pairwise(ends)]

@@ -13,14 +13,13 @@ from madnas.files import read_text
 from madnas.runfolder import RUN
 from madnas.scores.targets import Target, find
 from madnas.train.best import BEST
-from madnas.train.build import TEST_BATCH, new_engine
+from madnas.train.build import new_engine
 from madnas.train.checkpoint import AVERAGE, LAST, MANIFEST, MODEL, load_initial, open_checkpoint
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
-from madnas.train.data import open_data
 from madnas.train.distributed import processes
 from madnas.train.job import SCHEMA, Job
-from madnas.train.model import fitted
 from madnas.train.results import NETWORK, RECIPE
+from madnas.train.task import task_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +96,9 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
     """
     file = weights_of(path)
     with explained(), processes(job.device) as process:
-        source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
-        network = fitted(job.target, source.facts)
+        task = task_of(job.recipe)
+        source = task.open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
+        network = task.fitted(job.target, source.facts)
         order = Order(source.facts.train, min(job.recipe.batch_size, source.facts.train), job.seed)
         engine = new_engine(
             replace(job, initial_checkpoint=None), source, network, order, process, lambda text: None, teaches=False
@@ -110,12 +110,13 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
                 f"{len(missing)} tensors are missing or of another shape, such as {missing[0]}",
                 "--recipe (and --set) name the data they were trained on",
             )
-        found = engine.test(source, TEST_BATCH)
+        found = engine.test(source, task.test_batch)
         return {
             "schema": "madnas/train-eval/1",
             "network": job.target.word,
             "weights": str(file),
             "recipe": job.recipe_name,
+            "task": job.recipe.task,
             "dataset": job.recipe.dataset,
             **found,
         }

@@ -25,9 +25,20 @@ def save_batch(folder: Path, batch: Batch, rank: int) -> None:
         rank: of this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {"images": batch.images.cpu(), "labels": batch.labels.cpu(), "indices": batch.indices,
+    tensors = {**_named("images", batch.images), **_named("labels", batch.labels), "indices": batch.indices,
                "torch_rng": torch.get_rng_state()}  # fmt: skip
     write_bytes_atomic(folder / f"batch-{rank}.safetensors", save(tensors), overwrite=True)
+
+
+def _named(name: str, values: Any) -> dict[str, Tensor]:
+    """The tensors in lists and dictionaries, on the CPU, by names such as ``labels.0.boxes``."""
+    if isinstance(values, Tensor):
+        return {name: values.cpu().contiguous()}
+    if isinstance(values, list | tuple):
+        values = dict(enumerate(values))
+    if not isinstance(values, dict):
+        return {}
+    return {key: one for part, value in values.items() for key, one in _named(f"{name}.{part}", value).items()}
 
 
 def save_about(folder: Path, indices: Tensor, model: nn.Module, about: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from madnas.errors import UsageError
 from madnas.files import write_text_atomic
+from madnas.train.kinds import KINDS, metric_names
 
 METRICS, LEDGER, TIMING, SUMMARY = "metrics.jsonl", "ledger.jsonl", "timing.jsonl", "summary.csv"
 EVENTS = "events"
@@ -104,7 +105,7 @@ class Records:
         if self._writes:
             self._metrics.add(line)
             if self._board is not None:
-                for name in ("loss", "lr", "top1", "top5"):
+                for name in ("loss", "lr", *sorted(metric_names())):
                     if isinstance(line.get(name), float):
                         self._board.add_scalar(f"{line['event']}/{name}", line[name], line["step"])
 
@@ -133,24 +134,20 @@ class Records:
             self._board.close()
 
 
-def write_summary(folder: Path, metrics: list[dict[str, Any]]) -> None:
-    """``summary.csv``, a row for each epoch, with timm's names of the columns."""
-    columns = ["epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5", "lr"]
+def write_summary(folder: Path, metrics: list[dict[str, Any]], task: str) -> None:
+    """``summary.csv``, a row for each epoch, with timm's names of the columns; shares in percent."""
+    shown = {metric.name: 100 if metric.is_share else 1 for metric in KINDS[task].metrics}
+    tests = [one for one in metrics if one["event"] == "eval"]
+    losses = ["loss"] if any("loss" in one for one in tests) or not tests else []
     text = io.StringIO()
-    rows = csv.DictWriter(text, columns, lineterminator="\n")
+    rows = csv.DictWriter(
+        text, ["epoch", "train_loss", *(f"eval_{name}" for name in (*losses, *shown)), "lr"], lineterminator="\n"
+    )
     rows.writeheader()
-    for one in metrics:
-        if one["event"] == "eval":
-            rows.writerow(
-                {
-                    "epoch": one["epoch"],
-                    "train_loss": one["train_loss"],
-                    "eval_loss": one["loss"],
-                    "eval_top1": 100 * one["top1"],
-                    "eval_top5": 100 * one["top5"],
-                    "lr": one["lr"],
-                }
-            )
+    for one in tests:
+        values = {f"eval_{name}": None if one[name] is None else by * one[name] for name, by in shown.items()}
+        values |= {f"eval_{name}": one[name] for name in losses}
+        rows.writerow({"epoch": one["epoch"], "train_loss": one["train_loss"], **values, "lr": one["lr"]})
     write_text_atomic(folder / SUMMARY, text.getvalue(), overwrite=True)
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from madnas.train.kinds import Metric
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -17,7 +19,8 @@ class Progress:
         rate: learning rate.
         images: per second, since this process began.
         left: seconds, probably.
-        top1: accuracy at the last test, or None.
+        metric: that ranks tests.
+        score: its value at the last test, or None.
     """
 
     epoch: int
@@ -28,7 +31,8 @@ class Progress:
     rate: float
     images: float
     left: float
-    top1: float | None
+    metric: Metric
+    score: float | None
 
 
 @dataclass(slots=True)
@@ -37,7 +41,7 @@ class Memory:
 
     Attributes:
         step: updates done.
-        kept: tests whose weights are kept (``epoch``, ``top1``), the best first.
+        kept: tests whose weights are kept (``epoch`` and the task's first metric), the best first.
         skipped: updates that are left out, because they were not finite.
         broken: samples of this epoch that could not be read.
         broken_total: of the whole run.

@@ -10,13 +10,12 @@ import torch
 
 from madnas.data.order import Order
 from madnas.device import explained
-from madnas.train.build import TEST_BATCH, new_engine
+from madnas.train.build import new_engine
 from madnas.train.checkpoint import KEPT, weights
-from madnas.train.data import open_data
 from madnas.train.distributed import processes
 from madnas.train.job import Job
-from madnas.train.model import fitted
 from madnas.train.optimise import set_rate, total_epochs
+from madnas.train.task import task_of
 
 WARM, PROBED = 2, 4
 """Updates of the probe: those that are not timed, and those that are."""
@@ -29,9 +28,10 @@ def plan_of(job: Job) -> dict[str, Any]:
         MadnasError: whatever the run itself would raise at its start.
     """
     with explained(), processes(job.device) as process:
-        source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
+        task = task_of(job.recipe)
+        source = task.open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
         facts = source.facts
-        network = fitted(job.target, facts)
+        network = task.fitted(job.target, facts)
         order = Order(facts.train, job.recipe.batch_size, job.seed)
         job.check_shares(process.world)
         engine = new_engine(job, source, network, order, process, lambda text: None)
@@ -46,13 +46,14 @@ def plan_of(job: Job) -> dict[str, Any]:
             seconds.append(now - begin)
             begin = now
         step_seconds = sum(seconds[WARM:]) / max(1, len(seconds) - WARM)
-        tested = _test_seconds(engine, source)
+        tested = _test_seconds(engine, source, task.test_batch)
         size = len(weights(engine.model))
         copies = 2 + (engine.average is not None) + len(next(iter(engine.optimizer.state.values()), {}))
         return {
             "schema": "madnas/train-plan/1",
             "network": job.target.word,
             "recipe": job.recipe_name,
+            "task": job.recipe.task,
             "params": sum(one.numel() for one in engine.model.parameters()),
             "data": {"train": facts.train, "test": facts.test, "classes": facts.classes, "shape": list(facts.shape)},
             "batch": {
@@ -86,13 +87,13 @@ def _rates(engine: Any, per_epoch: int, epochs: int) -> list[dict[str, float | i
     return found
 
 
-def _test_seconds(engine: Any, source: Any) -> float:
+def _test_seconds(engine: Any, source: Any, batch_size: int) -> float:
     """Seconds of a test, reading included, from its first batches; the very first one also starts what reads."""
     seconds, images = [], []
     begin = time.monotonic()
     with torch.inference_mode():
-        for batch, _ in islice(source.test(TEST_BATCH, engine.process), 3):
-            engine.result.eval()(batch)
+        for batch, _ in islice(source.test(batch_size, engine.process), 3):
+            engine.result.eval()(engine.learner.normalised(batch))
             _wait(engine.process.device)
             now = time.monotonic()
             seconds.append(now - begin)

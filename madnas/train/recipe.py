@@ -12,15 +12,19 @@ from madnas.data.names import GREY, RESIDENT, is_dataset, is_resident
 from madnas.errors import SpecError, UsageError
 from madnas.network.yamlfile import parse_yaml, validate
 from madnas.program.library import load, shipped
+from madnas.train.kinds import CLASSIFICATION, KINDS
 
 SCHEMA = "madnas/train-recipe/1"
-FOLDERS = ("imagenet", "cifar", "mnist", "digits", "synthetic")
+FOLDERS = ("imagenet", "cifar", "mnist", "digits", "synthetic", "coco", "ade20k", "ucf101", "kinetics400", "shapes")
 
 HUB = "hfds/"
 """Before the name of a data set of Hugging Face, as timm has it."""
 
 SHARDS = "wds/"
 """Before the folder of a webdataset's shards, below that of ``--data``; alone where they are in that."""
+
+MASK_CLASSES = 255
+"""Classes that masks may have: labels fit into 8 bits beside the one that is ignored."""
 
 Range = tuple[float, float]
 
@@ -69,6 +73,17 @@ LIMITS: dict[str, Range] = {
     "nonfinite_retries": (0, 1000),
     "bad_data_rate": (0, 1),
     "samples": (1, 1_000_000_000),
+    "short_side": (16, 16384),
+    "head_chs": (64, 4096),
+    "head_width": (1, 65536),
+    "proposals": (1, 100_000),
+    "num_classes": (2, 100_000),
+    "class_share": (0.01, 1),
+    "decoder_chs": (8, 4096),
+    "aux_weight": (0, 100),
+    "test_scales": (0.1, 10),
+    "segments": (1, 1000),
+    "test_segments": (1, 1000),
 }
 """Smallest and largest value of every number."""
 
@@ -81,14 +96,18 @@ class TrainRecipe:
         row: what of a paper it reproduces.
         dataset: ``digits``, ``mnist``, ``cifar10``, ``cifar100``, ``seg<N>``, ``circle<N>``, ``folder`` (ImageNet and
             everything else that is laid out as ``train/CLASS/IMAGE``), timm's ``hfds/NAME`` (data
-            sets of Hugging Face), or ``wds/FOLDER`` (webdataset's shards).
+            sets of Hugging Face), or ``wds/FOLDER`` (webdataset's shards); of detection ``coco``, whatever is laid out
+            as ``SPLIT/IMAGE`` with ``annotations/instances_SPLIT.json``.
         epochs: passes over the training data while the schedule goes down; a cool-down comes after them.
         batch_size: images of an update, over all processes and accumulation steps.
         lr: peak learning rate at this batch size.
-        image_size: side of the training images in pixels. Default: the network's own.
+        task: what is learned; one of :data:`~madnas.train.kinds.KINDS`.
+        image_size: side of the training images in pixels; of detection the longest that an image may have. Default: the
+            network's own.
         samples: training samples of a synthetic dataset.
         train_split, val_split: parts of a dataset, in timm's words.
-        crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random) or ``none``.
+        crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random),
+            ``multiscale`` (of videos: TSN's, at corners, edges or the centre, in one of four sizes) or ``none``.
         scale, ratio: share of the area, and aspect ratio, of resized crops.
         crop_pct: side of the centre crop over that of the resized image, when evaluating.
         interpolation: of resizing files: ``bilinear``, ``bicubic``, or ``random`` (either, in training with resized
@@ -108,11 +127,11 @@ class TrainRecipe:
         weight_decay: of weights.
         decay_norm_bias: whether norms and biases decay too.
         layer_decay: factor of the learning rate from layer to layer, downwards.
-        sched: timm's name of the schedule: ``cosine``, ``multistep``, or ``constant``.
+        sched: timm's name of the schedule: ``cosine``, ``multistep``, ``poly``, or ``constant``.
         warmup_epochs, warmup_lr: linear warm-up from this rate.
         warmup_prefix: whether the schedule begins after the warm-up, instead of under it.
         min_lr, cooldown_epochs: the lowest rate, and epochs at it in the end.
-        decay_milestones, decay_rate: of ``multistep``.
+        decay_milestones, decay_rate: of ``multistep``; of ``poly``, ``decay_rate`` is the power.
         sched_on_updates: whether the rate changes with every update, or only from epoch to epoch.
         clip_grad: largest norm of the gradient.
         grad_accum_steps: parts in which a process computes its share of a batch.
@@ -127,6 +146,25 @@ class TrainRecipe:
             with the labels, with the teacher's outputs at ``kd_temperature``, and the smooth L1 distance of features.
         alpha_weight: lambda of RAN's Eq. (3): how much slopes of restructurable blocks are drawn to 1; 0 is off.
         alpha_macs_aware: weigh that by the multiply-adds that each block's collapse saves.
+        detector: detection: ``fcos`` (on a pyramid) or ``two-stage`` (RAN's, on the last map).
+        short_side: range in which the shorter side of a training image is drawn, in pixels. Detection: the upper end is
+            that of testing, and ``image_size`` limits the longer side. Segmentation: before the crop; images are tested
+            with a shorter side of ``image_size``, and the longer one has at most four times as much. Video: before the
+            crop; the upper end is that of testing.
+        head_chs: detection: channels of FCOS's pyramid and head. Default: 256.
+        head_width, proposals: detection: the linear layers of the second stage (default: 1024), and boxes that the
+            first one hands on (default: 512).
+        freeze_norm: detection: whether the backbone's batch norms stay as the initial weights have them.
+        num_classes: segmentation, video: classes, which masks and lists do not tell.
+        class_share: segmentation: share of a crop's labelled pixels from which on a class makes another crop be tried.
+            Default: 1, any crop is taken.
+        distort: segmentation: whether brightness, contrast, saturation and hue change. Default: no.
+        decoder_chs: segmentation: channels of UPerNet's decoder. Default: 512.
+        aux_weight: segmentation: weight of the loss of an auxiliary head over the map before the last. Default: none.
+        test_scales, test_flip: segmentation: sizes at which images are tested, over ``image_size``, and whether their
+            mirror images are too; the mean probability counts. Default: one size, not mirrored.
+        segments, test_segments: video: frames of a video in training and in testing, one of each of its segments.
+        test_crops: video: 1 (the centre), 3 or 10 crops of each frame in testing. Default: 1.
         nonfinite_retries: times that a run may go back to its last checkpoint and leave the batch out that made loss
             or gradient non-finite, before it stops.
         bad_data_rate: share of unreadable samples from which on a run stops.
@@ -137,11 +175,12 @@ class TrainRecipe:
     epochs: int
     batch_size: int
     lr: float
+    task: Literal["classification", "detection", "segmentation", "video"] = "classification"
     image_size: int | None = None
     samples: int | None = None
     train_split: str = "train"
     val_split: str = "validation"
-    crop: Literal["resized", "pad", "none"] = "none"
+    crop: Literal["resized", "pad", "multiscale", "none"] = "none"
     pad: int = 4
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (0.75, 4 / 3)
@@ -168,7 +207,7 @@ class TrainRecipe:
     weight_decay: float = 0.0
     decay_norm_bias: bool = False
     layer_decay: float | None = None
-    sched: Literal["cosine", "multistep", "constant"] = "cosine"
+    sched: Literal["cosine", "multistep", "poly", "constant"] = "cosine"
     warmup_epochs: int = 0
     warmup_lr: float = 0.0
     warmup_prefix: bool = False
@@ -195,6 +234,22 @@ class TrainRecipe:
     kd_feature: float = 0.0
     alpha_weight: float = 0.0
     alpha_macs_aware: bool = False
+    detector: Literal["fcos", "two-stage"] | None = None
+    short_side: tuple[int, int] | None = None
+    head_chs: int | None = None
+    head_width: int | None = None
+    proposals: int | None = None
+    freeze_norm: bool | None = None
+    num_classes: int | None = None
+    class_share: float | None = None
+    distort: bool | None = None
+    decoder_chs: int | None = None
+    aux_weight: float | None = None
+    test_scales: tuple[float, ...] | None = None
+    test_flip: bool | None = None
+    segments: int | None = None
+    test_segments: int | None = None
+    test_crops: Literal[1, 3, 10] | None = None
     nonfinite_retries: int = 0
     bad_data_rate: float = 0.01
 
@@ -255,11 +310,7 @@ def problems(recipe: TrainRecipe) -> list[str]:
         value = getattr(recipe, name)
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)
         found += [f"{name}: expected {least:g} to {most:g}, found {n}" for n in numbers if not least <= n <= most]
-    if not is_resident(recipe.dataset) and recipe.dataset != "folder" and not recipe.dataset.startswith((HUB, SHARDS)):
-        found.append(
-            f"dataset: expected {', '.join(RESIDENT)}, seg<N>, circle<N>, folder, {HUB}NAME or {SHARDS}FOLDER, found "
-            f"{recipe.dataset[:60]!r}"
-        )
+    found += _task_problems(recipe)
     if recipe.warmup_epochs >= recipe.epochs and not recipe.warmup_prefix:
         found.append(
             f"warmup_epochs: {recipe.warmup_epochs} leave nothing of {recipe.epochs} epochs (--set warmup_epochs=0)"
@@ -278,6 +329,47 @@ def problems(recipe: TrainRecipe) -> list[str]:
     return found
 
 
+HEAD_GROUPS = 32
+"""Of the group norms in torchvision's FCOS."""
+
+
+def _task_problems(recipe: TrainRecipe) -> list[str]:
+    """What does not go together with the task."""
+    kind = KINDS[recipe.task]
+    if recipe.task != CLASSIFICATION:
+        wrong = [] if recipe.dataset in kind.datasets else [
+            f"dataset: expected {' or '.join(kind.datasets)} for {recipe.task}, found {recipe.dataset[:60]!r}"
+        ]  # fmt: skip
+        wanted = (*kind.needs, *(name for name in kind.own if name not in kind.optional))
+        missing = [name for name in wanted if getattr(recipe, name) is None]
+        return wrong + [f"{name}: missing; {recipe.task} needs it" for name in missing] + _own_problems(recipe)
+    if recipe.crop == "multiscale":
+        return ["crop: multiscale is for video"]
+    known = is_resident(recipe.dataset) or recipe.dataset == "folder" or recipe.dataset.startswith((HUB, SHARDS))
+    if known:
+        return []
+    expected = f"{', '.join(RESIDENT)}, seg<N>, circle<N>, folder, {HUB}NAME or {SHARDS}FOLDER"
+    return [f"dataset: expected {expected}, found {recipe.dataset[:60]!r}"]
+
+
+def _own_problems(recipe: TrainRecipe) -> list[str]:
+    """What of a task's own settings does not go together."""
+    found = []
+    if recipe.head_chs is not None and recipe.head_chs % HEAD_GROUPS:
+        found.append(f"head_chs: {recipe.head_chs} is no multiple of the {HEAD_GROUPS} groups of FCOS's norms")
+    if recipe.task == "segmentation" and (recipe.num_classes or 0) > MASK_CLASSES:
+        found.append(f"num_classes: masks have at most {MASK_CLASSES}, found {recipe.num_classes}")
+    if recipe.task == "video":
+        if recipe.crop == "pad":
+            found.append("crop: expected resized, multiscale or none for video, found pad")
+        if recipe.image_size and recipe.short_side and recipe.image_size > recipe.short_side[1]:
+            found.append(
+                f"image_size: a crop of {recipe.image_size} is larger than the frames, whose short side has "
+                f"{recipe.short_side[1]}"
+            )
+    return found
+
+
 FOR_IMAGES = ("crop", "pad", "hflip", "aa", "lighting", "cutout", "reprob", "color_jitter", "image_size", "crop_pct",
               "interpolation")  # fmt: skip
 """Settings without effect on features."""
@@ -285,6 +377,7 @@ FOR_IMAGES = ("crop", "pad", "hflip", "aa", "lighting", "cutout", "reprob", "col
 
 def idle_settings(recipe: TrainRecipe) -> dict[str, str]:
     """Settings that differ from their default and that the rest of the recipe has no use for, with the reason."""
+    kind = KINDS[recipe.task]
     features = is_dataset(recipe.dataset) and recipe.dataset not in RESIDENT
     mixes = bool(recipe.mixup or recipe.cutmix)
     adapts = recipe.sched != "constant"
@@ -301,8 +394,9 @@ def idle_settings(recipe: TrainRecipe) -> dict[str, str]:
         (not recipe.reprob, ("remode",), "has no effect without reprob"),
         (not mixes, ("mixup_prob", "mixup_off_epoch"), "has no effect without mixup or cutmix"),
         (not (recipe.mixup and recipe.cutmix), ("mixup_switch_prob",), "is for mixup and cutmix together"),
-        (recipe.sched != "multistep", ("decay_milestones", "decay_rate"), "is for sched multistep"),
-        (recipe.sched != "cosine", ("min_lr",), "is for sched cosine"),
+        (recipe.sched != "multistep", ("decay_milestones",), "is for sched multistep"),
+        (recipe.sched not in ("multistep", "poly"), ("decay_rate",), "is for sched multistep and poly"),
+        (recipe.sched not in ("cosine", "poly"), ("min_lr",), "is for sched cosine and poly"),
         (not adapts, ("warmup_epochs", "cooldown_epochs", "layer_decay", "sched_on_updates"),
          "has no effect with sched constant"),
         (not recipe.warmup_epochs, ("warmup_lr", "warmup_prefix"), "has no effect without warmup_epochs"),
@@ -311,10 +405,17 @@ def idle_settings(recipe: TrainRecipe) -> dict[str, str]:
         (not (recipe.kd_soft or recipe.kd_feature), ("kd_model_name",), "has no effect without kd_soft or kd_feature"),
         (not recipe.kd_soft, ("kd_temperature",), "has no effect without kd_soft"),
         (not recipe.alpha_weight, ("alpha_macs_aware",), "has no effect without alpha_weight"),
+        (recipe.detector != "fcos", ("head_chs",), "is for detector fcos"),
+        (recipe.detector != "two-stage", ("head_width", "proposals"), "is for detector two-stage"),
+        (bool(recipe.freeze_norm), ("bn_momentum",), "has no effect with freeze_norm"),
+        (True, kind.idle, f"has no effect in {recipe.task}"),
+        *((True, tuple(one for one in other.own if one not in kind.own), f"is for {name}")
+          for name, other in KINDS.items()),
     ]  # fmt: skip
     changed = {one.name for one in fields(TrainRecipe) if getattr(recipe, one.name) != one.default}
     return {name: why for applies, names, why in rules if applies for name in names if name in changed}
 
 
-def _ranges(recipe: TrainRecipe) -> list[tuple[str, tuple[float, float]]]:
-    return [("scale", recipe.scale), ("ratio", recipe.ratio)]
+def _ranges(recipe: TrainRecipe) -> list[tuple[str, Range]]:
+    sides = [] if recipe.short_side is None else [("short_side", recipe.short_side)]
+    return [("scale", recipe.scale), ("ratio", recipe.ratio), *sides]

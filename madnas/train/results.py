@@ -42,17 +42,23 @@ def result_of(job: Job, memory: Memory, model: nn.Module, epochs: int, metrics: 
         "schema": "madnas/train/1",
         "network": job.target.word,
         "recipe": job.recipe_name,
+        "task": job.recipe.task,
         "seed": job.seed,
         "epochs": epochs,
         "updates": memory.step,
         "best": memory.best,
-        "last": {name: tests[-1][name] for name in ("epoch", "loss", "top1", "top5", "n")} if tests else None,
+        "last": _test(tests[-1]) if tests else None,
         "skipped_updates": memory.skipped,
         "overflowed_updates": memory.overflows,
         "unreadable_samples": memory.broken_total,
         "params": sum(one.numel() for one in model.parameters()),
         "folder": str(job.folder),
     }
+
+
+def _test(line: dict[str, Any]) -> dict[str, Any]:
+    """Epoch and metrics of a test's line in the log."""
+    return {name: value for name, value in line.items() if name not in ("event", "step", "train_loss", "lr")}
 
 
 def write_results(
@@ -74,6 +80,6 @@ def write_results(
     from madnas.report.training import write_report
 
     write_bytes_atomic(job.folder / FINAL, weights(model), overwrite=True)
-    write_summary(job.folder, metrics)
+    write_summary(job.folder, metrics, job.recipe.task)
     write_report(job.folder, result, metrics, job.recipe.settings(), environment)
     write_text_atomic(job.folder / RESULT, json.dumps(result, indent=2) + "\n", overwrite=True)

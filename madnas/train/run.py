@@ -19,21 +19,22 @@ from madnas.network.specfile import dump_spec
 from madnas.runfolder import UNFINISHED, claimed_folder, remove
 from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.best import existing, ranked, tidy_weights, write_weights
-from madnas.train.build import TEST_BATCH, Talk, new_engine
+from madnas.train.build import Talk, new_engine
 from madnas.train.checkpoint import BEGUN, Checkpoint, newest, save_checkpoint, unloadable, weights
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
-from madnas.train.data import open_data
 from madnas.train.distributed import gathered, highest, processes, rows, told, total
 from madnas.train.environment import environment
 from madnas.train.evidence import NONFINITE, save_about, save_batch
 from madnas.train.job import Job
+from madnas.train.kinds import KINDS
 from madnas.train.log import LEDGER, Records
 from madnas.train.memory import Memory, Progress
-from madnas.train.model import Network, fitted
+from madnas.train.model import Network
 from madnas.train.optimise import total_epochs
 from madnas.train.recipe import dump_recipe
 from madnas.train.results import BELONGINGS, ENVIRONMENT, NETWORK, RECIPE, finished, result_of, write_results
 from madnas.train.signals import INTERRUPT, NOTHING, Wish, wishes
+from madnas.train.task import task_of
 
 WEIGHT = "weight"
 """What is not finite, where it is not the loss or a gradient: a weight, or a statistic."""
@@ -61,13 +62,16 @@ def train(job: Job, show: Callable[[Progress], None], talk: Talk) -> dict[str, A
     """
     with wishes() as wish, explained(), processes(job.device) as process:
         device = process.device
-        source = open_data(job.recipe, job.data, job.seed, job.target, job.workers, device)
-        network = fitted(job.target, source.facts)
+        task = task_of(job.recipe)
+        source = task.open_data(job.recipe, job.data, job.seed, job.target, job.workers, device)
+        network = task.fitted(job.target, source.facts)
         order = Order(source.facts.train, job.recipe.batch_size, job.seed)
         job.check_shares(process.world)
         if device.type == "cpu":
             keep_freed_memory()
         talk = talk if process.is_first else _silent
+        for note in source.facts.notes:
+            talk(note)
         run = Run(job, source, network, order, process, show, talk, wish)  # what cannot be built claims no folder
         with _folder(job, source, process):
             result = run.go()
@@ -105,6 +109,8 @@ class Run:
     ) -> None:
         self.job, self.source, self.network, self.order, self.process = job, source, network, order, process
         self._show, self._talk, self._wish = show, talk, wish
+        self._metric = KINDS[job.recipe.task].metrics[0]
+        self._test_batch = task_of(job.recipe).test_batch
         self.engine = new_engine(job, source, network, order, process, talk)
         self.engine.settle()
         self.epochs = total_epochs(job.recipe)
@@ -207,13 +213,14 @@ class Run:
         """The pending test. A signal puts it off: the same command begins with it."""
         assert self.memory.pending is not None
         self._check_sound()
-        found = self.engine.test(self.source, TEST_BATCH, self._look)
+        found = self.engine.test(self.source, self._test_batch, self._look)
         epoch, train_loss, rate = (self.memory.pending[name] for name in ("epoch", "train_loss", "lr"))
         self._records.add({"event": "eval", "epoch": epoch, "step": self.memory.step, **found,
                            "train_loss": train_loss, "lr": rate})  # fmt: skip
-        top1 = float(found["top1"])
-        self._last = (self._last[0], top1)
-        self.memory.kept = ranked(self.memory.kept, epoch, top1, self.job.checkpoint_hist)
+        score = found[self._metric.name]
+        assert score is not None  # the first metric is there in every test
+        self._last = (self._last[0], float(score))
+        self.memory.kept = ranked(self.memory.kept, epoch, float(score), self.job.checkpoint_hist, self._metric.name)
         self.memory.pending = None
         if self.process.is_first and any(one["epoch"] == epoch for one in self.memory.kept):
             write_weights(self.job.folder, epoch, weights(self.engine.result))
@@ -226,7 +233,7 @@ class Run:
             Progress(
                 epoch, self.epochs, self.memory.step, self.steps, self._last[0], rate,
                 speed * self.order.batch_size,
-                (self.steps - self.memory.step) / speed if speed else 0.0, self._last[1],
+                (self.steps - self.memory.step) / speed if speed else 0.0, self._metric, self._last[1],
             )
         )  # fmt: skip
 
@@ -275,6 +282,8 @@ class Run:
                     remove(self.job.folder / folder, pattern)
         if found is None:
             self._records.go_back(0, 0, self._talk)
+            for one in self.source.facts.left_out:
+                self._records.add_broken(one)
             self._save()
             return
         self._load(found)

@@ -32,6 +32,10 @@ FACTS = Facts(8, 8, 4, (3, 16, 16), (0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
 FEATURES = Facts(8, 8, 2, (2, 1, 1), None, None)
 
 
+CLASSIFIERS = [name for name in recipe_files() if load_recipe(name).task == "classification"]
+"""Recipes; those of other tasks are tried in ``tests/tasks``."""
+
+
 def toy(name: str) -> TrainRecipe:
     """A recipe at toy size: 8 images of 16 pixels, float32; its epochs and everything else stay."""
     changes = ["batch_size=8", "amp_dtype=null"]
@@ -71,7 +75,7 @@ def engine_of(recipe: TrainRecipe, facts: Facts, target: str, teacher: Teacher |
     return Engine(model, recipe, facts, Process(), 0, steps_per_epoch=10, teacher=teacher)
 
 
-@pytest.mark.parametrize("name", recipe_files())
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_recipe_runs_for_two_updates(name, tmp_path):
     recipe = toy(name)
     if name.startswith(("mnist", "synthetic")):
@@ -126,7 +130,7 @@ def plain_step(
 
 
 @pytest.mark.parametrize("clip", [None, 0.01])
-@pytest.mark.parametrize("name", recipe_files())
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_one_step_is_that_of_a_plain_implementation(name, clip, tmp_path):
     """Same loss, same new weights; images are taken as they come out of augmentation and mixing."""
     changes = ["batch_size=8", "amp_dtype=null"]

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parents[2] / "recipes" / "train"
 def test_all_files_are_recipes():
     files = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.*"))
     assert files == sorted(recipe_files())
-    assert len(files) == 16
+    assert len(files) == 25
 
 
 @pytest.mark.parametrize("name", recipe_files())

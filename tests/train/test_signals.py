@@ -83,7 +83,7 @@ def test_a_signal_during_a_test_puts_the_test_off(tmp_path, monkeypatch, number)
 
     with monkeypatch.context() as patch:
         patch.setattr(ResidentSource, "test", told_to_end)
-        patch.setattr("madnas.train.run.TEST_BATCH", 100)
+        patch.setattr("madnas.train.classification.Classification.test_batch", 100)
         with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else RequeueError):
             finish(one)
     assert calls == [0, 1]

@@ -177,9 +177,9 @@ def _tested(job: "Job", target: "Target", models: list[Any]) -> dict[str, Any]:
     import torch
 
     from madnas.data.source import Process
-    from madnas.train.build import TEST_BATCH
+    from madnas.train.classification import TEST_BATCH
     from madnas.train.data import open_data
-    from madnas.train.engine import normaliser
+    from madnas.train.normalise import normaliser
 
     process = Process()
     source = open_data(job.recipe, job.data, job.seed, target, job.workers, process.device)

@@ -1,0 +1,105 @@
+"""Frames of a video by number: from a folder of images, or from a file that PyAV decodes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from madnas.errors import UsageError
+
+NAME = "img_{:05}.jpg"
+"""Of a frame in a folder, counted from 1."""
+
+LEAST_SHARE = 0.9
+"""Of the frames that a file says it has: one that ends before has been cut off."""
+
+Choice = Callable[[int], list[int]]
+"""Numbers of frames, from 0 and not falling, for a number of frames."""
+
+
+def read_folder(folder: Path, frames: int, choice: Choice) -> list[Image.Image]:
+    """The chosen frames, in colours.
+
+    Args:
+        folder: of the frames.
+        frames: how many there are.
+        choice: which of them.
+
+    Raises:
+        OSError: a frame that is missing or broken; Pillow raises others too.
+    """
+    return [_opened(folder / NAME.format(number + 1)) for number in choice(frames)]
+
+
+def read_video(path: Path, choice: Choice) -> list[Image.Image]:
+    """The chosen frames of a video file, in colours.
+
+    The file says how many frames it has. Some say a few too many: then it is decoded to its end, and chosen from anew
+    by the number that there was.
+
+    Raises:
+        UsageError: PyAV is missing.
+        ValueError: no video in it, or it ends early; PyAV raises others of a broken file.
+    """
+    promised = _count(path)
+    chosen = choice(promised)
+    found, decoded = _decoded(path, chosen)
+    if len(found) < len(set(chosen)):
+        if decoded < LEAST_SHARE * promised:
+            raise ValueError(f"it ends after {decoded} of {promised} frames")
+        chosen = choice(decoded)
+        found, _ = _decoded(path, chosen)
+    return [found[number] for number in chosen]
+
+
+def check_av() -> None:
+    """See that video files can be decoded.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    _av()
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise UsageError(f"video files are decoded by PyAV: {error}", "pip install 'madnas[video]'") from error
+    return av
+
+
+def _stream(container: Any) -> Any:
+    if not container.streams.video:
+        raise ValueError("no video in it")
+    return container.streams.video[0]
+
+
+def _count(path: Path) -> int:
+    """Frames, as the file says, or else as many as there are packets of them."""
+    with _av().open(str(path)) as container:
+        stream = _stream(container)
+        count = int(stream.frames) or sum(1 for packet in container.demux(stream) if packet.size)
+    if not count:
+        raise ValueError("no frames in it")
+    return count
+
+
+def _decoded(path: Path, chosen: list[int]) -> tuple[dict[int, Image.Image], int]:
+    """The chosen frames that there are, by number, and how many were decoded for it."""
+    found: dict[int, Image.Image] = {}
+    wanted, last, count = set(chosen), max(chosen), 0
+    with _av().open(str(path)) as container:
+        for frame in container.decode(_stream(container)):
+            if count in wanted:
+                found[count] = frame.to_image()
+            count += 1
+            if count > last:
+                break
+    return found, count
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path) as file:
+        return file.convert("RGB")
