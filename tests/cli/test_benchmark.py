@@ -38,6 +38,16 @@ def test_table_csv_and_picture(capsys, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
+def test_compiled_networks_say_so_and_compiling_is_not_timed(capsys, tmp_path):
+    table = tmp_path / "t.csv"
+    assert run([*QUICK, "--compile", "--csv", str(table)]) == 0
+    assert "compiled" in capsys.readouterr().out
+    [row] = csv.DictReader(io.StringIO(table.read_text()))
+    assert row["compiled"] == "True"
+    assert float(row["p95_seconds"]) < 0.5  # compiling it takes ten seconds and more
+
+
 def test_the_word_networks_may_be_left_out(capsys):
     assert run(["benchmark", "networks", *QUICK[1:], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["results"][0]["name"] == "resnet20"

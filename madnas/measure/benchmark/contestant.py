@@ -34,6 +34,9 @@ LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 PROBE = 2
 """Images of the batch on which a training step's operations are counted; a batch norm may need two."""
 
+MOST_COMPILED = 10_000
+"""Networks that a process may compile."""
+
 LONGEST_CALL = 0.5
 """Seconds that a call of an automatic batch takes on the CPU, about, at most: a larger batch is no faster there, and
 the memory would hold batches that take minutes."""
@@ -132,7 +135,7 @@ class Runner:
         self.batch = setting.batch_size
         kept = setting if mode == "infer" else replace(setting, precision="fp32")
         self.module = prepared(module, kept)
-        self.compiled: Any = torch.compile(self.module) if compiled else self.module
+        self.compiled: Any = compiled_module(self.module) if compiled else self.module
         self.optimiser: torch.optim.Optimizer | None = None
         if mode == "train":
             self.module.train()
@@ -231,6 +234,20 @@ class Runner:
         finally:
             torch.cuda.empty_cache()
         return True
+
+
+def compiled_module(module: nn.Module) -> Any:
+    """A module compiled by torch.
+
+    All our networks are one Python function to the compiler, which by default compiles a function eight times and then
+    leaves further networks as they are, with no more than a line in its log.
+    """
+    import torch._dynamo
+
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, MOST_COMPILED)
+    config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, MOST_COMPILED)
+    return torch.compile(module)
 
 
 def _largest(runner: Runner, word: str) -> int:

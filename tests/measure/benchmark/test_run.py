@@ -1,9 +1,12 @@
 """Benchmarks of small networks on this machine, quickly: that the numbers are of what they say."""
 
 import re
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+import torch._dynamo
 from torch import nn
 
 from madnas.errors import UsageError
@@ -16,8 +19,10 @@ from madnas.measure.benchmark.rounds import Pace
 from madnas.measure.benchmark.run import AGAIN, benchmark
 from madnas.measure.provenance import NEEDED, missing, provenance
 from madnas.measure.setting import Setting
+from madnas.models import build
 from madnas.network.count import count
 from madnas.network.named import get
+from tests.models.examples import EXAMPLES
 
 ONE = Setting(threads=1)
 SHORT = Pace(4, turn=1e-9)
@@ -104,6 +109,19 @@ def test_automatic_batch_on_the_cpu_is_not_what_takes_minutes(monkeypatch):
     monkeypatch.setattr(room.Runner, "seconds", lambda runner: runner.batch / 256)
     found = contestant("resnet20", "infer", Request(("resnet20",), ONE, auto_batch=True))
     assert 124 <= found.batch <= 133
+
+
+def test_many_compiled_networks_are_all_compiled(monkeypatch):
+    """By default the compiler leaves the ninth network that one class makes uncompiled, in silence; here the second."""
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    monkeypatch.setattr(room.torch, "compile", partial(torch.compile, backend="eager"))
+    done = torch._dynamo.utils.counters["frames"]
+    before, base = done["ok"], EXAMPLES["conv"]
+    for width in (8, 16, 24):
+        spec = replace(base, stem=replace(base.stem, out=width))
+        runner = room.Runner(build(spec), spec.input, "infer", Setting(threads=1), compiled=True)
+        runner.ready(1)
+    assert done["ok"] - before == 3
 
 
 def test_not_even_one_image_fits(monkeypatch):
