@@ -37,9 +37,9 @@ def test_the_figure_is_that_of_whole_images_by_scikit_learn(tmp_path: Path, mask
     """Masks at their own size, images as a user would prepare them, counted by somebody else."""
     for file in sorted((masks / "annotations/validation").iterdir())[:2]:
         with Image.open(file) as opened:
-            labels = np.array(opened)
-        labels[:9] = 0  # none of the classes
-        Image.fromarray(labels).save(file)
+            values = np.array(opened)
+        values[:9] = 0  # none of the classes
+        Image.fromarray(values).save(file)
     job = task_job("segmentation", tmp_path, masks, f"channels_last={channels_last}".lower(), "epochs=3", "lr=0.1")
     result = finish(job)
     facts = TASK.open_data(job.recipe, masks, 0, job.target, 0, torch.device("cpu")).facts
@@ -48,8 +48,8 @@ def test_the_figure_is_that_of_whole_images_by_scikit_learn(tmp_path: Path, mask
     mean, std = (torch.tensor(one).view(3, 1, 1) for one in (IMAGENET_MEAN, IMAGENET_STD))
     labels, found = [], []
     for path in sorted((masks / "images/validation").iterdir()):
-        with Image.open(path) as file:
-            image = file.convert("RGB")
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
         resized = image.resize(fitted_size(image.size, 32), Image.Resampling.BILINEAR)
         pixels = (torch.from_numpy(np.asarray(resized).copy()).movedim(-1, 0) / 255 - mean) / std
         with torch.no_grad():
