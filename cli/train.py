@@ -124,7 +124,7 @@ def train(
     - madnas train net.yaml --recipe cifar/deepmad --data /data --device cuda --slurm
     - madnas train resnet20 --set epochs=20 --set lr=0.1 -o run
     - madnas train net.yaml --dry-run
-    - madnas train resnet18 --task detection --data shapes
+    - madnas train timm/mobilenetv3_small_050 --task detection --data shapes
     - madnas train --eval runs/resnet20-digits-quick-0
     - madnas train --list
     """

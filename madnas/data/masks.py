@@ -37,6 +37,8 @@ DEPTHS = ("L", "I;16", "I;16B", "I")
 
 LAYOUT = "the layout is images/training/NAME.jpg with annotations/training/NAME.png, and likewise validation"
 
+MAKE = "python -m madnas.data.shapes segmentation FOLDER makes a small set"
+
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
@@ -95,7 +97,7 @@ def open_scenes(folder: Path, split: str, classes: int) -> Scenes:
     base = folder / FOLDER if (folder / FOLDER).is_dir() else folder
     if not (base / IMAGES).is_dir() or not (base / MASKS).is_dir():
         missing = IMAGES if not (base / IMAGES).is_dir() else MASKS
-        raise DataError(f"{base / missing}: no such folder", f"--data names the folder of {FOLDER}; {LAYOUT}")
+        raise DataError(f"{base / missing}: no such folder", f"--data names the folder of {FOLDER}; {LAYOUT}; {MAKE}")
     names = SPLITS.get(split, (split,))
     place = next((name for name in names if (base / IMAGES / name).is_dir()), names[0])
     images = _files(base / IMAGES / place, ENDINGS)

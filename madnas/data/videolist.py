@@ -17,6 +17,8 @@ MAX_BYTES = 100_000_000
 
 LINES = "a line is PATH FRAMES LABEL for folders of frames, PATH LABEL for video files"
 
+MAKE = "python -m madnas.data.shapes video FOLDER makes a small set"
+
 SHOWN = 3
 """Wrong lines that are told."""
 
@@ -75,7 +77,7 @@ def read_list(path: Path, classes: int, split: str) -> VideoList:
     try:
         text = read_text(path, MAX_BYTES)
     except UsageError as error:
-        raise DataError(str(error), f"--data names the folder of the data sets; {LINES}") from error
+        raise DataError(str(error), f"--data names the folder of the lists; {LINES}; {MAKE}") from error
     videos, wrong = [], []
     columns = 0
     for number, line in enumerate(text.splitlines(), 1):

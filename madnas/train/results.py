@@ -14,6 +14,7 @@ from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.checkpoint import weights
 from madnas.train.evidence import NONFINITE
 from madnas.train.job import Job
+from madnas.train.kinds import KINDS
 from madnas.train.log import EVENTS, LEDGER, METRICS, SUMMARY, TIMING, write_summary
 from madnas.train.memory import Memory
 
@@ -81,5 +82,7 @@ def write_results(
 
     write_bytes_atomic(job.folder / FINAL, weights(model), overwrite=True)
     write_summary(job.folder, metrics, job.recipe.task)
-    write_report(job.folder, result, metrics, job.recipe.settings(), environment)
+    idle = KINDS[job.recipe.task].idle
+    settings = {name: value for name, value in job.recipe.settings().items() if name not in idle}
+    write_report(job.folder, result, metrics, settings, environment)
     write_text_atomic(job.folder / RESULT, json.dumps(result, indent=2) + "\n", overwrite=True)

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 import madnas
 from madnas.cli.main import app, run
+from madnas.data.shapes.write import write_shapes
 from madnas.models import build
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec
@@ -37,6 +38,7 @@ LONG = (
     "--quick",
     "--metrics",
     "train resnet20",
+    "--task detection",
     "--lambda",
     "--score zen",
     "--selftest",
@@ -105,6 +107,8 @@ def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
             capsys.readouterr()
     if "edit a.yaml" in example or "edit b.yaml" in example:
         Path(example.split()[3]).write_text(dump_spec(get("ran-e-a")))
+    if "--data shapes" in example:
+        write_shapes("detection", Path("shapes"), 16, 4)
     if "runs/resnet20" in example:
         quick = ["--set", "epochs=1", "--set", "warmup_epochs=0", "--set", "image_size=8"]
         assert run(["train", "resnet20", *quick]) == 0

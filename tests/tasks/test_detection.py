@@ -297,7 +297,12 @@ def test_a_run_and_its_files(tmp_path, shapes, capsys, monkeypatch):
     assert rows[0] == "epoch,train_loss,eval_ap,eval_ap50,eval_ap75,eval_ap_small,eval_ap_medium,eval_ap_large,lr"
     assert len(rows) == 3
     report = (tmp_path / "run" / "report.md").read_text()
-    assert "- best AP " in report and "| epoch | training loss | AP % | AP50 % |" in report and "mixup" in report
+    assert (
+        "- best AP " in report
+        and "| epoch | training loss | AP % | AP50 % |" in report
+        and "- detector: fcos" in report
+    )
+    assert "mixup" not in report
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert run(["train", "--eval", "run", "--data", str(shapes), "-j", "0"]) == 0
     out = capsys.readouterr().out

@@ -105,6 +105,7 @@ def test_processes_that_read_change_nothing(
     assert_equal_runs(tmp_path / "run", whole[task])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_kill_9_and_sigterm_in_a_row(task: str, tmp_path: Path, sets: dict[str, Path]) -> None:
     """The real thing, in processes of their own."""
@@ -215,7 +216,9 @@ def test_parts_of_a_batch_add_up(task: str, tmp_path: Path, sets: dict[str, Path
         job = task_job(task, tmp_path, sets[task], f"grad_accum_steps={parts}")
         engine, source = engine_of(job)
         engine.student.eval()  # batch norms take their statistics from the parts, which is not what is asked here
-        order: Any = type("First", (), {"steps_per_epoch": 3, "batch": lambda self, step, rank, world: torch.arange(4)})()
+        order: Any = type(
+            "First", (), {"steps_per_epoch": 3, "batch": lambda self, step, rank, world: torch.arange(4)}
+        )()
         (batch,) = source.train(order, 0, 1, Process())
         images, targets = engine._prepare(batch, 0, 0, 0)
         if task == "segmentation":
@@ -229,7 +232,11 @@ def test_parts_of_a_batch_add_up(task: str, tmp_path: Path, sets: dict[str, Path
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_run_and_its_files(
-    task: str, tmp_path: Path, sets: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    task: str,
+    tmp_path: Path,
+    sets: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["train", *words(task, tmp_path, sets[task], "-o", "run", "--json")]) == 0
@@ -243,7 +250,8 @@ def test_a_run_and_its_files(
     assert f"- best {title} " in report
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert run(["train", "--eval", "run", "--data", str(sets[task]), "-j", "0"]) == 0
-    assert f"tiny: {title} " in (out := capsys.readouterr().out) and f"{TEST} test samples" in out
+    out = capsys.readouterr().out
+    assert f"tiny: {title} " in out and f"{TEST} test samples" in out
 
 
 @pytest.mark.parametrize("task", TASKS)
