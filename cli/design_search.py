@@ -67,14 +67,21 @@ def search(flags: Flags) -> None:
     Raises:
         KeyboardInterrupt: after what was found until then has been printed and written.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if _started_together():
         _search_together(flags)
     else:
         _search(flags)
 
 
+def _started_together() -> bool:
+    """Whether this is one of several processes, of torchrun or, where a script named their meeting point, of srun."""
+    environment = os.environ
+    by_srun = environment.get("SLURM_NTASKS", "1") != "1" and {"SLURM_PROCID", "MASTER_ADDR"} <= environment.keys()
+    return environment.get("WORLD_SIZE", "1") != "1" or by_srun
+
+
 def _search_together(flags: Flags) -> None:
-    """Search in the first of several processes, with the help of the others (torchrun)."""
+    """Search in the first of several processes, with the help of the others (torchrun, srun)."""
     from madnas.search.shared import serve, shared
     from madnas.train.distributed import processes
 
@@ -329,21 +336,27 @@ class Files:
         from madnas.report.search_plot import draw_search
 
         output, csv, plot = self.flags.output, self.flags.csv, self.flags.plot
+        if output is not None and self.front:
+            self._write_front(output, outcome)
+        elif output is not None:
+            write_text_atomic(output, dump_spec(outcome.best.spec), self.replaces)
         if csv is not None:
             write_text_atomic(csv, search_csv(outcome), self.replaces)
         if plot is not None:
             write_bytes_atomic(plot, render(draw_search(outcome), picture_format(plot)), self.replaces)
-        if output is None:
-            return
-        if not self.front:
-            write_text_atomic(output, dump_spec(outcome.best.spec), self.replaces)
-            return
+
+    def _write_front(self, output: Path, outcome: "Outcome") -> None:
+        """A file for each network, and none left of those that a longer front of the same name had before."""
+        from madnas.report.search import search_csv
+
         try:
             output.mkdir(exist_ok=True)
-            for old in output.glob(f"{self.flags.name}-*.yaml"):  # of the same search before
-                old.unlink()
+            for found in outcome.front:
+                write_text_atomic(output / f"{found.spec.name}.yaml", dump_spec(found.spec), overwrite=True)
+            for old in output.glob(f"{self.flags.name}-*.yaml"):
+                number = old.stem.removeprefix(f"{self.flags.name}-")
+                if number.isascii() and number.isdigit() and int(number) > len(outcome.front):
+                    old.unlink()
         except OSError as error:
             raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
-        for found in outcome.front:
-            write_text_atomic(output / f"{found.spec.name}.yaml", dump_spec(found.spec), overwrite=True)
         write_text_atomic(output / "front.csv", search_csv(outcome), overwrite=True)

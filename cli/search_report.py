@@ -88,6 +88,8 @@ def _front_table(outcome: "Outcome") -> Table:
 
 def _print_program(outcome: "Outcome") -> None:
     program = outcome.program
+    if outcome.program_failure:
+        stdout().print(f"mathematical program: no answer: {outcome.program_failure}", markup=False)
     if program is None:
         return
     share_ = outcome.best.fitness / program.objective

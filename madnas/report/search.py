@@ -17,7 +17,7 @@ def search_document(outcome: Outcome) -> dict[str, Any]:
     Returns:
         ``schema``, ``method``, ``score``, of the best network ``spec``, ``fitness`` (``value``, ``std``, ``n``),
         ``scores``, ``budgets`` (value and limit each), ``counts``, ``rho``, ``width``, ``entropy``; ``front``, the same
-        of each of its networks (empty without one); ``program`` (``objective``, ``bound``, ``gap``, ``spec``, or null);
+        of each of its networks (empty without one); ``program`` (``objective``, ``bound``, ``gap``, ``spec``, or null, and then perhaps ``program_failure``);
         ``search`` (seed, sizes, what was done), ``failed``, ``history`` (a row for each noted round), ``members`` (some
         of each noted population, with fitness and costs), ``interrupted`` and, which alone depend on the machine,
         ``rates``.
@@ -30,6 +30,7 @@ def search_document(outcome: Outcome) -> dict[str, Any]:
         "objective": program.objective, "bound": program.bound, "gap": program.gap, "spec": spec_to_tree(program.spec),
     }  # fmt: skip
     return document | {
+        "program_failure": outcome.program_failure or None,
         "search": outcome.effort.request() | {"space": outcome.family.name} | outcome.numbers,
         "failed": outcome.failed,
         "history": outcome.history.rows,

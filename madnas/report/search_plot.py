@@ -75,12 +75,13 @@ def _budget(axis: Any, outcome: Outcome, name: str) -> None:
     value, limit = outcome.used(outcome.best)[name]
     members = outcome.history.members
     if not outcome.front:  # penalties put some so far below that there would be no room for the rest
-        least = next(row["best"] for row in outcome.history.rows if row["best"] is not None)
+        least = next((row["best"] for row in outcome.history.rows if row["best"] is not None), outcome.best.fitness)
         members = [one for one in members if one["fitness"] >= least]
     factor = _factor(name)
-    axis.scatter([factor * one[name] for one in members], [one["fitness"] for one in members],
-                 c=[one["round"] for one in members], cmap="Blues", vmin=-0.3 * (1 + members[-1]["round"]),
-                 s=9, linewidths=0)  # fmt: skip
+    if members:
+        axis.scatter([factor * one[name] for one in members], [one["fitness"] for one in members],
+                     c=[one["round"] for one in members], cmap="Blues", vmin=-0.3 * (1 + members[-1]["round"]),
+                     s=9, linewidths=0)  # fmt: skip
     axis.axvline(factor * limit, color=GREY, linewidth=1, linestyle=":")
     axis.plot([factor * value], [outcome.best.fitness], "*", color=ORANGE, markersize=11)
     _label(axis, name)

@@ -6,6 +6,7 @@ best of old and new. Nothing but the seed and the number of the round decides wh
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -67,9 +68,10 @@ class ClosedSearch:
             InfeasibleError: no candidate within the budgets is found.
             UsageError: a journal that cannot be written, or is broken.
         """
-        for line in journal.lines if journal is not None else ():
-            self._merge(_pool(line, journal), int(line["proposed"]))  # type: ignore[arg-type]
-            yield self.round
+        if journal is not None:
+            for line in journal.lines:
+                self._merge(*self._round_of(line, journal))
+                yield self.round
         while self._idle < PATIENCE:
             proposals = self.propose(self.effort.proposals)
             new = self.judge(proposals)
@@ -80,6 +82,17 @@ class ClosedSearch:
             yield self.round
         if not len(self.best):
             raise self.infeasible()
+
+    def _round_of(self, line: dict[str, Any], journal: Journal) -> tuple[Pool, int]:
+        """What a line of the journal says of the next round: its new candidates, and how many were proposed."""
+        try:
+            pool = Pool(*(unpack(line[name]) for name in ("candidates", "judged", "breach")))
+            shapes = (len(pool), self.family.columns), (len(pool), self.goal.objectives), (len(pool),)
+            if line["round"] != self.round or tuple(one.shape for one in pool.arrays().values()) != shapes:
+                raise ValueError(f"it is not round {self.round} of this search")
+            return pool, int(line["proposed"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{journal.path}: a line is broken: {error}", "--restart begins anew") from error
 
     def propose(self, number: int) -> np.ndarray:
         """Candidates of this round, as they come: those seen before among them."""
@@ -185,10 +198,3 @@ def _short(name: str, value: float) -> str:
     if name == "latency":
         return f"{1e3 * value:.4g} ms"
     return f"{value:.4g}" if name == "rho" else short_quantity(value)
-
-
-def _pool(line: dict, journal: Journal) -> Pool:
-    try:
-        return Pool(*(unpack(line[name]) for name in ("candidates", "judged", "breach")))
-    except (ValueError, KeyError) as error:
-        raise UsageError(f"{journal.path}: a line is broken: {error}", "--restart begins anew") from error

@@ -66,7 +66,18 @@ class CurvesPlan:
             )  # fmt: skip
             journal = self.folder / f"{place}.jsonl"
             found.append(
-                Search(family, goal, effort, space_tree(space), curve.name, self.workers, journal, self.restart, False)
+                Search(
+                    family,
+                    goal,
+                    effort,
+                    space_tree(space),
+                    curve.name,
+                    self.workers,
+                    journal,
+                    self.restart,
+                    False,
+                    counts_scored=True,
+                )
             )
         return found
 

@@ -1,6 +1,6 @@
 """Recipe of best-so-far curves of several searches over one task (Figures 7 to 12 of Zen-NAS)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 SCHEMA = "madnas/search-curves-recipe/1"
@@ -82,4 +82,10 @@ def problems(recipe: CurvesRecipe) -> list[str]:
     found += [f"curves: {name!r} is there twice" for name in sorted(set(names)) if names.count(name) > 1]
     sizes = ("candidates", "survivors", "population", "repeats", "batch_size")
     found += [f"{key}: at least 1" for key in sizes if getattr(recipe, key) < 1]
+    found += [f"quick.{one.name}: at least 1" for one in fields(recipe.quick) if getattr(recipe.quick, one.name) < 1]
+    found += [
+        f"curves[{place}].candidates: at least 1"
+        for place, curve in enumerate(recipe.curves)
+        if curve.candidates is not None and curve.candidates < 1
+    ]
     return found

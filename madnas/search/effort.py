@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PURPOSES = ("start", "parents", "mutate", "survivors", "screen")
+PURPOSES = ("start", "parents", "mutate", "survivors")
 """What random numbers are for; each purpose of each round has a generator of its own."""
 
 
@@ -23,8 +23,9 @@ class Effort:
         device: where they are measured.
         random: survivors are drawn at random, which makes it a random search.
         prescreen: whether a closed form picks the survivors where there is one.
-        candidates: stop after so many scored ones.
+        candidates: stop after so many: proposed ones in closed form, scored ones of a measured score.
         seconds: stop after so many; a measured search draws its winner again before.
+        warming: random numbers of their own, for the search in closed form that a measured one begins with.
     """
 
     seed: int = 0
@@ -39,10 +40,11 @@ class Effort:
     prescreen: bool = True
     candidates: int | None = 200_000
     seconds: float | None = None
+    warming: bool = False
 
     def generator(self, round_: int, purpose: str) -> np.random.Generator:
         """Random numbers of a round for a purpose: the same whatever was drawn before, and by whom."""
-        key = (round_, PURPOSES.index(purpose))
+        key = (round_, PURPOSES.index(purpose) + len(PURPOSES) * self.warming)
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
     def request(self) -> dict[str, object]:

@@ -65,17 +65,14 @@ class Expression:
         >>> parse("zen - 0.1*macs/1G", ["zen", "macs"])({"zen": 59.5, "macs": 1.8e9})
         59.32
         """
-        variables = {f"v{place}": values[name] for place, name in enumerate(self.names)}
-        if any(is_array(value) for value in variables.values()):
-            import numpy as np
+        import numpy as np
 
-            with np.errstate(all="ignore"):
-                return np.asarray(_value(self.tree, variables), dtype=float)
-        try:
-            found = _value(self.tree, variables)
-        except (ArithmeticError, ValueError):
-            return float("nan")
-        return float(found) if not isinstance(found, complex) else float("nan")
+        variables = {
+            f"v{place}": np.atleast_1d(np.asarray(values[name], float)) for place, name in enumerate(self.names)
+        }
+        with np.errstate(all="ignore"):  # always over arrays: plain numbers raise errors, or become complex
+            found = np.asarray(_value(self.tree, variables), dtype=float)
+        return found if any(is_array(values[name]) for name in self.names) else float(found[0])
 
     def renamed(self, names: Mapping[str, str]) -> "Expression":
         """The same expression over other scores."""
@@ -194,8 +191,10 @@ def _value(node: ast.AST, variables: Mapping[str, Any]) -> Number:
         return FUNCTIONS[node.func.id][1](*(_value(part, variables) for part in node.args))
     if isinstance(node, ast.Name):
         return variables[node.id]
+    import numpy as np
+
     assert isinstance(node, ast.Constant)
-    return node.value
+    return np.array([node.value])
 
 
 def _wrong(text: str, problem: str, hint: str | None = None) -> UsageError:

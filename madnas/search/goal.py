@@ -48,11 +48,15 @@ class Goal:
         return 1 + len(self.front)
 
     def breach(self, values: Values, number: int) -> np.ndarray:
-        """How far so many candidates exceed the budgets, relative, summed over them; 0 where they do not (N,)."""
+        """How far so many candidates exceed the budgets, relative, summed over them; 0 where they do not (N,).
+
+        A cost of the front that is not finite, as the latency of what a table does not cover, is exceeded by far.
+        """
         over = [
             np.maximum(0.0, values[name] / limit - 1 - (LAST_DIGIT if name == "rho" else 0.0))
             for name, limit in self.budgets.items()
         ]
+        over += [np.where(np.isfinite(values[name]), 0.0, np.inf) for name in self.front]
         return np.sum(over, axis=0) if over else np.zeros(number)
 
     def judged(self, fitness: np.ndarray, values: Values) -> np.ndarray:

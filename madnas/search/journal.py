@@ -6,8 +6,11 @@ removed.
 """
 
 import base64
+import errno
+import fcntl
 import json
 import os
+import weakref
 import zlib
 from pathlib import Path
 from typing import Any
@@ -42,16 +45,23 @@ class Journal:
         self.lines: list[dict[str, Any]] = []
         check_writable(path, overwrite=True)
         head = {"schema": SCHEMA, "request": json.loads(json.dumps(request))}
-        if not restart and path.exists():
-            self._read(head)
-        else:
+        new = not path.exists()
+        if new:
             write_text_atomic(path, json.dumps(head) + "\n", overwrite=True)
-
-    def _read(self, head: dict[str, Any]) -> None:
         try:
-            data = self.path.read_bytes()
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND)
+            self._close = weakref.finalize(self, os.close, self._file)
+            self._lock()
+            if restart and not new:
+                os.ftruncate(self._file, 0)
+                self._write(head)
+            data = path.read_bytes() if not restart else b""
         except OSError as error:
-            raise UsageError(f"{self.path}: cannot be read: {error.strerror}") from error
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        if not restart:
+            self._read(data, head)
+
+    def _read(self, data: bytes, head: dict[str, Any]) -> None:
         whole = data[: data.rfind(b"\n") + 1]
         found = []
         for number, line in enumerate(whole.splitlines(), 1):
@@ -67,8 +77,7 @@ class Journal:
                 f"{self.path}: is the journal of another search ({_difference(asked, head['request'])})", HINT
             )
         self.lines = found[1:]
-        if len(whole) < len(data):
-            write_text_atomic(self.path, whole.decode(), overwrite=True)
+        os.ftruncate(self._file, len(whole))
 
     def add(self, line: dict[str, Any]) -> None:
         """Append a line and see it to the disk.
@@ -77,14 +86,33 @@ class Journal:
             UsageError: the disk is full, or the file is gone.
         """
         try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            if not os.path.samestat(os.fstat(self._file), os.stat(self.path)):
+                raise FileNotFoundError(errno.ENOENT, "another file has taken its place")
+            self._write(line)
         except OSError as error:
             raise UsageError(
                 f"{self.path}: cannot be written: {error.strerror}", "the same command goes on from here"
             ) from error
+
+    def close(self) -> None:
+        """Let others write the file."""
+        self._close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+        except BlockingIOError:
+            raise UsageError(
+                f"{self.path}: another search is writing it", "wait for it, or name another file"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
+    def _write(self, line: dict[str, Any]) -> None:
+        left = (json.dumps(line) + "\n").encode()
+        while left:  # a disk that becomes full takes a part; what is cut off is removed when the file is read
+            left = left[os.write(self._file, left) :]
+        os.fsync(self._file)
 
 
 def _difference(old: Any, new: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
-from madnas.errors import UsageError
+from madnas.errors import MadnasError
 from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
 from madnas.scores.catalogue import ON_REQUEST
@@ -58,8 +58,11 @@ def work(task: Task, on_progress: Callable[[float], None]) -> Result:
     for name in task.names:
         try:
             values[name] = _measured(task, name) if name in ON_REQUEST else [_described(task.spec, name)]
-        except UsageError as error:
+        except MadnasError as error:
             failed[name] = str(error)
+            break
+        except Exception as error:  # of torch, or of what builds the network; the search goes on without it
+            failed[name] = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
             break
     return Result(values, failed, time.process_time() - begin)
 
@@ -85,6 +88,11 @@ def _described(spec: NetworkSpec, name: str) -> float:
     """A score in closed form that is not computed for whole batches."""
     mass = nn_mass(spec)
     return float({"nn-mass": mass.mass, "density": mass.density, "units": mass.units}[name])
+
+
+def may_succeed_later(result: Result) -> bool:
+    """Whether a failure may be one of the moment: other processes may have had the memory."""
+    return any("out of memory" in reason for reason in result.failed.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ them.
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,7 +25,7 @@ from madnas.search.family import Family
 from madnas.search.goal import Goal
 from madnas.search.history import History
 from madnas.search.journal import Journal
-from madnas.search.measure import Draws, Result, Task, result_of, result_tree
+from madnas.search.measure import Draws, Result, Task, may_succeed_later, result_of, result_tree
 from madnas.search.pool import Pool
 from madnas.search.seen import Seen, keys
 
@@ -60,12 +61,14 @@ class Record:
         closed: closed-form scores and costs.
         draws: of the measured ones.
         fitness: at the means of the draws; not finite where a score failed.
+        reason: why it has none; empty where it has one.
     """
 
     candidate: np.ndarray
     closed: dict[str, float]
     draws: Draws
     fitness: float = float("nan")
+    reason: str = ""
 
 
 @dataclass
@@ -86,7 +89,6 @@ class MeasuredSearch:
         proposed: candidates proposed.
         screened: distinct ones that were within the budgets and so could have been scored, those by whose closed form
             the search began among them.
-        failed: candidates without a fitness, by reason.
         fresh: candidates scored in this run, those that the journal held not counted.
         draws: of all candidates together.
         cpu_seconds: that these took, of the processes that did them.
@@ -104,7 +106,6 @@ class MeasuredSearch:
     round: int = 0
     proposed: int = 0
     screened: int = 0
-    failed: dict[str, int] = field(default_factory=dict)
     fresh: int = 0
     draws: int = 0
     cpu_seconds: float = 0.0
@@ -115,9 +116,14 @@ class MeasuredSearch:
     _pace: float | None = None
 
     @property
+    def failed(self) -> dict[str, int]:
+        """Candidates without a fitness, by reason."""
+        return dict(Counter(record.reason for record in self.records.values() if record.reason))
+
+    @property
     def scored(self) -> int:
         """Candidates with a fitness."""
-        return len(self.records) - sum(self.failed.values())
+        return sum(not record.reason for record in self.records.values())
 
     @property
     def needed(self) -> int:
@@ -158,6 +164,11 @@ class MeasuredSearch:
         self._confirm(once=False, number=1)
         self.note()
 
+    def settle(self) -> None:
+        """After an interrupt within a round: take account of all that was scored until then."""
+        self._select()
+        self.note()
+
     # A round
 
     def _warm(self) -> np.ndarray:
@@ -165,13 +176,12 @@ class MeasuredSearch:
         surrogate = self.goal.surrogate
         fitness = surrogate or parse(NEUTRAL, list(self.family.known))
         goal = replace(self.goal, fitness=fitness, measured=(), surrogate=None)
-        effort = replace(self.effort, random=surrogate is None)
+        effort = replace(self.effort, random=surrogate is None, warming=True)
         search = ClosedSearch(self.family, goal, effort)
         for _ in search.rounds():
             within = search.population.within()
-            if len(within) >= min(self.effort.population, self.effort.survivors) and (
-                surrogate is None or search.round >= WARM
-            ):
+            enough = len(within) >= min(self.effort.population, self.effort.survivors)
+            if enough and (surrogate is None or search.round >= WARM or self.left() <= 0):
                 break
         if surrogate is not None:
             self.screened += search.scored
@@ -220,26 +230,38 @@ class MeasuredSearch:
 
     def _draw(self, names: list[int], until: int) -> None:
         """Draw scores of candidates until they have so many draws; what the journal holds is taken from it."""
-        places = {name: (self.records[name].draws.number, until) for name in names}
-        done = {name: self._known[name, *places[name]] for name in names if (name, *places[name]) in self._known}
-        todo = [name for name in names if name not in done]
-        tasks = [self._task(self.records[name].candidate, *places[name]) for name in todo]
+        places = [(name, place) for name in names for place in range(self.records[name].draws.number, until)]
+        done = {(name, place): self._known[name, place, place + 1] for name, place in places
+                if (name, place, place + 1) in self._known}  # fmt: skip
+        todo = [one for one in places if one not in done]
 
         def keep(index: int, result: Result) -> None:
-            name = todo[index]
-            done[name] = result
-            self.fresh += places[name][0] == 0
-            if self._journal is not None:
-                self._journal.add(self._line(name, places[name], result))
+            name, place = todo[index]
+            done[name, place] = result
+            self.fresh += place == 0
+            if self._journal is not None and not may_succeed_later(result):
+                self._journal.add(self._line(name, place, result))
 
         try:
-            self._score(tasks, keep)
+            self._score([self._task(self.records[name].candidate, place) for name, place in todo], keep)
+            self._again([one for one in todo if may_succeed_later(done[one])], done, keep, todo.index)
         finally:  # an interrupt, or the end of the time, loses nothing that was scored
+            for name, place in places:
+                record = self.records[name]
+                if (name, place) in done and place == record.draws.number and not record.reason:
+                    self._take(record, done[name, place])
             for name in names:
-                if name in done:
-                    self._take(self.records[name], done[name], places[name])
-                elif not self.records[name].draws.number:
+                if not self.records[name].draws.number and not self.records[name].reason:
                     del self.records[name]
+
+    def _again(
+        self, places: list[tuple[int, int]], done: dict[tuple[int, int], Result],
+        keep: Callable[[int, Result], None], index: Callable[[tuple[int, int]], int],
+    ) -> None:  # fmt: skip
+        """Draw alone what may have failed for want of memory beside others."""
+        for name, place in places:
+            task, where = self._task(self.records[name].candidate, place), index((name, place))
+            self.score([task], _shifted(keep, where))
 
     def _score(self, tasks: Sequence[Task], keep: Callable[[int, Result], None]) -> None:
         """Have tasks done, in one go while there is time for twice as many, and else in ever smaller portions.
@@ -267,41 +289,40 @@ class MeasuredSearch:
             self._pace = 0.0 if self._pace is None else (time.monotonic() - begin) / draws
             start += number
 
-    def _take(self, record: Record, result: Result, places: tuple[int, int]) -> None:
+    def _take(self, record: Record, result: Result) -> None:
         record.draws = record.draws + result
-        self.draws += places[1] - places[0]
+        self.draws += 1
         self.cpu_seconds += result.seconds
-        fitness = float("nan")
         reasons = [f"{name} {reason}" for name, reason in record.draws.failed.items()]
-        if not reasons:
-            fitness = record.draws.fitness(self.goal.fitness, record.closed)
-            if not np.isfinite(fitness):
-                reasons = [f"{self.goal.fitness.text} is not finite"]
-        if reasons:
-            self.failed[reasons[0]] = self.failed.get(reasons[0], 0) + 1
-        record.fitness = fitness
+        record.fitness = float("nan") if reasons else record.draws.fitness(self.goal.fitness, record.closed)
+        if not reasons and not np.isfinite(record.fitness):
+            reasons = [f"{self.goal.fitness.text} is not finite"]
+        record.reason = reasons[0] if reasons else ""
 
-    def _task(self, candidate: np.ndarray, first: int, last: int) -> Task:
-        effort = self.effort
-        return Task(self.network(candidate), self.goal.measured, first, last, effort.seed, effort.batch_size,
-                    effort.device, effort.dtype)  # fmt: skip
+    def _task(self, candidate: np.ndarray, place: int) -> Task:
+        effort, names = self.effort, self.goal.measured
+        if place:  # what is not random is known already
+            names = tuple(name for name in names if name in ON_REQUEST and ON_REQUEST[name].random)
+        return Task(self.network(candidate), names, place, place + 1, effort.seed, effort.batch_size, effort.device,
+                    effort.dtype)  # fmt: skip
 
     def network(self, candidate: np.ndarray) -> NetworkSpec:
         """A candidate's network."""
         return self.family.network(candidate, "candidate")
 
-    def _line(self, name: int, places: tuple[int, int], result: Result) -> dict[str, Any]:
+    def _line(self, name: int, place: int, result: Result) -> dict[str, Any]:
         record = self.records[name]
-        head = {"round": self.round, "key": f"{name:016x}", "first": places[0], "last": places[1]}
-        body = {} if places[0] else {"candidate": record.candidate.tolist(), "closed": record.closed}
+        head = {"round": self.round, "key": f"{name:016x}", "first": place, "last": place + 1}
+        body = {} if place else {"candidate": record.candidate.tolist(), "closed": record.closed}
         return head | body | result_tree(result)
 
     # Who stays
 
     def _select(self) -> None:
         """Parents for the next round, and the front."""
-        names = [name for name, record in self.records.items() if np.isfinite(record.fitness)]
+        names = [name for name, record in self.records.items() if not record.reason]
         if not names:
+            self.population, self.front = [], []
             return
         pool = self._pool(names)
         number = self.effort.population
@@ -327,7 +348,7 @@ class MeasuredSearch:
 
     def best(self) -> int | None:
         """Key of the candidate with the highest fitness, of equals the earliest; None before there is one."""
-        names = [name for name, record in self.records.items() if np.isfinite(record.fitness)]
+        names = [name for name, record in self.records.items() if not record.reason]
         return max(names, key=lambda name: self.records[name].fitness, default=None)
 
     def leaders(self, number: int = LEADERS) -> list[int]:
@@ -335,22 +356,19 @@ class MeasuredSearch:
         if self.goal.front:
             at_top = self.front
         else:
-            names = [name for name, record in self.records.items() if np.isfinite(record.fitness)]
+            names = [name for name, record in self.records.items() if not record.reason]
             at_top = sorted(names, key=lambda name: -self.records[name].fitness)[:number]
-        return [name for name in at_top if self.records[name].draws.number < self.needed][:LEADERS]
+        wanting = [name for name in at_top if self.records[name].draws.number < self.needed]
+        return [name for name in wanting if not self.records[name].reason][:LEADERS]
 
     def _confirm(self, once: bool, number: int = LEADERS) -> None:
         """Draw leaders again until the best one, or the whole front, has all its draws; or one time only."""
         while leaders := self.leaders(number):
-            self._draw_all(leaders)
+            self._draw(leaders, self.needed)
             self._select()
             best = self.best()
             if once or (not self.goal.front and (best is None or self.records[best].draws.number >= self.needed)):
                 return
-
-    def _draw_all(self, names: list[int]) -> None:
-        for number in sorted({self.records[name].draws.number for name in names}):
-            self._draw([name for name in names if self.records[name].draws.number == number], self.needed)
 
     def note(self) -> None:
         """Note the present state in the history."""

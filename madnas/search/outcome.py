@@ -10,6 +10,8 @@ from madnas.errors import SolverError
 from madnas.network.analyse import Structure, analyse
 from madnas.network.count import Counts, count
 from madnas.network.spec import NetworkSpec
+from madnas.network.zen import zen_closed
+from madnas.program.evaluator import LAST_DIGIT
 from madnas.scores.catalogue import ON_REQUEST
 from madnas.search.closed import ClosedSearch
 from madnas.search.effort import Effort
@@ -17,6 +19,7 @@ from madnas.search.family import Family
 from madnas.search.goal import Goal
 from madnas.search.history import History
 from madnas.search.measured import MeasuredSearch
+from madnas.search.rows import Rows
 from madnas.search.timed import Timed
 
 SAME = 1e-9
@@ -81,6 +84,7 @@ class Outcome:
         history: the course.
         interrupted: whether it was stopped before its end.
         program: the comparison, where there is one.
+        program_failure: why there is none although the program knows such problems.
     """
 
     method: str
@@ -95,6 +99,7 @@ class Outcome:
     history: History
     interrupted: bool = False
     program: Comparison | None = field(default=None)
+    program_failure: str = ""
 
     def used(self, found: Found) -> dict[str, tuple[float, float]]:
         """Value and limit of every budget."""
@@ -144,21 +149,30 @@ def _found(
 ) -> Found:  # fmt: skip
     spec = family.network(candidate, name)
     counts, structure = count(spec), analyse(spec)
-    recheck(goal, values, counts, structure)
+    recheck(family, goal, values, spec, counts, structure)
     costs = {one: values[one] for one in dict.fromkeys([*goal.budgets, *goal.front])}
     return Found(spec, counts, structure, fitness, std, n, scores, costs)
 
 
-def recheck(goal: Goal, values: dict[str, float], counts: Counts, structure: Structure) -> None:
-    """Check a network against what the search believed of it, by plain integer arithmetic.
+def recheck(
+    family: Family, goal: Goal, values: dict[str, float], spec: NetworkSpec, counts: Counts, structure: Structure
+) -> None:
+    """Check a network against what the search believed of it, each computed anew from its description alone.
 
     Raises:
         SolverError: a limit is exceeded or a closed form differs; a bug, not a user's mistake.
     """
     exact = {name: float(getattr(counts, name)) for name in ("params", "macs", "activations", "layers")}
     exact |= {"rho": float(structure.rho), "width": float(structure.width)}
+    if "zen-closed" in values:
+        exact["zen-closed"] = zen_closed(spec)
+    if "entropy" in values and isinstance(family, Rows):
+        exact["entropy"] = float(structure.weighted_entropy())
+    if "latency" in values and isinstance(family, Timed) and np.isfinite(values["latency"]):
+        exact["latency"] = family.table.predict(spec)
     wrong = [name for name in values if name in exact and abs(values[name] - exact[name]) > SAME * abs(exact[name])]
-    wrong += [name for name, limit in goal.budgets.items() if exact.get(name, values[name]) > limit * (1 + SAME)]
+    slack = {"rho": 1 + LAST_DIGIT, "latency": 1 + SAME}  # the others are whole numbers
+    wrong += [name for name, limit in goal.budgets.items() if exact[name] > limit * slack.get(name, 1)]
     if wrong:
         raise SolverError(f"the answer failed its recheck: {', '.join(dict.fromkeys(wrong))}")
 

@@ -44,6 +44,7 @@ class Search:
         journal: file to go on from, or none.
         restart: empty it.
         compare: whether to ask the mathematical program too, where it knows the score.
+        counts_scored: whether the limit of candidates is one of scored ones also where the score is in closed form.
     """
 
     family: Family
@@ -55,6 +56,7 @@ class Search:
     journal: Path | None = None
     restart: bool = False
     compare: bool = True
+    counts_scored: bool = False
 
     @property
     def method(self) -> str:
@@ -88,16 +90,28 @@ def run(search: Search, watch: Watch = lambda message: None, scorer: Scorer | No
         KeyboardInterrupt: interrupted before there is any answer.
         UsageError: a journal that is another search's, or cannot be written.
     """
-    journal = Journal(search.journal, search.request(), search.restart) if search.journal is not None else None
-    if not search.goal.measured:
-        return _closed(search, journal, watch)
-    from madnas.device import check_device  # loads torch
+    with _journal(search) as journal:
+        if not search.goal.measured:
+            return _closed(search, journal, watch)
+        from madnas.device import check_device  # loads torch
 
-    check_device(search.effort.device)
-    if scorer is not None:
-        return _measured(search, journal, watch, scorer)
-    with processes_of(search.workers, search.effort.device) as here:
-        return _measured(search, journal, watch, here)
+        check_device(search.effort.device)
+        if scorer is not None:
+            return _measured(search, journal, watch, scorer)
+        with processes_of(search.workers, search.effort.device) as here:
+            return _measured(search, journal, watch, here)
+
+
+@contextmanager
+def _journal(search: Search) -> Iterator[Journal | None]:
+    if search.journal is None:
+        yield None
+        return
+    journal = Journal(search.journal, search.request(), search.restart)
+    try:
+        yield journal
+    finally:
+        journal.close()
 
 
 def _closed(search: Search, journal: Journal | None, watch: Watch) -> Outcome:
@@ -116,7 +130,7 @@ def _closed(search: Search, journal: Journal | None, watch: Watch) -> Outcome:
             clock.fresh += engine.proposed - before if number > held else 0
             before = engine.proposed
             watch(told())
-            if clock.over(engine.proposed):
+            if clock.over(engine.scored if search.counts_scored else engine.proposed):
                 break
     except KeyboardInterrupt:
         interrupted = True
@@ -171,11 +185,12 @@ def _measured(search: Search, journal: Journal | None, watch: Watch, score: Scor
         interrupted = True
         if engine.best() is None:
             raise
+        engine.settle()
     winner = engine.best()
     if winner is None:
         reasons = "; ".join(f"{reason} ({number})" for reason, number in engine.failed.items())
         raise InfeasibleError(f"no candidate could be scored: {reasons}", "try another score or space")
-    if search.goal.front and not interrupted:
+    if search.goal.front:
         winner = max(engine.front, key=lambda key: engine.records[key].fitness)
     numbers = {
         "rounds": engine.round, "proposed": engine.proposed, "screened": engine.screened, "scored": engine.scored,
@@ -194,13 +209,22 @@ def _finished(search: Search, outcome: Outcome) -> Outcome:
     """With provenance, and the program's answer where it has one."""
     front = tuple(with_provenance(outcome, found) for found in outcome.front)
     outcome = replace(outcome, best=with_provenance(outcome, outcome.best), front=front)
-    if search.compare and not outcome.interrupted:
-        outcome = replace(outcome, program=compare(search))
-    return outcome
+    if not search.compare or outcome.interrupted:
+        return outcome
+    try:
+        return replace(outcome, program=compare(search))
+    except MadnasError as error:
+        return replace(outcome, program_failure=str(error))
+    except KeyboardInterrupt:
+        return replace(outcome, interrupted=True)
 
 
 def compare(search: Search) -> Comparison | None:
-    """The mathematical program's answer, if it maximises the same over the same space within the same budgets."""
+    """The mathematical program's answer, if it maximises the same over the same space within the same budgets.
+
+    Raises:
+        MadnasError: the program has no answer.
+    """
     family, goal = search.family, search.goal
     table = family.table if isinstance(family, Timed) and "latency" in goal.budgets else None
     if isinstance(family, Timed):
@@ -216,10 +240,7 @@ def compare(search: Search) -> Comparison | None:
         problem = replace(problem, budgets=problem.budgets | {"latency": goal.budgets["latency"]}, table=table)
     if goal.fitness.names[0] == "entropy":  # Eq. (5) without its penalty of uneven depths
         problem = replace(problem, guidelines=problem.guidelines - {2}, depth_penalty=None)
-    try:
-        answer = design(problem, name=f"{search.name}-program")
-    except MadnasError:
-        return None
+    answer = design(problem, name=f"{search.name}-program")
     return Comparison(answer.objective, answer.bound, answer.gap, answer.spec)
 
 

@@ -17,6 +17,9 @@ from madnas.data.source import Process
 from madnas.search.measure import Result, Task, work
 from madnas.search.measured import Scorer
 
+PORTION = 4
+"""Tasks that each process has at a time; the journal gets their results together, and a crash loses so many."""
+
 
 @contextmanager
 def shared(process: Process) -> Iterator[Scorer]:
@@ -27,12 +30,13 @@ def shared(process: Process) -> Iterator[Scorer]:
     """
 
     def score(tasks: Sequence[Task], on_done: Callable[[int, Result], None]) -> None:
-        dist.broadcast_object_list([list(tasks)], src=0)
-        gathered: list[Any] = [None] * process.world
-        dist.gather_object(_share(list(tasks), process), gathered)
-        results = {index: result for part in gathered for index, result in part}
-        for index in range(len(tasks)):
-            on_done(index, results[index])
+        for start in range(0, len(tasks), PORTION * process.world):
+            some = list(tasks[start : start + PORTION * process.world])
+            dist.broadcast_object_list([some], src=0)
+            gathered: list[Any] = [None] * process.world
+            dist.gather_object(_share(some, process), gathered)
+            for index, result in sorted((one for part in gathered for one in part), key=lambda one: one[0]):
+                on_done(start + index, result)
 
     try:
         yield score
@@ -43,13 +47,15 @@ def shared(process: Process) -> Iterator[Scorer]:
 
 def serve(process: Process) -> None:
     """Score what the first process asks for, until it has no more, or is gone."""
-    with suppress(RuntimeError):
-        while True:
-            told: list[Any] = [None]
+    while True:
+        told: list[Any] = [None]
+        with suppress(RuntimeError):
             dist.broadcast_object_list(told, src=0)
-            if told[0] is None:
-                return
-            dist.gather_object(_share(told[0], process), None)
+        if told[0] is None:
+            return
+        found = _share(told[0], process)
+        with suppress(RuntimeError):
+            dist.gather_object(found, None)
 
 
 def _share(tasks: list[Task], process: Process) -> list[tuple[int, Result]]:

@@ -46,6 +46,7 @@ def front_numbers(judged: np.ndarray) -> np.ndarray:
     number = 0
     while len(left):
         best = ~dominated(judged[left])
+        assert best.any()
         numbers[left[best]] = number
         left, number = left[~best], number + 1
     return numbers
@@ -59,8 +60,7 @@ def dominated(judged: np.ndarray) -> np.ndarray:
         best = np.maximum.accumulate(second)
         before = np.concatenate([[-np.inf], best[:-1]])
         start = np.searchsorted(-first, -first, side="left")  # the first of those with an equal first value
-        best_of_better = np.where(start > 0, best[np.maximum(start - 1, 0)], -np.inf)
-        found = (before > second) | (best_of_better >= second)
+        found = (before > second) | ((start > 0) & (best[np.maximum(start - 1, 0)] >= second))
         result = np.empty(len(judged), bool)
         result[places] = found
         return result

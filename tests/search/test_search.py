@@ -65,8 +65,6 @@ def test_never_beats_the_programs_bound_and_comes_near():
 
 def test_duplicates_are_never_scored_twice():
     family = zen_rows(max_depth=7, rows=1)
-    search = closed(family, "zen-closed", {"params": 60_000}, replace(QUICK, candidates=10_000))
-    assert search.scored <= len(search.seen)
     asked: list[bytes] = []
 
     class Counting(Rows):
@@ -202,9 +200,11 @@ def test_a_search_out_of_time_ends_within_a_round_and_keeps_what_was_scored(tmp_
     assert all(record.draws.values or record.draws.failed for record in search.records.values())
     search.finish()
     assert search.records[search.best()].draws.number == QUICK.repeats
-    asked = len(done)
-    again, _ = measured(journal=Journal(tmp_path / "journal", {}), effort=effort, rounds=1)
-    assert len(done) == asked and set(search.records) <= set(again.records)
+    journal.close()
+    again, anew = measured(journal=Journal(tmp_path / "journal", {}), effort=effort, rounds=1)
+    assert set(search.records) <= set(again.records)
+    asked = {(task.spec, task.first) for task in done}
+    assert asked and not asked & {(task.spec, task.first) for task in anew}
 
 
 def test_an_interrupt_within_a_round_keeps_what_was_scored():
@@ -230,7 +230,7 @@ def test_goes_on_from_any_line_of_its_journal(tmp_path):
         again, done = measured(journal=Journal(path, {}))
         assert state(again) == state(whole)
         assert path.read_bytes() == text
-        assert len(done) < len(whole.records)
+        assert len(done) < whole.draws
 
 
 def test_closed_search_goes_on_from_any_line_of_its_journal(tmp_path):
@@ -260,9 +260,92 @@ def test_journal_of_another_search_is_refused(tmp_path):
     (tmp_path / "two").write_text("hello\n")
     with pytest.raises(UsageError, match="line 1"):
         Journal(tmp_path / "two", {})
-    Journal(tmp_path / "two", {}, restart=True).add({"round": 0})
+    again = Journal(tmp_path / "two", {}, restart=True)
+    again.add({"round": 0})
+    with pytest.raises(UsageError, match="another search is writing it"):
+        Journal(tmp_path / "two", {})
+    again.close()
     with pytest.raises(UsageError, match="a line is broken"):
         measured(journal=Journal(tmp_path / "two", {}))
+
+
+def test_journal_of_a_closed_search_has_every_round_once(tmp_path):
+    family = zen_rows()
+    goal = make_goal("zen-closed", family, {"params": 100_000})
+    journal = Journal(tmp_path / "journal", {})
+    for number in ClosedSearch(family, goal, QUICK).rounds(journal):
+        if number == 3:
+            break
+    journal.close()
+    head, *lines = (tmp_path / "journal").read_text().splitlines()
+    for wrong in ([lines[0], lines[0]], [lines[1]], [lines[0].replace('"proposed"', '"suggested"')]):
+        (tmp_path / "journal").write_text("\n".join([head, *wrong]) + "\n")
+        with pytest.raises(UsageError, match="a line is broken"):
+            next(iter(_all(ClosedSearch(family, goal, QUICK).rounds(Journal(tmp_path / "journal", {})))))
+
+
+def _all(rounds):
+    return [number for number, _ in zip(rounds, range(3), strict=False)]
+
+
+def test_leaders_that_all_fail_when_drawn_again_end_the_search_with_their_reason():
+    family = zen_rows()
+
+    def scorer(tasks, on_done):
+        for place, task in enumerate(tasks):
+            on_done(place, Result({"synflow": [1.0]}) if task.first == 0 else Result(failed={"synflow": "broke"}))
+
+    for front in ([], ["macs"]):
+        goal = make_goal("synflow", family, {"params": 100_000}, front)
+        search = MeasuredSearch(family, goal, replace(QUICK, repeats=2), scorer)
+        next(search.rounds())
+        search.finish()
+        assert sum(search.failed.values()) + search.scored == len(search.records)
+        assert search.failed["synflow broke"] > 0 and not set(search.front) & {
+            key for key, record in search.records.items() if record.reason
+        }
+
+
+def test_a_cost_that_is_not_finite_is_beyond_every_front():
+    class Partly(Rows):
+        def closed(self, candidates, names):
+            found = super().closed(candidates, names)
+            return found | {"macs": np.where(found["macs"] > 3e6, np.inf, found["macs"])} if "macs" in names else found
+
+    search = closed(Partly(zen_rows().space), "zen-closed", {"params": 100_000}, QUICK, ["macs"])
+    assert len(search.front) and np.isfinite(search.front.judged).all()
+
+
+@pytest.mark.parametrize("random_", [False, True])
+def test_pictures_of_searches_that_hardly_began(random_, tmp_path):
+    from madnas.report.figures import render
+    from madnas.report.search_plot import draw_search
+
+    family = zen_rows()
+    for seed in range(4):
+        effort = replace(QUICK, random=random_, seed=seed, candidates=300)
+        goal = make_goal("zen-closed", family, {"params": 100_000})
+        assert render(draw_search(run(Search(family, goal, effort, {}))), "png")
+
+    def scorer(tasks, on_done):
+        on_done(0, Result({"synflow": [1.0]}))
+        raise KeyboardInterrupt
+
+    for front in ([], ["macs"]):
+        goal = make_goal("synflow", family, {"params": 100_000}, front)
+        outcome = run(Search(family, goal, replace(QUICK, random=random_), {}), scorer=scorer)
+        assert outcome.interrupted and len(outcome.front) == len(front)
+        assert render(draw_search(outcome), "png")
+
+
+def test_what_goes_wrong_with_a_network_is_its_reason(monkeypatch):
+    def broken(spec):
+        raise ValueError("no such block\nand more")
+
+    monkeypatch.setattr("madnas.scores.subject.subject_of", broken)
+    family = zen_rows()
+    result = work(Task(family.network(family.first[0], "one"), ("zen",), 0, 1, 0, 2), lambda share: None)
+    assert result.failed == {"zen": "ValueError: no such block"} and not result.values
 
 
 def test_zen_is_what_madnas_score_says(tmp_path):

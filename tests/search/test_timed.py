@@ -37,9 +37,9 @@ def test_a_latency_budget_is_kept_and_costs_entropy(table):
         candidate = search.best.candidates[0]
         spec = family.network(candidate, "best")
         seconds = family.closed(candidate[None], ("latency",))["latency"][0]
-        if np.isfinite(seconds):
+        if best:
             assert seconds == pytest.approx(table.predict(spec), rel=1e-9)
-        best[limit] = (search.best.judged[0, 0], seconds if np.isfinite(seconds) else 0.05)
+        best[limit] = (search.best.judged[0, 0], seconds if np.isfinite(seconds) else 0.05)  # the table has an end
         if "latency" in budgets:
             assert table.predict(spec) <= budgets["latency"]
     assert best[0.5][0] < best[1.0][0]
