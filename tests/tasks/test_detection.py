@@ -210,9 +210,10 @@ def test_parts_of_a_batch_are_its_images(tmp_path, shapes):
     assert float(engine.update(batch, 0).loss) == pytest.approx(sum(alone) / 4, rel=1e-4)
 
 
-def test_the_pass_that_counts_for_nothing_reaches_every_parameter(tmp_path, shapes):
+@pytest.mark.parametrize("changes", [(), ("detector=two-stage", "head_chs=null", "head_width=32", "proposals=20")])
+def test_the_pass_that_counts_for_nothing_reaches_every_parameter(tmp_path, shapes, changes):
     """Else DDP would wait for gradients that never come."""
-    one = detection_job(tmp_path, shapes)
+    one = detection_job(tmp_path, shapes, *changes)
     engine, _ = engine_of(one.recipe, one.target, shapes)
     engine.student.train()
     engine._backward(*engine.learner.blank(2))
