@@ -1,4 +1,4 @@
-"""Networks as backbones of detectors: what fits them to torchvision's, and what the whole costs."""
+"""Networks as backbones: detection, segmentation and action recognition, how they train, and what detectors cost."""
 
 from madnas.tasks.detectors import SingleMap, fcos, two_stage
 from madnas.tasks.pyramid import Pyramid

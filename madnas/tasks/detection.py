@@ -101,6 +101,8 @@ class Detection:
         else:
             model = two_stage(body, classes, recipe.head_width or 1024, recipe.proposals or 512)
         model.transform = Batched(recipe.channels_last)
+        for head in [model.head] if is_fcos else [model.rpn.head, model.roi_heads.box_predictor]:
+            head.register_forward_hook(_in_float32)
         _check_runs(network.target, model)
         found: nn.Module = model.to(memory_format=torch.channels_last) if recipe.channels_last else model
         return found
@@ -127,6 +129,15 @@ class Detection:
                 "freeze_norm: the backbone's batch norms stay as the initial weights have them, and there are none",
                 "--initial-checkpoint FILE gives some, of a classifier, say; or --set freeze_norm=false",
             )
+
+
+def _in_float32(head: nn.Module, inputs: Any, outputs: Any) -> Any:
+    """What a head gives out, for losses and boxes: bfloat16 has too few digits for coordinates."""
+    if isinstance(outputs, Tensor):
+        return outputs.float()
+    if isinstance(outputs, dict):
+        return {name: _in_float32(head, inputs, one) for name, one in outputs.items()}
+    return type(outputs)(_in_float32(head, inputs, one) for one in outputs)
 
 
 def _check_runs(target: Target, model: nn.Module) -> None:

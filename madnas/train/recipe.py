@@ -97,7 +97,8 @@ class TrainRecipe:
         dataset: ``digits``, ``mnist``, ``cifar10``, ``cifar100``, ``seg<N>``, ``circle<N>``, ``folder`` (ImageNet and
             everything else that is laid out as ``train/CLASS/IMAGE``), timm's ``hfds/NAME`` (data
             sets of Hugging Face), or ``wds/FOLDER`` (webdataset's shards); of detection ``coco``, whatever is laid out
-            as ``SPLIT/IMAGE`` with ``annotations/instances_SPLIT.json``.
+            as ``SPLIT/IMAGE`` with ``annotations/instances_SPLIT.json``; of segmentation ``ade20k``, with a mask in
+            ``annotations/`` for every file in ``images/``; of video ``videos``, lists of folders of frames or of files.
         epochs: passes over the training data while the schedule goes down; a cool-down comes after them.
         batch_size: images of an update, over all processes and accumulation steps.
         lr: peak learning rate at this batch size.
@@ -105,7 +106,7 @@ class TrainRecipe:
         image_size: side of the training images in pixels; of detection the longest that an image may have. Default: the
             network's own.
         samples: training samples of a synthetic dataset.
-        train_split, val_split: parts of a dataset, in timm's words.
+        train_split, val_split: parts of a dataset, in timm's words; of video the files of the lists.
         crop: ``resized`` (a random part, resized), ``pad`` (padded by ``pad`` pixels, cropped at random),
             ``multiscale`` (of videos: TSN's, at corners, edges or the centre, in one of four sizes) or ``none``.
         scale, ratio: share of the area, and aspect ratio, of resized crops.

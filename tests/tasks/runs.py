@@ -9,11 +9,12 @@ from madnas.train.job import Job
 from madnas.train.recipe import load_recipe
 from tests.tasks.shell import network
 
+SGD = ("epochs=2", "batch_size=4", "opt=momentum", "momentum=0.9", "weight_decay=5e-4", "lr=0.02")
+
 SMALL = {
-    "segmentation": ("epochs=2", "batch_size=4", "image_size=32", "short_side=[28, 48]", "decoder_chs=8", "lr=0.02"),
-    "video": ("epochs=2", "batch_size=4", "image_size=32", "short_side=[32, 36]", "lr=0.02", "warmup_epochs=0",
-              "crop=resized", "test_segments=4"),
-}  # fmt: skip
+    "segmentation": (*SGD, "image_size=32", "short_side=[28, 48]", "decoder_chs=8"),
+    "video": (*SGD, "image_size=32", "short_side=[32, 36]", "crop=resized", "test_segments=4"),
+}
 """The shapes' recipes in two epochs of three updates."""
 
 TRAIN, TEST, UPDATES = 12, 5, 6

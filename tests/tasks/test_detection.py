@@ -128,6 +128,19 @@ def test_two_processes_share_images_and_test_each_once(tmp_path, shapes, capsys)
         assert found[name] == (None if best[name] is None else pytest.approx(best[name], abs=1e-6)), name
 
 
+@pytest.mark.slow
+def test_two_processes_that_are_killed_go_on_to_the_same_result(tmp_path, shapes):
+    """DDP adds gradients in the order that the pass without effect gives it, in a new process as in an old one."""
+    words = arguments(tmp_path, shapes)
+    whole = together(tmp_path, 2, madnas, *words, "-o", "whole")
+    assert [code for code, _ in ended(whole)] == [0, 0]
+    tasks = together(tmp_path, 2, madnas, *words, "-o", "run")
+    when(lambda: steps_logged(tmp_path / "run") >= 5, tasks[0])
+    kill_all(*tasks)
+    assert [code for code, _ in ended(together(tmp_path, 2, madnas, *words, "-o", "run"))] == [0, 0]
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
 def copied(shapes, folder):
     shutil.copytree(shapes, folder / "set")
     return folder / "set"
@@ -210,9 +223,10 @@ def test_parts_of_a_batch_are_its_images(tmp_path, shapes):
     assert float(engine.update(batch, 0).loss) == pytest.approx(sum(alone) / 4, rel=1e-4)
 
 
-def test_the_pass_that_counts_for_nothing_reaches_every_parameter(tmp_path, shapes):
+@pytest.mark.parametrize("changes", [(), ("detector=two-stage", "head_chs=null", "head_width=32", "proposals=20")])
+def test_the_pass_that_counts_for_nothing_reaches_every_parameter(tmp_path, shapes, changes):
     """Else DDP would wait for gradients that never come."""
-    one = detection_job(tmp_path, shapes)
+    one = detection_job(tmp_path, shapes, *changes)
     engine, _ = engine_of(one.recipe, one.target, shapes)
     engine.student.train()
     engine._backward(*engine.learner.blank(2))

@@ -15,6 +15,7 @@ from madnas.cli.main import run
 from madnas.data.source import Process
 from madnas.errors import DataError, DivergedError
 from madnas.train.engine import Engine
+from madnas.train.optimise import build_schedule, set_rate
 from madnas.train.recipe import load_recipe, recipe_files
 from madnas.train.run import train
 from madnas.train.task import task_of
@@ -305,3 +306,13 @@ def test_settings_are_those_of_the_papers() -> None:
         assert {key: getattr(recipe, key) for key in settings} == settings
     images = 20_210  # of ADE20K's training split
     assert 127 * (images // 16) == pytest.approx(160_000, rel=0.01)
+
+
+def test_the_rate_of_ade20k_goes_down_as_a_power() -> None:
+    recipe = load_recipe("ade20k/upernet")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=recipe.lr)
+    schedule = build_schedule(optimizer, recipe, 100)
+    for step in (0, 1, 5000, 12_699):
+        set_rate(schedule, step, 100)
+        expected = (recipe.lr - recipe.min_lr) * (1 - step / 12_700) ** 0.9 + recipe.min_lr
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)

@@ -16,6 +16,9 @@ CORNERS = 24
 LEAST, MOST = 0.18, 0.42
 """Breadth of a shape, over the side of the picture."""
 
+ALONE = (0.4, 0.7)
+"""The same for one that moves alone."""
+
 TRIES = 50
 """Places that are tried for a shape; one that finds none is left out."""
 
@@ -91,7 +94,14 @@ class Scene:
         return found
 
 
-def draw_scene(chance: np.random.Generator, width: int, height: int, most: int = 4, kind: int | None = None) -> Scene:
+def draw_scene(
+    chance: np.random.Generator,
+    width: int,
+    height: int,
+    most: int = 4,
+    kind: int | None = None,
+    breadth: tuple[float, float] = (LEAST, MOST),
+) -> Scene:
     """A picture with one to ``most`` shapes.
 
     Args:
@@ -100,12 +110,13 @@ def draw_scene(chance: np.random.Generator, width: int, height: int, most: int =
         height: likewise.
         most: shapes.
         kind: of all of them; absent: each its own.
+        breadth: least and largest one of a shape, over the shorter side of the picture.
     """
     ground = chance.integers(0, 70, (height, width, 3), dtype=np.uint8)
     shapes: list[Shape] = []
     for _ in range(int(chance.integers(1, most + 1))):
         own = int(chance.integers(len(NAMES))) if kind is None else kind
-        radius = chance.uniform(LEAST, MOST) * min(width, height) / 2
+        radius = chance.uniform(*breadth) * min(width, height) / 2
         colour = chance.integers(0, 256, 3)
         colour[chance.integers(3)] = 255  # brighter than any ground
         red, green, blue = (int(one) for one in colour)
@@ -127,7 +138,7 @@ def draw_motion(chance: np.random.Generator, side: int, frames: int, kind: int) 
         frames: how many.
         kind: of the shape.
     """
-    scene = draw_scene(chance, side, side, 1, kind)
+    scene = draw_scene(chance, side, side, 1, kind, ALONE)
     (shape,) = scene.shapes
     end = chance.uniform(shape.radius, side - shape.radius, 2)
     steps = [share / max(1, frames - 1) for share in range(frames)]
