@@ -17,10 +17,10 @@ def search_document(outcome: Outcome) -> dict[str, Any]:
     Returns:
         ``schema``, ``method``, ``score``, of the best network ``spec``, ``fitness`` (``value``, ``std``, ``n``),
         ``scores``, ``budgets`` (value and limit each), ``counts``, ``rho``, ``width``, ``entropy``; ``front``, the same
-        of each of its networks (empty without one); ``program`` (``objective``, ``bound``, ``gap``, ``spec``, or null, and then perhaps ``program_failure``);
+        of each of its networks (empty without one); ``program`` (``objective``, ``bound``, ``gap``, ``spec``, or null);
         ``search`` (seed, sizes, what was done), ``failed``, ``history`` (a row for each noted round), ``members`` (some
-        of each noted population, with fitness and costs), ``interrupted`` and, which alone depend on the machine,
-        ``rates``.
+        of each noted population, with fitness and costs), ``interrupted``, ``program_failure`` (why there is
+        no program's answer to a problem that it knows, or null) and, which alone depend on the machine, ``rates``.
     """
     program = outcome.program
     document: dict[str, Any] = {"schema": SCHEMA, "madnas": madnas.__version__, "method": outcome.method}
