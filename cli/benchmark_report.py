@@ -236,11 +236,17 @@ def latency_table(
         f"{len(table.rates)} shapes of blocks from {len(table.probes)} networks, each measured "
         f"{min(one.n for one in table.probes)} times"
     )
-    console.print(
-        f"{error.n} other networks, {min(times):.3g} to {max(times):.3g} ms for {_images(batch_size)}: predictions are "
-        f"off by {100 * error.median:.1f} % (median), {100 * error.p95:.1f} % (95th percentile), "
-        f"bias {100 * error.bias:+.1f} %" + (f"; {error.left_out} are not covered" if error.left_out else "")
-    )
+    if not error.n:
+        console.print(
+            f"none of the {error.left_out} other networks is covered: how far predictions are off is not known; more "
+            "--probes cover more"
+        )
+    else:
+        console.print(
+            f"{error.n} other networks, {min(times):.3g} to {max(times):.3g} ms for {_images(batch_size)}: predictions "
+            f"are off by {100 * error.median:.1f} % (median), {100 * error.p95:.1f} % (95th percentile), "
+            f"bias {100 * error.bias:+.1f} %" + (f"; {error.left_out} are not covered" if error.left_out else "")
+        )
     if output is not None:
         console.print(f"wrote {escape(str(output))}")
 

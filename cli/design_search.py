@@ -130,7 +130,9 @@ def make_search(flags: Flags) -> "Search":
     family, described, budgets = _family(flags)
     if flags.latency is not None:
         family, described, budgets = _timed(flags.latency, family, described, budgets)
-    score = flags.score or ("objective" if "objective" in family.known else "zen")
+    score = flags.score
+    if score is None:
+        score = "objective" if "objective" in family.known else "zen"
     front = [part.strip() for part in flags.pareto.split(",")] if flags.pareto else []
     prescreen = flags.prescreen and flags.method == "evolution"
     goal = make_goal(score, family, budgets, front, prescreen)
@@ -158,10 +160,15 @@ def make_search(flags: Flags) -> "Search":
 
 def _family(flags: Flags) -> "tuple[Family, dict[str, Any], dict[str, float]]":
     """The space as a search sees it, as plain data, and the budgets."""
-    from madnas.search.space import is_evolution_space
+    from madnas.network.named import unknown_name
+    from madnas.program.space import space_files
+    from madnas.search.space import evolution_spaces, is_evolution_space
 
     space = flags.request.space
     named = space is not None and is_evolution_space(space)
+    known = [*evolution_spaces(), *space_files()]
+    if space is not None and space not in known and not Path(space).exists():
+        raise unknown_name("space", space, known, "or give the path of a space file (.yaml)")
     wanted = space is None and flags.request.recipe is None and not _is_deepmads(flags.score)
     if named or wanted:
         return _free_length(flags, space or FREE_LENGTH)

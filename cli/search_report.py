@@ -72,6 +72,8 @@ def _limits_table(outcome: "Outcome") -> Table:
     for name in ("macs", "params", "layers", "rho"):
         if name not in outcome.goal.budgets:
             table.add_row(NAMES[name], cost_text(name, others[name]), "none", "")
+    if best.depth is not None:
+        table.add_row("layers of Zen-NAS", *map(str, best.depth), share(*best.depth))
     return table
 
 

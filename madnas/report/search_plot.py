@@ -1,5 +1,6 @@
 """Pictures of searches: the best so far, the population's depth and width, and score against budgets."""
 
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
@@ -7,6 +8,11 @@ from madnas.search.outcome import Outcome
 from madnas.units import short_quantity
 
 COLUMNS = 3
+SPAN = 3.0
+"""Members are drawn that are at most so many times as far below the median as the result is above it."""
+
+WIDE = 20.0
+"""Ratio of the largest and the least cost of a front from which on its axis is logarithmic."""
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,8 +80,9 @@ def _budget(axis: Any, outcome: Outcome, name: str) -> None:
     """Members of the populations, the later the darker, and the result."""
     value, limit = outcome.used(outcome.best)[name]
     members = outcome.history.members
-    if not outcome.front:  # penalties put some so far below that there would be no room for the rest
-        least = next((row["best"] for row in outcome.history.rows if row["best"] is not None), outcome.best.fitness)
+    if members:  # penalties put some so far below that there would be no room for the rest
+        middle = median(one["fitness"] for one in members)
+        least = middle - SPAN * (outcome.best.fitness - middle)
         members = [one for one in members if one["fitness"] >= least]
     factor = _factor(name)
     if members:
@@ -92,6 +99,9 @@ def _front(axis: Any, outcome: Outcome) -> None:
     cost = outcome.goal.front[0]
     axis.plot([_factor(cost) * one.costs[cost] for one in outcome.front], [one.fitness for one in outcome.front],
               "o-", color=BLUE, markersize=4, linewidth=1)  # fmt: skip
+    costs = [one.costs[cost] for one in outcome.front]
+    if max(costs) > WIDE * min(costs) > 0:
+        axis.set_xscale("log")
     _label(axis, cost)
     axis.set(ylabel=outcome.goal.fitness.text, title="front")
 

@@ -42,6 +42,7 @@ class ClosedSearch:
         round: number of the next round.
         proposed: candidates proposed, those that were dropped included.
         scored: distinct candidates within the budgets whose score is finite.
+        without: those within the budgets whose score is not finite.
         seen: keys of all that were looked at.
     """
 
@@ -55,6 +56,7 @@ class ClosedSearch:
     round: int = 0
     proposed: int = 0
     scored: int = 0
+    without: int = 0
     seen: Seen = field(default_factory=Seen)
     _idle: int = 0
 
@@ -133,6 +135,7 @@ class ClosedSearch:
             fitness[inside] = self.goal.fitness(values)
         without = ~np.isfinite(fitness)
         breach[inside[without[inside]]] = np.inf
+        self.without += int(without[inside].sum())
         return Pool(new, self.goal.judged(np.where(without, -np.inf, fitness), costs), breach)
 
     def _merge(self, new: Pool, proposed: int) -> None:
@@ -166,11 +169,16 @@ class ClosedSearch:
         )  # fmt: skip
 
     def infeasible(self) -> InfeasibleError:
-        """Why there is no answer: what the nearest candidate exceeds."""
-        return nearest(self.family, self.goal, self.population)
+        """Why there is no answer: what the nearest candidate exceeds, or that no score is finite."""
+        if self.without:
+            return InfeasibleError(
+                f"{self.goal.fitness.text} is not finite for any of {self.without:,} networks within the budgets",
+                "give another score",
+            )
+        return _nearest(self.family, self.goal, self.population)
 
 
-def nearest(family: Family, goal: Goal, population: Pool) -> InfeasibleError:
+def _nearest(family: Family, goal: Goal, population: Pool) -> InfeasibleError:
     """The error for a search without any candidate within the budgets."""
     hint = "raise a budget, or widen the space"
     if not len(population):

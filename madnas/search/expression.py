@@ -133,7 +133,10 @@ def _tokens(text: str, known: list[str], names: list[str], whole: str) -> Iterat
                     whole, f"has an unknown unit {shorten(match[0] + unit[0])!r}", f"one of {', '.join(UNITS)}"
                 )
             place = unit.end() if unit else place
-            yield repr(float(match[0]) * (UNITS[unit[0]] if unit else 1.0))
+            value = float(match[0]) * (UNITS[unit[0]] if unit else 1.0)
+            if not isfinite(value):
+                raise _wrong(whole, f"has a number in it that is too large: {shorten(match[0])}")
+            yield repr(value)
         elif match := WORD.match(text, place):
             name = _name(match[0], known, whole)
             place += len(name)

@@ -79,7 +79,7 @@ def make_goal(
     Raises:
         UsageError: an unknown score or cost, or one that the space does not have.
     """
-    known = dict.fromkeys([*family.known, *CLOSED_FORM, *ON_REQUEST])
+    known = dict.fromkeys([*family.known, *CLOSED_FORM, *ON_REQUEST, "latency"])
     fitness = parse(score, list(known))
     absent = [name for name in fitness.names if name == "objective" and name not in family.known]
     if absent:
@@ -87,10 +87,12 @@ def make_goal(
     if fitness.single and fitness.names[0] in ON_REQUEST and ON_REQUEST[fitness.names[0]].lower_is_better:
         fitness = parse(f"-{fitness.text}", list(known))
     for name in front:
+        if list(front).count(name) > 1:
+            raise UsageError(f"--pareto: {name} is there twice", "give every cost once")
         if name not in COSTS:
             raise UsageError(f"--pareto: unknown cost {shorten(name)!r}{did_you_mean(name, COSTS)}",
                              f"one of {', '.join(COSTS)}")  # fmt: skip
-    missing = [name for name in (*budgets, *front) if name == "latency" and name not in family.known]
+    missing = [name for name in (*fitness.names, *budgets, *front) if name == "latency" and name not in family.known]
     if missing:
         raise UsageError("latency needs a table", "--latency 0.3ms@table.json (madnas benchmark latency-table)")
     measured = tuple(name for name in fitness.names if name not in family.known)

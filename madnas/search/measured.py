@@ -18,7 +18,7 @@ import numpy as np
 from madnas.errors import UsageError
 from madnas.network.spec import NetworkSpec
 from madnas.scores.catalogue import ON_REQUEST
-from madnas.search.closed import NICHE, PATIENCE, ClosedSearch, nearest
+from madnas.search.closed import NICHE, PATIENCE, ClosedSearch
 from madnas.search.effort import Effort
 from madnas.search.expression import parse
 from madnas.search.family import Family
@@ -187,7 +187,7 @@ class MeasuredSearch:
             self.screened += search.scored
         within = search.population.within()
         if not len(within):
-            raise nearest(self.family, self.goal, search.population)
+            raise search.infeasible()
         return within.candidates
 
     def _survivors(self) -> tuple[np.ndarray, list[dict[str, float]]]:

@@ -38,6 +38,7 @@ class Found:
         n: draws.
         scores: the scores in it by name: ``value``, ``std``, ``n``.
         costs: the costs that budgets and front are about, by name.
+        depth: layers as Zen-NAS counts them, and the most that the space has; None of a space that does not count them.
     """
 
     spec: NetworkSpec
@@ -48,6 +49,7 @@ class Found:
     n: int
     scores: dict[str, dict[str, Any]]
     costs: dict[str, float]
+    depth: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,11 @@ def _found(
     counts, structure = count(spec), analyse(spec)
     recheck(family, goal, values, spec, counts, structure)
     costs = {one: values[one] for one in dict.fromkeys([*goal.budgets, *goal.front])}
-    return Found(spec, counts, structure, fitness, std, n, scores, costs)
+    rows = family.family if isinstance(family, Timed) else family
+    depth = None
+    if isinstance(rows, Rows):
+        depth = int(rows.depth(candidate[None])[0]), rows.space.max_depth
+    return Found(spec, counts, structure, fitness, std, n, scores, costs, depth)
 
 
 def recheck(

@@ -83,3 +83,25 @@ def test_any_text_is_read_or_refused(text):
 
 def test_other_scores_in_the_same_place():
     assert parse("zen - macs", KNOWN).renamed({"zen": "zen-closed"})({"zen-closed": 5.0, "macs": 1.0}) == 4.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "zen + 1/0",
+        "zen + log(0-1)",
+        "10**10**10 * zen",
+        "zen + (0-8)**0.5",
+        "abs((0-zen)**0.5)",
+        "min((0-zen)**0.5, 3)",
+    ],
+)
+def test_numbers_and_arrays_agree_on_what_is_not_finite(text):
+    expression = parse(text, ["zen"])
+    assert not np.isfinite(expression({"zen": 4.0}))
+    assert not np.isfinite(expression({"zen": np.array([4.0, 5.0])})).any()
+
+
+def test_a_number_that_is_too_large_is_refused():
+    with pytest.raises(UsageError, match="too large"):
+        parse("zen + 1e400", ["zen"])

@@ -84,6 +84,15 @@ def test_no_network_within_the_budgets(monkeypatch):
             pass
 
 
+def test_a_score_that_is_never_finite_is_no_matter_of_budgets(monkeypatch):
+    monkeypatch.setattr("madnas.search.closed.PATIENCE", 10)
+    family = zen_rows()
+    goal = make_goal("zen-closed/(layers-layers)", family, {"params": 100_000})
+    with pytest.raises(InfeasibleError, match=r"is not finite for any of .* within the budgets"):
+        for _ in ClosedSearch(family, goal, replace(QUICK, population=16)).rounds():
+            pass
+
+
 def closed_rounds(budgets):
     family = zen_rows()
     return ClosedSearch(family, make_goal("zen-closed", family, budgets), replace(QUICK, population=16)).rounds()

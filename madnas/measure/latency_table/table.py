@@ -245,7 +245,7 @@ class LatencyTable:
             "setting": self.setting,
             "environment": self.environment,
             "spread": self.spread,
-            "held_out_error": asdict(self.error),
+            "held_out_error": {name: None if value != value else value for name, value in asdict(self.error).items()},
             "probes": [_tree(one) for one in self.probes],
             "held_out": [_tree(one) for one in self.held_out],
         }
