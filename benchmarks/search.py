@@ -39,6 +39,15 @@ def cifar_task() -> Rows:
     return Rows(load_evolution_space("zen-residual").customised(input=(3, 32, 32), classes=10, max_depth=18))
 
 
+def closed_tasks() -> Iterator[tuple[str, Family, str, dict[str, float]]]:
+    """Searches in closed form: what is searched, for which score, within which budgets."""
+    for name in ("29m", "r18-rho0.3"):
+        problem = load_recipe(name).problem()
+        yield name, Fixed(problem), "objective", problem.budgets | {"rho": problem.rho or 0}
+    for score in ("entropy", "zen-closed"):
+        yield "CIFAR task of Zen-NAS", cifar_task(), score, {"params": 1_000_000}
+
+
 def closed_rate(family: Family, score: str, budgets: dict[str, float]) -> tuple[float, float]:
     """Candidates per CPU second, and the best fitness, of a search of so many candidates after one round to warm up."""
     search = ClosedSearch(family, make_goal(score, family, budgets), Effort(proposals=2048))
@@ -78,16 +87,9 @@ def main() -> None:
     print(
         f"Python {platform.python_version()}, {packages}; one thread of {os.cpu_count()} cores, {platform.machine()}\n"
     )
-    r18, cifar = load_recipe("r18-rho0.3").problem(), cifar_task()
-    mobile = load_recipe("29m").problem()
-    for label, family, score, budgets in (
-        ("29M, objective", Fixed(mobile), "objective", mobile.budgets | {"rho": mobile.rho or 0}),
-        ("R18, objective", Fixed(r18), "objective", r18.budgets | {"rho": r18.rho or 0}),
-        ("CIFAR 1M, entropy", cifar, "entropy", {"params": 1_000_000}),
-        ("CIFAR 1M, zen-closed", cifar, "zen-closed", {"params": 1_000_000}),
-    ):
-        rate, best = closed_rate(family, score, dict(budgets))
-        print(f"{label:24} {rate:10,.0f} candidates per CPU second   goal > 100,000   best {best:,.1f}")
+    for label, family, score, budgets in closed_tasks():
+        rate, best = closed_rate(family, score, budgets)
+        print(f"{label + ', ' + score:24} {rate:10,.0f} candidates per CPU second   goal > 100,000   best {best:,.1f}")
     list(zen_rates([get("zennet-cifar-1m")], 16))  # to warm up
     specs = of_task(12)
     for batch_size in (64, 16):

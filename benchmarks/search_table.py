@@ -16,7 +16,7 @@ from time import process_time
 import numpy as np
 
 import madnas
-from benchmarks.search import AUTHORS, cifar_task, of_task
+from benchmarks.search import AUTHORS, cifar_task, closed_rate, closed_tasks, of_task
 from madnas.files import write_text_atomic
 from madnas.program.recipe import load_recipe
 from madnas.scores.ranks import kendall
@@ -108,12 +108,28 @@ def _ranked(name: str, rate: float, values: np.ndarray, whole: np.ndarray) -> st
     return f"| {name} | {rate:,.2f} | {(values.mean(axis=1) - whole).mean():+.2f} | {spread} | {tau:.3f} |"
 
 
+def rates() -> Iterator[str]:
+    """Rows: closed-form candidates of a CPU second, as `make bench` prints them."""
+    for label, family, score, budgets in closed_tasks():
+        rate, best = closed_rate(family, score, budgets)
+        yield f"| {label} | {score} | {rate:,.0f} | {best:,.1f} |"
+
+
 PARTS: dict[str, tuple[Callable[[], Iterator[str]], list[str]]] = {
     "programs": (
         programs,
         [
             "| recipe | score | program | bound | gap | best of evolution | seeds 0, 1, 2: share of the program's |",
             "|---|---|---|---|---|---|---|",
+        ],
+    ),
+    "rates": (
+        rates,
+        [
+            "Candidates of a CPU second in closed form: mutation, legality, duplicates, budgets, score, survival, all in.",
+            "",
+            "| task | score | candidates a second | best of 200,000 |",
+            "|---|---|---|---|",
         ],
     ),
     "zen": (
