@@ -126,7 +126,7 @@ PARTS: dict[str, tuple[Callable[[], Iterator[str]], list[str]]] = {
     "rates": (
         rates,
         [
-            "Candidates of a CPU second in closed form: mutation, legality, duplicates, budgets, score, survival, all in.",
+            "Candidates of a CPU second in closed form (mutation, legality, duplicates, budgets, score, survival):",
             "",
             "| task | score | candidates a second | best of 200,000 |",
             "|---|---|---|---|",

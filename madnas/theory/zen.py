@@ -88,10 +88,7 @@ def _between(distance: Number, values: tuple[float, ...]) -> Number:
     if is_array(distance):
         import numpy as np
 
-        places = (SIZES - 1) / log(LARGEST / SMALLEST) * np.log(distance / SMALLEST)
-        lefts = np.clip(places, 0, SIZES - 2).astype(np.int64)
-        table, steps = _table(values)
-        return table[lefts] + np.clip(places - lefts, 0.0, 1.0) * steps[lefts]
+        return np.interp(np.log(distance), *_table(values))
     place = (SIZES - 1) * log(distance / SMALLEST) / log(LARGEST / SMALLEST)
     left = min(max(int(place), 0), SIZES - 2)
     share = min(max(place - left, 0.0), 1.0)
@@ -100,10 +97,10 @@ def _between(distance: Number, values: tuple[float, ...]) -> Number:
 
 @cache
 def _table(values: tuple[float, ...]) -> tuple[Number, Number]:
-    """Values of a table and the steps between them, as arrays."""
+    """Logarithms of :data:`GRID`, and the values of a table there, as arrays."""
     import numpy as np
 
-    return np.array(values), np.diff(values)
+    return np.log(GRID), np.array(values)
 
 
 @cache
