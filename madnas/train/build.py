@@ -10,6 +10,7 @@ from madnas.errors import UsageError
 from madnas.train.checkpoint import load_initial
 from madnas.train.engine import Engine
 from madnas.train.job import Job
+from madnas.train.kinds import KINDS
 from madnas.train.model import Network
 from madnas.train.objective import Teacher, has_features
 from madnas.train.task import task_of
@@ -22,6 +23,11 @@ def new_engine(
     job: Job, source: Source, network: Network, order: Order, process: Process, talk: Talk, teaches: bool = True
 ) -> Engine:
     """A fresh model with everything that trains it; without a teacher if nothing is to be learned."""
+    if job.torchcompile and not KINDS[job.recipe.task].compiles:
+        raise UsageError(
+            f"--torchcompile: batches of {job.recipe.task} differ in size, and each would be compiled anew",
+            "leave it out",
+        )
     task = task_of(job.recipe)
     model = task.build_model(network, source.facts, job.recipe, job.seed)
     if teaches:

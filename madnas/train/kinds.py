@@ -46,6 +46,7 @@ class Kind:
         datasets: names that a recipe's ``dataset`` may have; of classification others too.
         needs: settings of all tasks that a recipe of this one has to give.
         default: the recipe that is taken where none is named.
+        compiles: whether ``torch.compile`` is of use: not where every batch has another size.
     """
 
     module: str
@@ -56,6 +57,7 @@ class Kind:
     datasets: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     default: str = ""
+    compiles: bool = True
 
 
 WHOLE_IMAGES = ("samples", "crop", "pad", "scale", "ratio", "crop_pct", "interpolation", "aa", "lighting", "cutout",
@@ -83,6 +85,7 @@ KINDS: dict[str, Kind] = {
         datasets=("coco",),
         needs=("image_size",),
         default="shapes/detection",
+        compiles=False,
     ),
     "segmentation": Kind(
         "madnas.tasks.segmentation",

@@ -365,6 +365,11 @@ def test_data_that_is_not_there_is_told_with_the_way_to_make_it(tmp_path, capsys
     assert "python -m madnas.data.shapes detection" in capsys.readouterr().err
 
 
+def test_what_would_be_compiled_for_every_batch_is_not(tmp_path, shapes):
+    with pytest.raises(UsageError, match="batches of detection differ in size"):
+        finish(detection_job(tmp_path, shapes, torchcompile=True))
+
+
 def test_networks_without_the_maps_that_are_needed(tmp_path, shapes):
     recipe = detection_job(tmp_path, shapes).recipe
     for word, message in (("resnet20", "its maps are reduced by 1, 2, 4, and 8, 16, 32 are needed"),
