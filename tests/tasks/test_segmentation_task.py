@@ -170,8 +170,8 @@ def test_networks_that_are_no_backbones(tmp_path: Path, masks: Path) -> None:
 
 @pytest.mark.slow
 def test_it_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The recipe as users run it, on fewer images; "ground" everywhere has a mean IoU of 22 %."""
-    write_shapes("segmentation", tmp_path / "set", 200, 50)
+    """The recipe as users run it; "ground" everywhere has a mean IoU of 22 %."""
+    write_shapes("segmentation", tmp_path / "set")
     given = [
         "resnet20",
         "--task",
@@ -183,4 +183,4 @@ def test_it_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "--json",
     ]
     assert run(["train", *given]) == 0
-    assert json.loads(capsys.readouterr().out)["best"]["miou"] > 0.35
+    assert json.loads(capsys.readouterr().out)["best"]["miou"] > 0.7
