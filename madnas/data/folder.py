@@ -59,7 +59,10 @@ class SeededSamples(Dataset[Item]):
                 index = self._key(epoch, wanted, attempt, "instead") % len(self._reader)
             else:
                 return *self.finish(loaded), index, broken
-        raise DataError(f"{TRIES} samples one after the other could not be read; the first: {broken[0]['error']}")
+        first = broken[0]
+        raise DataError(
+            f"{TRIES} samples one after the other could not be read; the first: {first['file']}: {first['error']}"
+        )
 
     def __len__(self) -> int:
         return len(self._reader)
@@ -138,8 +141,8 @@ class FileSource:
         for images, labels, _, broken in _told(self._loader(self._test, batches, process)):
             if broken:
                 raise DataError(
-                    f"{broken[0]['file']}: a test image cannot be read: {broken[0]['error']}",
-                    "mend it or take it out: an accuracy over other images would be another one",
+                    f"{broken[0]['file']}: a test sample cannot be read: {broken[0]['error']}",
+                    "mend it or take it out: a result over other samples would be another one",
                 )
             yield _as_float(_placed(images, process.device)), _placed(labels, process.device)
 

@@ -29,7 +29,8 @@ def read_folder(folder: Path, frames: int, choice: Choice) -> list[Image.Image]:
     Raises:
         OSError: a frame that is missing or broken; Pillow raises others too.
     """
-    return [_opened(folder / NAME.format(number + 1)) for number in choice(frames)]
+    chosen = choice(frames)
+    return _alike([_opened(folder / NAME.format(number + 1)) for number in chosen], chosen)
 
 
 def read_video(path: Path, choice: Choice) -> list[Image.Image]:
@@ -50,7 +51,16 @@ def read_video(path: Path, choice: Choice) -> list[Image.Image]:
             raise ValueError(f"it ends after {decoded} of {promised} frames")
         chosen = choice(decoded)
         found, _ = _decoded(path, chosen)
-    return [found[number] for number in chosen]
+    return _alike([found[number] for number in chosen], chosen)
+
+
+def _alike(frames: list[Image.Image], numbers: list[int]) -> list[Image.Image]:
+    """The frames, all of one size; ones of another would be cut and padded in silence."""
+    for frame, number in zip(frames, numbers, strict=True):
+        if frame.size != frames[0].size:
+            found, first = (f"{one.width} x {one.height}" for one in (frame, frames[0]))
+            raise ValueError(f"frame {number + 1} has {found} pixels, and frame {numbers[0] + 1} has {first}")
+    return frames
 
 
 def check_av() -> None:
@@ -77,10 +87,18 @@ def _stream(container: Any) -> Any:
 
 
 def _count(path: Path) -> int:
-    """Frames, as the file says, or else as many as there are packets of them."""
+    """Frames, as the file says, or else as many as there are packets of them.
+
+    Matroska says no number, but how long the video is: packets for less than that have been cut off.
+    """
     with _av().open(str(path)) as container:
         stream = _stream(container)
-        count = int(stream.frames) or sum(1 for packet in container.demux(stream) if packet.size)
+        count = int(stream.frames)
+        if not count:
+            count = sum(1 for packet in container.demux(stream) if packet.size)
+            promised = float(stream.average_rate or 0) * (container.duration or 0) / _av().time_base
+            if count < LEAST_SHARE * promised - 1:
+                raise ValueError(f"it ends after {count} of some {promised:.0f} frames")
     if not count:
         raise ValueError("no frames in it")
     return count

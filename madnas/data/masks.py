@@ -8,6 +8,7 @@ is none of the classes, and 1, 2, ... for these. Here the classes are counted fr
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +79,13 @@ class Scenes:
         return image, labels
 
     def digest(self) -> str:
-        """Of the files' names and the number of classes, without opening them."""
-        lines = [f"{self.classes}\n", *(f"{image.name}\n" for image, _ in self.pairs)]
-        return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()  # names need not be UTF-8
+        """Of the files' names, the masks' bytes and the number of classes, without decoding them."""
+        found = hashlib.sha256(f"{self.classes}\n".encode())
+        for image, mask in self.pairs:
+            found.update(os.fsencode(f"{image.name}\n"))  # names need not be UTF-8
+            with suppress(OSError):  # which is told when it is read
+                found.update(mask.read_bytes())
+        return found.hexdigest()
 
 
 def open_scenes(folder: Path, split: str, classes: int) -> Scenes:

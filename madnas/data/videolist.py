@@ -5,10 +5,12 @@ With three columns a path is a folder of frames ``img_00001.jpg`` ..., with two 
 """
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from madnas.data.frames import NAME
 from madnas.errors import DataError, UsageError
 from madnas.files import read_text
 
@@ -18,6 +20,9 @@ MAX_BYTES = 100_000_000
 LINES = "a line is PATH FRAMES LABEL for folders of frames, PATH LABEL for video files"
 
 MAKE = "python -m madnas.data.shapes video FOLDER makes a small set"
+
+MISSING = 0.5
+"""Share of a training list's videos that may be missing before it is a wrong folder; they go into the ledger."""
 
 SHOWN = 3
 """Wrong lines that are told."""
@@ -97,10 +102,26 @@ def read_list(path: Path, classes: int, split: str) -> VideoList:
     if not videos:
         raise DataError(f"{path}: an empty list", LINES)
     folder = _folder(path.parent, "rawframes" if columns == 3 else "videos", split)
-    first = folder / videos[0].path
-    if not first.exists():
-        raise DataError(f"{first}: no such {'folder' if columns == 3 else 'file'}", f"the first one of {path}")
+    _check_there(path, folder, videos, tested=split != "train")
     return VideoList(folder, tuple(videos), classes)
+
+
+def _check_there(path: Path, folder: Path, videos: list[Video], tested: bool) -> None:
+    """See before anything is begun that what is tested is there, and most of what is trained with.
+
+    Raises:
+        DataError: something is missing; a few videos of a training list are for the ledger.
+    """
+    missing = []
+    for video in videos:
+        place = folder / video.path
+        last = place / NAME.format(video.frames) if video.frames and tested and place.exists() else place
+        if not last.exists():
+            missing.append(last)
+    if len(missing) > (0 if tested else MISSING * len(videos)):
+        kind = "folder" if videos[0].frames and not missing[0].suffix else "file"
+        more = f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""
+        raise DataError(f"{missing[0]}: no such {kind}{more}", f"{path} has it, below {folder}; {LINES}")
 
 
 def check_apart(train: VideoList, test: VideoList, names: tuple[str, str]) -> None:
@@ -114,16 +135,21 @@ def check_apart(train: VideoList, test: VideoList, names: tuple[str, str]) -> No
     Raises:
         DataError: it names the videos.
     """
-    tested = Counter(one.path for one in test.videos)
-    twice = sorted(path for path, count in tested.items() if count > 1)
+    tested = Counter(_place(test, one) for one in test.videos)
+    twice = sorted({one.path for one in test.videos if tested[_place(test, one)] > 1})
     if twice:
         raise DataError(f"{names[1]}: {', '.join(twice[:SHOWN])} more than once", "each video is tested once")
-    both = sorted(tested.keys() & {one.path for one in train.videos}) if train.folder == test.folder else []
+    both = sorted(one.path for one in train.videos if _place(train, one) in tested)
     if both:
         raise DataError(
             f"{names[0]} and {names[1]} have {len(both)} videos in common, such as {', '.join(both[:SHOWN])}",
             "what is trained with must not be tested",
         )
+
+
+def _place(videos: VideoList, video: Video) -> str:
+    """Where a video is, however its path is spelled."""
+    return os.path.normpath(videos.folder / video.path)
 
 
 def _video(line: str, classes: int) -> tuple[Video, int]:

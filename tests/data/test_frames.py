@@ -78,3 +78,17 @@ def test_a_file_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("madnas.data.frames._count", lambda path: 48)
     with pytest.raises(ValueError, match="ends after 24 of 48 frames"):
         read_video(path, lambda count: [0, count - 1])
+
+
+def test_matroska_that_was_cut_off_says_so_by_its_length(tmp_path: Path) -> None:
+    path = video(tmp_path / "v.mkv")
+    path.write_bytes(path.read_bytes()[: int(0.55 * path.stat().st_size)])
+    with pytest.raises(ValueError, match=r"it ends after \d+ of some 24 frames"):
+        read_video(path, lambda count: central(count, 3))
+
+
+def test_frames_of_different_sizes(tmp_path: Path) -> None:
+    place = folder(tmp_path / "v")
+    Image.new("RGB", (20, 16)).save(place / NAME.format(13))
+    with pytest.raises(ValueError, match="frame 13 has 20 x 16 pixels, and frame 5 has 16 x 16"):
+        read_folder(place, 24, lambda count: [4, 12, 20])

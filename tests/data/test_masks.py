@@ -38,9 +38,16 @@ def test_masks_of_sixteen_bits(tmp_path: Path) -> None:
     assert read_mask(tmp_path / "deep.png", 150).tolist() == [[IGNORED, 0, 1], [2, 149, IGNORED]]
 
 
-def test_the_digest_is_that_of_names_and_classes(tmp_path: Path) -> None:
+def test_the_digest_is_that_of_names_masks_and_classes(tmp_path: Path) -> None:
     base = ade(tmp_path)
+    mask = base / "annotations/training/0.png"
+    other, kept = open_scenes(base, "train", 150).digest(), mask.read_bytes()
+    Image.fromarray(np.full_like(LABELS, 7).astype(np.uint8)).save(mask)
     before = open_scenes(base, "train", 150).digest()
+    assert before != other
+    mask.write_bytes(kept)
+    assert open_scenes(base, "train", 150).digest() == other
+    before = other
     assert before == open_scenes(base, "train", 150).digest() != open_scenes(base, "train", 151).digest()
     for part, ending in (("images", "jpg"), ("annotations", "png")):
         (base / f"{part}/training/0.{ending}").rename(base / f"{part}/training/7.{ending}")

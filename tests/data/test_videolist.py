@@ -23,8 +23,9 @@ def test_folders_of_frames(tmp_path: Path) -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    path = written(tmp_path, "A/v_1.avi 0\nB/v_2.avi 1\n", "videos_val/A", "videos/A")
-    (tmp_path / "videos_val/A/v_1.avi").touch()
+    path = written(tmp_path, "A/v_1.avi 0\nB/v_2.avi 1\n", "videos_val/A", "videos_val/B", "videos/A")
+    for name in ("A/v_1.avi", "B/v_2.avi"):
+        (tmp_path / "videos_val" / name).touch()
     found = read_list(path, 2, "val")
     assert found.videos == (Video("A/v_1.avi", 0, 0), Video("B/v_2.avi", 0, 1))
     assert found.folder == tmp_path / "videos_val" and not found.has_frames
@@ -75,3 +76,20 @@ def test_what_is_tested_is_tested_once_and_not_trained_with(tmp_path: Path) -> N
         check_apart(first, second, ("train", "val"))
     with pytest.raises(DataError, match="val: v more than once"):
         check_apart(first, twice, ("train", "val"))
+
+
+def test_what_is_tested_has_to_be_there_and_most_of_what_is_trained_with(tmp_path: Path) -> None:
+    path = written(tmp_path, "v 3 0\nw 3 1\n", "v")
+    assert len(read_list(path, 2, "train").videos) == 2
+    for name in ("v/img_00003.jpg", "w"):
+        with pytest.raises(DataError, match=rf"{name}: no such f"):
+            read_list(path, 2, "val")
+        (tmp_path / "v/img_00003.jpg").touch()
+
+
+def test_other_spellings_of_a_path_are_the_same_video(tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "img_00003.jpg").touch()
+    one, other = (read_list(written(tmp_path, text), 2, "train") for text in ("v 3 0\n", "./v 3 0\n"))
+    with pytest.raises(DataError, match="1 videos in common"):
+        check_apart(one, other, ("train", "val"))

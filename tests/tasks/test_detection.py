@@ -177,7 +177,7 @@ def test_images_that_cannot_be_read_are_named_counted_and_replaced_the_same_way(
 def test_a_test_image_that_cannot_be_read_ends_the_run(tmp_path, shapes):
     data = copied(shapes, tmp_path)
     (data / "val2017" / "000000000001.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match="a test image cannot be read"):
+    with pytest.raises(DataError, match="a test sample cannot be read"):
         finish(detection_job(tmp_path, data))
 
 

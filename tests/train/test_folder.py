@@ -140,7 +140,7 @@ def test_no_image_can_be_read(tmp_path, images, workers):
 def test_an_unreadable_test_image_is_an_error(tmp_path, images):
     data = broken_copy(images, tmp_path)
     (data / "val" / "red" / "0.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match="a test image cannot be read"):
+    with pytest.raises(DataError, match="a test sample cannot be read"):
         finish(folder_job(tmp_path, data))
 
 
