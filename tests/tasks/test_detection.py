@@ -75,6 +75,7 @@ def test_settings_are_those_of_the_papers():
         "coco/fcos-zennet-480": {"epochs": 12, "detector": "fcos", "short_side": (480, 480), "image_size": 480},
         "coco/two-stage-ran": {"epochs": 26, "detector": "two-stage", "head_width": 512, "proposals": 512,
                                "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 16, "freeze_norm": False,
+                               "decay_norm_bias": True,
                                "short_side": (800, 800), "image_size": 800, "hflip": 0.5},
     }  # fmt: skip
     for name, expected in papers.items():
