@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from madnas.data.coco import LARGEST_AREA
+from madnas.data.annotations import LARGEST_AREA
 from madnas.data.source import Process
 from madnas.errors import UsageError
 from madnas.train.distributed import gathered, told, total
@@ -35,7 +35,7 @@ class AveragePrecision:
     """A test; see :class:`madnas.train.task.Scores`.
 
     Args:
-        truth: images, categories and annotations, as :class:`madnas.data.coco.Annotations` has them.
+        truth: images, categories and annotations, as :class:`madnas.data.annotations.Annotations` has them.
     """
 
     def __init__(self, truth: dict[str, Any]) -> None:

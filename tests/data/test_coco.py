@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from madnas.data.coco import CocoReader, CocoSamples, Views, annotation_file, open_coco, read_annotations
+from madnas.data.annotations import annotation_file, read_annotations
+from madnas.data.coco import CocoReader, CocoSamples, Views, open_coco
 from madnas.data.order import Order
 from madnas.data.source import Process
 from madnas.errors import DataError

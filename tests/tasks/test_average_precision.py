@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from madnas.data.coco import annotation_file, read_annotations
+from madnas.data.annotations import annotation_file, read_annotations
 from madnas.data.source import Process
 from madnas.errors import UsageError
 from madnas.tasks.average_precision import NAMES, AveragePrecision, average_precision, check_installed
