@@ -95,8 +95,8 @@ def _identity(folder: Path) -> dict[str, Any] | None:
 
 def _check_categories(path: Path, facts: Facts) -> None:
     """Refuse data whose classes mean something else than those of the run that the weights are of."""
-    folder = run_of(path)
-    known = (_identity(folder) or {}).get("categories") if folder is not None else None
+    folder = run_of(path) or path.parent  # a run's best.safetensors lies beside what it is
+    known = (_identity(folder) or {}).get("categories")
     if known is None:
         return
     different = differences(tuple((one, name) for one, name in known), facts.categories)

@@ -20,7 +20,7 @@ from madnas.train.engine import Engine
 from madnas.train.model import build_model, fitted
 from madnas.train.recipe import load_recipe, recipe_files
 from madnas.train.run import train
-from tests.tasks.shell import TEST, TRAIN, arguments, detection_job, network
+from tests.tasks.shell import SMALL, TEST, TRAIN, arguments, detection_job, network
 from tests.train.shell import (
     Task,
     assert_equal_runs,
@@ -239,8 +239,10 @@ def test_a_test_needs_the_runs_categories_and_the_test_split_alone(tmp_path, sha
         first["name"], second["name"] = second["name"], first["name"]
 
     changed(data, "val2017", swapped)
-    assert run(words) == 5
-    assert "the run knows other categories than the data: ids " in capsys.readouterr().err
+    file = [network(tmp_path), "--task", "detection", *(part for one in SMALL for part in ("--set", one))]
+    for more in ([], ["--eval", str(whole / "best.safetensors"), *file]):
+        assert run([*words, *more]) == 5
+        assert "the run knows other categories than the data: ids " in capsys.readouterr().err
     identity = json.loads((whole / "run.json").read_text())
     assert [name for _, name in identity["categories"]] == ["circle", "square", "triangle"]
 
