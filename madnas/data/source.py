@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from madnas.data.categories import Categories
 from madnas.data.order import Order
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -58,6 +59,7 @@ class Facts:
         digest: changes when the samples do: of their pixels or, of files, their names and labels.
         notes: what a user should hear of the data, once.
         left_out: annotations that cannot be used, for the ledger: ``file``, ``error`` and where.
+        categories: what the classes are, where the data says it by ids and names.
     """
 
     train: int
@@ -69,6 +71,7 @@ class Facts:
     digest: str = ""
     notes: tuple[str, ...] = ()
     left_out: tuple[dict[str, Any], ...] = ()
+    categories: Categories = ()
 
 
 class Source(Protocol):

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from madnas.data.annotations import LARGEST_AREA
 from madnas.data.source import Process
 from madnas.errors import UsageError
 from madnas.train.distributed import gathered, told, total
@@ -34,24 +35,23 @@ class AveragePrecision:
     """A test; see :class:`madnas.train.task.Scores`.
 
     Args:
-        truth: images, categories and annotations, as :class:`madnas.data.coco.Annotations` has them.
-        categories: COCO's ids by label - 1.
+        truth: images, categories and annotations, as :class:`madnas.data.annotations.Annotations` has them.
     """
 
-    def __init__(self, truth: dict[str, Any], categories: tuple[int, ...]) -> None:
-        self._truth, self._categories = truth, torch.tensor(categories, dtype=torch.float64)
+    def __init__(self, truth: dict[str, Any]) -> None:
+        self._truth = truth
         self._rows: list[Tensor] = []
         self._images = 0
 
     def add(self, outputs: list[dict[str, Tensor]], targets: list[dict[str, Tensor]]) -> None:
-        """Boxes, labels and scores as torchvision's detectors give them; of the images, id and scale."""
+        """Boxes, labels and scores as torchvision's detectors give them; of the images, place and scale."""
         for found, target in zip(outputs, targets, strict=True):
             boxes = found["boxes"].detach().double().cpu() / target["scale"].cpu().repeat(2)
-            ids = self._categories[found["labels"].cpu() - 1]
-            key = torch.full_like(ids, float(target["image_id"]))
+            labels = found["labels"].cpu().double()
+            place = torch.full_like(labels, float(target["image_id"]))
             scores = found["scores"].detach().double().cpu()
             sides = boxes[:, 2:] - boxes[:, :2]
-            self._rows.append(torch.cat([key[:, None], ids[:, None], boxes[:, :2], sides, scores[:, None]], 1))
+            self._rows.append(torch.cat([place[:, None], labels[:, None], boxes[:, :2], sides, scores[:, None]], 1))
             self._images += 1
 
     def result(self, process: Process) -> dict[str, float | int | None]:
@@ -71,13 +71,13 @@ def average_precision(truth: dict[str, Any], rows: NDArray[np.float64]) -> dict[
 
     Args:
         truth: images, categories and annotations; the annotations' ids are not 0, which pycocotools takes for no match.
-        rows: a box each (n, 7): image id, category id, left, top, width, height in pixels, score.
+        rows: a box each (n, 7): image's place, label, left, top, width, height in pixels, score.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     if not len(rows):  # pycocotools cannot load nothing
-        areas = [(0, np.inf), (0, np.inf), (0, np.inf), (0, 32**2), (32**2, 96**2), (96**2, np.inf)]
+        areas = [*[(0.0, LARGEST_AREA)] * 3, (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, LARGEST_AREA)]
         own = [one["area"] for one in truth["annotations"] if not one["iscrowd"]]
         there = [any(least <= area <= most for area in own) for least, most in areas]
         return {name: 0.0 if one else None for name, one in zip(NAMES, there, strict=True)}

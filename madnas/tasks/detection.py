@@ -190,7 +190,7 @@ class DetectionLearner:
     def scores(self, source: Source) -> AveragePrecision:
         """See :class:`~madnas.tasks.average_precision.AveragePrecision`."""
         assert isinstance(source, CocoSource)
-        return AveragePrecision(source.truth, source.categories)
+        return AveragePrecision(source.truth)
 
 
 TASK = Detection()

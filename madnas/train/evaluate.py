@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from madnas.data.categories import differences
 from madnas.data.order import Order
+from madnas.data.source import Facts
 from madnas.device import explained
-from madnas.errors import UsageError
+from madnas.errors import DataError, UsageError
 from madnas.files import read_text
 from madnas.runfolder import RUN
 from madnas.scores.targets import Target, find
@@ -18,6 +20,7 @@ from madnas.train.checkpoint import AVERAGE, LAST, MANIFEST, MODEL, load_initial
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.distributed import processes
 from madnas.train.job import SCHEMA, Job
+from madnas.train.kinds import KINDS
 from madnas.train.results import NETWORK, RECIPE
 from madnas.train.task import task_of
 
@@ -73,14 +76,35 @@ def past(folder: Path) -> Past:
     Raises:
         UsageError: not a folder of a run, or files of it are missing.
     """
-    found = None
-    with suppress(UsageError, ValueError, RecursionError):
-        found = json.loads(read_text(folder / RUN))
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    found = _identity(folder)
+    if found is None:
         raise UsageError(f"{folder}: not the folder of a run of madnas train", "--eval takes such a folder, or a file")
     word = str(found["network"])
     target = find(word) if found["spec"] is None else replace(find(str(folder / NETWORK)), word=word)
     return Past(target, folder / RECIPE, int(found["seed"]))
+
+
+def _identity(folder: Path) -> dict[str, Any] | None:
+    """What decides the results of a folder's run; None where there is none."""
+    with suppress(UsageError, ValueError, RecursionError):
+        found = json.loads(read_text(folder / RUN))
+        if isinstance(found, dict) and found.get("schema") == SCHEMA:
+            return found
+    return None
+
+
+def _check_categories(path: Path, facts: Facts) -> None:
+    """Refuse data whose classes mean something else than those of the run that the weights are of."""
+    folder = run_of(path) or path.parent  # a run's best.safetensors lies beside what it is
+    known = (_identity(folder) or {}).get("categories")
+    if known is None:
+        return
+    different = differences(tuple((one, name) for one, name in known), facts.categories)
+    if different:
+        raise DataError(
+            f"{folder}: the run knows other categories than the data: ids {different}",
+            "--data names a set with the run's categories",
+        )
 
 
 def evaluate(job: Job, path: Path) -> dict[str, Any]:
@@ -92,12 +116,16 @@ def evaluate(job: Job, path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: no weights there, not those of this network, or some that are not finite.
-        DataError: data that is missing or broken.
+        DataError: data that is missing or broken, or has other categories than the run's.
     """
     file = weights_of(path)
+    recipe = job.recipe
+    if KINDS[recipe.task].tests_alone:  # the training split need not be there
+        recipe = replace(recipe, train_split=recipe.val_split)
     with explained(), processes(job.device) as process:
         task = task_of(job.recipe)
-        source = task.open_data(job.recipe, job.data, job.seed, job.target, job.workers, process.device)
+        source = task.open_data(recipe, job.data, job.seed, job.target, job.workers, process.device)
+        _check_categories(path, source.facts)
         network = task.fitted(job.target, source.facts)
         order = Order(source.facts.train, min(job.recipe.batch_size, source.facts.train), job.seed)
         engine = new_engine(

@@ -87,6 +87,7 @@ class Job:
         What a run only tolerates, and what things are called, may change while it goes on.
         """
         spec = self.target.spec
+        known = {"categories": [list(one) for one in facts.categories]} if facts.categories else {}
         settings = self.recipe.settings()
         return {
             "schema": SCHEMA,
@@ -98,6 +99,7 @@ class Job:
             "samples": facts.train,
             "test_samples": facts.test,
             "classes": facts.classes,
+            **known,
             "shape": list(facts.shape),
             "log_interval": self.log_interval,
             "eval_interval": self.eval_interval,

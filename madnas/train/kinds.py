@@ -46,6 +46,7 @@ class Kind:
         datasets: names that a recipe's ``dataset`` may have; of classification others too.
         needs: settings of all tasks that a recipe of this one has to give.
         default: the recipe that is taken where none is named.
+        tests_alone: whether testing takes nothing from the training split.
         compiles: whether ``torch.compile`` is of use: not where every batch has another size.
     """
 
@@ -57,6 +58,7 @@ class Kind:
     datasets: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     default: str = ""
+    tests_alone: bool = False
     compiles: bool = True
 
 
@@ -85,6 +87,7 @@ KINDS: dict[str, Kind] = {
         datasets=("coco",),
         needs=("image_size",),
         default="shapes/detection",
+        tests_alone=True,
         compiles=False,
     ),
     "segmentation": Kind(

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from madnas.data.coco import CocoReader, CocoSamples, Views, annotation_file, open_coco, read_annotations
+from madnas.data.annotations import annotation_file, read_annotations
+from madnas.data.coco import CocoReader, CocoSamples, Views, open_coco
 from madnas.data.order import Order
 from madnas.data.source import Process
 from madnas.errors import DataError
@@ -55,12 +56,12 @@ def first(found):
 
 def test_ids_with_gaps_become_labels_and_the_box_lies_where_the_rectangle_does(tmp_path):
     found = source(write(tmp_path / "set"))
-    assert found.categories == (4, 9) and found.facts.classes == 2
+    assert found.facts.categories == ((4, "dog"), (9, "cat")) and found.facts.classes == 2
     batch = first(found)
     assert batch.labels[0]["labels"].tolist() == [2]  # 9 is the second id
     assert batch.labels[0]["boxes"].tolist() == [[10, 5, 30, 35]]
     assert batch.images[0].shape == (3, *SIZE[::-1]) and batch.images[0].dtype == torch.float32
-    assert int(batch.labels[0]["image_id"]) == 7
+    assert int(batch.labels[0]["image_id"]) == 0  # its place
 
 
 @pytest.mark.parametrize(("short", "longest", "size"), [((80, 80), 600, (120, 80)), ((80, 80), 90, (90, 60))])
@@ -91,12 +92,41 @@ def test_crowds_and_boxes_without_use_are_not_trained_on_and_stay_in_the_truth(t
                                  "iscrowd": 1})  # fmt: skip
     found = source(write(tmp_path / "set", train, train))
     assert first(found).labels[0]["boxes"].tolist() == [[10, 5, 30, 35], [50, 30, 60, 40]]  # the last one is clipped
-    assert [one["annotation"] for one in found.facts.left_out] == [6, 7]
+    left_out = [(one["split"], one["annotation"]) for one in found.facts.left_out]
+    assert left_out == [("train2017", 6), ("train2017", 7), ("val2017", 6), ("val2017", 7)]
     assert "no area" in found.facts.left_out[0]["error"] and "outside" in found.facts.left_out[1]["error"]
-    assert "2 boxes without use" in found.facts.notes[-1]
+    assert found.facts.notes[0].startswith("train2017: 2 boxes without use")
+    assert found.facts.notes[1].startswith("val2017: 2 boxes without use; as pycocotools has it they count as objects")
     assert [one["iscrowd"] for one in found.truth["annotations"]] == [0, 0, 0, 0, 1]
     with pytest.raises(DataError, match=r"2 of 4 boxes are without use, such as box \[1.0, 1.0, 0.0, 5.0\]: no area"):
         source(tmp_path / "set", most=0.1)
+
+
+def test_too_many_test_boxes_without_use_are_refused(tmp_path):
+    folder = write(tmp_path / "set", val=tree([(10, 5, 20, 30), (70, 5, 10, 10)]))
+    assert [one["split"] for one in source(folder).facts.left_out] == ["val2017"]
+    with pytest.raises(DataError, match=r"instances_val2017.json: 1 of 2 boxes are without use.*outside its image"):
+        source(folder, most=0.1)
+
+
+@pytest.mark.parametrize("box", [(30, 20, 1e-6, 5), (59.99999, 10, 10, 10), (-10, 10, 10.00001, 20), (5, 39.999, 9, 9)])
+def test_slivers_are_no_boxes(tmp_path, box):
+    found = source(write(tmp_path / "set", tree([(10, 5, 20, 30), box])))
+    (left_out,) = found.facts.left_out
+    assert left_out["annotation"] == 6 and left_out["error"].endswith("no area")
+    assert first(found).labels[0]["boxes"].tolist() == [[10, 5, 30, 35]]
+
+
+@pytest.mark.parametrize("hflip", [0.0, 1.0])
+def test_boxes_that_rounding_makes_lines_are_not_shown(tmp_path, hflip):
+    """float32 has steps of 4e-6 at 59."""
+    found = read_annotations(annotation_file(write(tmp_path / "set"), "val2017"))
+    samples = CocoSamples(CocoReader(tmp_path, found, [0]), (40, 40), 60, hflip, 0)
+    image, line, box = Image.new("RGB", SIZE), [58 * (1 - hflip) + 1, 3, 58 * (1 - hflip) + 1 + 1e-7, 9], [9, 9, 19, 20]
+    _, target = samples.finish((image, np.array([line, box], dtype=float), np.array([1, 2]), 0))
+    assert target["labels"].tolist() == [2] and target["boxes"].shape == (1, 4)
+    _, target = samples.finish((image, np.array([line], dtype=float), np.array([1]), 0))
+    assert target["labels"].shape == (0,) and target["boxes"].shape == (0, 4)
 
 
 def test_images_without_boxes_are_tested_and_not_trained_on(tmp_path):
@@ -131,6 +161,10 @@ def without(key):
         (tree(annotations=[{**tree()["annotations"][0], "bbox": [1, 2, "3", 4]}]), "expected four finite numbers"),
         (tree(annotations=[{**tree()["annotations"][0], "bbox": [1, 2, 3]}]), "expected four finite numbers"),
         (tree(annotations=[{**tree()["annotations"][0], "iscrowd": 2}]), "iscrowd: 0 or 1"),
+        (tree(annotations=[{**tree()["annotations"][0], "area": -5}]), r"annotations\[0\]: area -5: expected"),
+        (tree(annotations=[{**tree()["annotations"][0], "area": 10**400}]), r"annotations\[0\]: area 1000"),
+        (tree([(1, 2, 10**400, 4)]), r"annotations\[0\]: bbox .*: expected four finite numbers"),
+        (tree(images=[{**tree()["images"][0], "width": 10**400}]), r"images\[0\]: expected"),
         (tree(annotations=[5]), r"annotations\[0\]: expected a mapping"),
         (tree(annotations=[]), "no boxes to train on"),
         (tree([(1, 1, 0, 0)]), "1 of 1 boxes are without use"),
@@ -146,6 +180,10 @@ def test_what_is_missing(tmp_path):
     folder = write(tmp_path / "set", val=tree(categories=[{"id": 9, "name": "cat"}]))
     with pytest.raises(DataError, match="other categories than in training: ids 4"):
         source(folder)
+    annotation_file(folder, "val2017").write_text(json.dumps(tree(categories=[{"id": 9, "name": "dog"},
+                                                                              {"id": 4, "name": "cat"}])))  # fmt: skip
+    with pytest.raises(DataError, match=r"ids 4 \('dog', here 'cat'\), 9 \('cat', here 'dog'\)"):
+        source(folder)
     shutil.rmtree(folder / "val2017")
     annotation_file(folder, "val2017").write_text(json.dumps(tree()))
     with pytest.raises(DataError, match="val2017: no such folder"):
@@ -155,6 +193,10 @@ def test_what_is_missing(tmp_path):
     shutil.copy(folder / "train2017" / "a.png", folder / "val2017")
     with pytest.raises(DataError, match="no boxes to test with"):
         source(folder)
+    for change in ({"iscrowd": 1}, {"area": 1.1e10}):  # neither counts
+        annotation_file(folder, "val2017").write_text(json.dumps(tree(annotations=[tree()["annotations"][0] | change])))
+        with pytest.raises(DataError, match="no boxes to test with, so that average precision is undefined"):
+            source(folder)
     annotation_file(folder, "train2017").unlink()
     with pytest.raises(DataError, match=r"instances_train2017.json: no such file") as error:
         source(folder)

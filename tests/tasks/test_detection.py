@@ -20,7 +20,7 @@ from madnas.train.engine import Engine
 from madnas.train.model import build_model, fitted
 from madnas.train.recipe import load_recipe, recipe_files
 from madnas.train.run import train
-from tests.tasks.shell import TEST, TRAIN, arguments, detection_job, network
+from tests.tasks.shell import SMALL, TEST, TRAIN, arguments, detection_job, network
 from tests.train.shell import (
     Task,
     assert_equal_runs,
@@ -75,6 +75,7 @@ def test_settings_are_those_of_the_papers():
         "coco/fcos-zennet-480": {"epochs": 12, "detector": "fcos", "short_side": (480, 480), "image_size": 480},
         "coco/two-stage-ran": {"epochs": 26, "detector": "two-stage", "head_width": 512, "proposals": 512,
                                "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 16, "freeze_norm": False,
+                               "decay_norm_bias": True,
                                "short_side": (800, 800), "image_size": 800, "hflip": 0.5},
     }  # fmt: skip
     for name, expected in papers.items():
@@ -191,6 +192,59 @@ def test_annotations_that_make_no_sense_end_with_5(tmp_path, shapes, capsys):
     assert run(["train", *arguments(tmp_path, data, "-o", str(tmp_path / "run"))]) == 5
     assert "not json" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def changed(data, split, change):
+    """A split's annotations, and the file of them, with a change."""
+    file = data / "annotations" / f"instances_{split}.json"
+    tree = json.loads(file.read_text())
+    change(tree)
+    file.write_text(json.dumps(tree))
+
+
+def test_slivers_are_in_the_ledger_and_break_nothing(tmp_path, shapes):
+    data = copied(shapes, tmp_path)
+
+    def with_slivers(tree):
+        for one in tree["annotations"][::3]:
+            tree["annotations"].append({**one, "id": one["id"] + 1000, "bbox": [*one["bbox"][:2], 1e-6, 5], "area": 0})
+
+    for split in ("train2017", "val2017"):
+        changed(data, split, with_slivers)
+    finish(detection_job(tmp_path, data, "bad_data_rate=0.5", "epochs=1"))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "ledger.jsonl").read_text().splitlines()]
+    assert {line["split"] for line in lines} == {"train2017", "val2017"}
+    assert all(line["error"].endswith("no area") for line in lines)
+
+
+def test_what_cannot_be_tested_is_not_trained(tmp_path, shapes, capsys):
+    data = copied(shapes, tmp_path)
+    changed(data, "val2017", lambda tree: [one.update(iscrowd=1) for one in tree["annotations"]])
+    assert run(["train", *arguments(tmp_path, data, "-o", str(tmp_path / "run"))]) == 5
+    assert "average precision is undefined" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_test_needs_the_runs_categories_and_the_test_split_alone(tmp_path, shapes, whole, capsys):
+    data = copied(shapes, tmp_path)
+    shutil.rmtree(data / "train2017")
+    (data / "annotations" / "instances_train2017.json").unlink()
+    words = ["train", "--eval", str(whole), "--data", str(data), "-j", "0"]
+    assert run([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    best = json.loads((whole / "result.json").read_text())["best"]["ap"]
+    assert found["n"] == TEST and found["ap"] == pytest.approx(best, abs=1e-6)
+
+    def swapped(tree):
+        first, second = tree["categories"][:2]
+        first["name"], second["name"] = second["name"], first["name"]
+
+    changed(data, "val2017", swapped)
+    file = [network(tmp_path), "--task", "detection", *(part for one in SMALL for part in ("--set", one))]
+    for more in ([], ["--eval", str(whole / "best.safetensors"), *file]):
+        assert run([*words, *more]) == 5
+        assert "the run knows other categories than the data: ids " in capsys.readouterr().err
+    identity = json.loads((whole / "run.json").read_text())
+    assert [name for _, name in identity["categories"]] == ["circle", "square", "triangle"]
 
 
 def test_a_loss_that_is_not_finite_leaves_its_evidence(tmp_path, shapes, monkeypatch):
