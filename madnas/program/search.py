@@ -176,8 +176,7 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
         _explore_depths(tree, tree.root, rounding, incumbent, effort.gap, seen)
         climber.finish()
         if tree.problem.gap(tree.bound, incumbent.objective) > max(SHAKE_ABOVE, effort.gap):
-            effort.watch("improving the answer")
-            climber.shake()
+            climber.shake(lambda percent: effort.watch(f"improving the answer, {percent} %"))
             climber.finish()
     return max(tree.bound, incumbent.objective)
 
@@ -193,7 +192,7 @@ def _split(tree: Tree, node: Node, evaluate: Evaluator, incumbent: Incumbent) ->
 
 def _dive(tree: Tree, evaluate: Evaluator, incumbent: Incumbent, effort: Effort) -> None:
     """Split the box that was made last, the better half first, until there is an answer or no box is left."""
-    last = tree.evidence.nodes + DIVE * effort.max_nodes
+    last = PATIENCE * effort.max_nodes
     stack = sorted(tree.open, reverse=True)
     while stack and incumbent.values is None and tree.evidence.nodes < last:
         effort.watch(f"{tree.evidence.nodes} nodes, no answer yet")
