@@ -192,7 +192,7 @@ def _split(tree: Tree, node: Node, evaluate: Evaluator, incumbent: Incumbent) ->
 
 def _dive(tree: Tree, evaluate: Evaluator, incumbent: Incumbent, effort: Effort) -> None:
     """Split the box that was made last, the better half first, until there is an answer or no box is left."""
-    last = PATIENCE * effort.max_nodes
+    last = tree.evidence.nodes + DIVE * effort.max_nodes
     stack = sorted(tree.open, reverse=True)
     while stack and incumbent.values is None and tree.evidence.nodes < last:
         effort.watch(f"{tree.evidence.nodes} nodes, no answer yet")
