@@ -196,6 +196,14 @@ def test_a_document_of_another_version_is_refused(tmp_path):
         made(tmp_path / "a.json")
 
 
+def test_where_a_tables_numbers_come_from_stands_below_it_once(tmp_path):
+    (tmp_path / "a.csv").write_text("name,p50,load,versions\na,1,1.5,torch=2 numpy=2\nb,2,2.5,torch=2 numpy=2\n")
+    [found] = [section(one) for one in collect([str(tmp_path / "a.csv")])]
+    assert list(found.tables[0].columns) == ["name", "p50", "load"]  # which is not the same of both
+    assert found.tables[0].rows == [["a", "1", "1.5"], ["b", "2", "2.5"]]
+    assert found.evidence == {"versions": "torch=2 numpy=2"}
+
+
 def test_a_kind_of_file_that_is_not_shown(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"\x08\x0a\xff")
     with pytest.raises(UsageError, match=r"a\.onnx: no kind of file that report shows"):

@@ -13,7 +13,7 @@ from madnas.report.page.collect import OURS, Found
 from madnas.report.page.draw import draw_course, draw_network, draw_points, draw_prediction
 from madnas.report.page.html import Section, Table
 from madnas.report.page.values import facts_table, flat, rows_table, shown
-from madnas.units import short_quantity
+from madnas.units import counted, megabytes, short_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -232,7 +232,7 @@ def _benchmark(found: Found) -> Section:
         rows.append([
             row["name"], short_quantity(row["params"]), short_quantity(row["macs"]), str(row["batch_size"]),
             f"{1e3 * latency['p50']:.4g}", f"{1e3 * latency['p95']:.4g}", f"{100 * latency['spread']:.0f} %",
-            str(latency["n"]), f"{row['images_per_second']:,.4g}", "-" if memory is None else f"{memory / 1e6:,.0f}",
+            str(latency["n"]), f"{row['images_per_second']:,.4g}", "-" if memory is None else megabytes(memory),
             f"{row['flops_per_second'] / 1e9:,.3g}", "-" if share is None else f"{100 * share:.0f} %",
             f"{ratio['value']:.3g}" + interval,
         ])  # fmt: skip
@@ -287,7 +287,7 @@ def _latency_table(found: Found) -> Section:
     error = table.error
     words = [
         f"Space {table.space}, up to {short_quantity(table.macs)} MACs, on {table.device}: {table.precision}, batches "
-        f"of {table.batch_size}, {shown(table.setting['threads'])} threads, {table.setting['clock']} clock. "
+        f"of {table.batch_size}, {counted(table.setting['threads'], 'thread')}, {table.setting['clock']} clock. "
         f"{len(table.rates)} shapes of blocks from {len(table.probes)} networks.",
         f"Predictions of {error.n} networks that were held out are off by {100 * error.median:.1f} % (median) and "
         f"{100 * error.p95:.1f} % (95th percentile), bias {100 * error.bias:+.1f} %.",
@@ -357,10 +357,18 @@ def _experiment(found: Found) -> Section:
 
 def _csv(found: Found) -> Section:
     head, *rows = found.content
-    number = f"{len(rows)} row{'s' * (len(rows) != 1)}"
-    return Section(
-        f"Table of {number}", found.source, tables=[Table(head, [[_short(cell) for cell in row] for row in rows])]
-    )
+    alike = {place: head[place] for place in range(len(head)) if rows and _is_evidence(head[place], rows, place)}
+    shown_places = [place for place in range(len(head)) if place not in alike]
+    cells = [[_short(row[place]) for place in shown_places] for row in rows]
+    made = Section(f"Table of {counted(len(rows), 'row')}", found.source)
+    made.tables.append(Table([head[place] for place in shown_places], cells))
+    made.evidence = {name: rows[0][place] for place, name in alike.items()}
+    return made
+
+
+def _is_evidence(name: str, rows: list[list[str]], place: int) -> bool:
+    """Whether a column says where numbers come from, the same of all rows: it stands below the table, once."""
+    return name in EVIDENCE and all(row[place] == rows[0][place] for row in rows)
 
 
 def _short(cell: str) -> str:
