@@ -27,6 +27,8 @@ def paper(which: str, designs: bool, output: Path | None, force: bool, json: boo
     if which not in (*PAPERS, ALL):
         raise unknown_name("paper", which, (*PAPERS, ALL))
     if output is not None:
+        if output.suffix.lower() != ".md":
+            raise UsageError(f"{output}: the table is written in Markdown", "give --output a name that ends in .md")
         check_writable(output, force)
     from madnas.measure.provenance import provenance
     from madnas.report.papers import papers_document, papers_markdown

@@ -12,7 +12,7 @@ from madnas.measure.benchmark.request import Request, check_request
 from madnas.measure.benchmark.rounds import Pace
 from madnas.measure.setting import Setting
 from madnas.network.layer import Resolution
-from madnas.units import parse_quantity, short_quantity
+from madnas.units import counted, megabytes, parse_quantity, short_quantity
 
 from .console import print_json, stderr, stdout
 from .outputs import Outputs
@@ -122,7 +122,7 @@ def _print(document: dict[str, Any]) -> None:
     console.print(_speed_table(document))
     console.print(_latency_table(document))
     setting, about = document["setting"], document["results"][0]["environment"]
-    words = [setting["engine"], setting["precision"], setting["layout"], f"{setting['threads']} threads"]
+    words = [setting["engine"], setting["precision"], setting["layout"], counted(setting["threads"], "thread")]
     words += ["compiled"] if setting["compiled"] else []
     words += ["time of the thread"] if setting["clock"] == "thread" else []
     console.print(f"{escape(about['hardware'])}, {about['driver']}; {', '.join(words)}")
@@ -151,7 +151,7 @@ def _speed_table(document: dict[str, Any]) -> Any:
             short_quantity(row["params"]),
             short_quantity(row["macs"]),
             str(row["batch_size"]),
-            "-" if memory is None else f"{memory / 1e6:,.0f}",
+            "-" if memory is None else megabytes(memory),
             f"{row['images_per_second']:,.4g}",
             f"{ratio['value']:.3g}",
             "" if first else f"{ratio['low']:.3g} to {ratio['high']:.3g}",
@@ -247,6 +247,10 @@ def latency_table(
             f"are off by {100 * error.median:.1f} % (median), {100 * error.p95:.1f} % (95th percentile), "
             f"bias {100 * error.bias:+.1f} %" + (f"; {error.left_out} are not covered" if error.left_out else "")
         )
+    console.print(
+        "all of these are least times, of an undisturbed device; the medians that madnas benchmark prints were "
+        f"{100 * table.spread:.0f} % above them"
+    )
     if output is not None:
         console.print(f"wrote {escape(str(output))}")
 

@@ -127,7 +127,8 @@ def design(
     max_nodes: Annotated[
         int,
         typer.Option(
-            help="Stop after so many nodes of the branch and bound (twice as many while the gap is above 0.45 %).",
+            help="Stop after so many nodes of the branch and bound (twice as many while the gap is above 0.45 %, "
+            "five times while there is no answer).",
             rich_help_panel=SOLVER,
         ),
     ] = 500,
@@ -281,7 +282,7 @@ def design(
     _refuse_idle(context, method, matching)
     from madnas.program.design import point_name
 
-    from .design_request import Request, problems
+    from .design_request import Request, problems, warn_beyond
 
     request = Request(
         macs=macs, params=params, activations=activations, max_layers=max_layers,
@@ -318,6 +319,7 @@ def design(
         )  # fmt: skip
         return
     points = problems(request)
+    warn_beyond(points[0][1].table, max(problem.budgets.get("macs", 0) for _, problem in points))
     swept = len(points) > 1
     names = tuple(point_name(name, values) for values, _ in points)
     files = show.OutputFiles(output, csv, plot, force, names)

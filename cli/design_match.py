@@ -89,6 +89,11 @@ def match(flags: Flags) -> None:
 
 
 def _benchmark_request(flags: Flags) -> "Request":
+    if flags.precision == "int8":
+        raise UsageError(
+            "--precision int8: --match-throughput measures with torch, which computes no network in 8-bit integers",
+            "--precision fp32, bf16 or fp16",
+        )
     size = None if flags.request.resolution is None else (flags.request.resolution, flags.request.resolution)
     return benchmark_request(
         [flags.reference], flags.device, flags.precision, flags.batch_size, flags.layout, flags.threads, flags.clock,

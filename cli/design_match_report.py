@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from madnas.files import write_bytes_atomic, write_text_atomic
-from madnas.units import short_quantity
+from madnas.units import counted, short_quantity
 
 from .console import stdout
 from .design_report import print_design
@@ -77,7 +77,7 @@ def print_match(found: "Matched", about: dict[str, Any], journal: Path | None) -
         f"{last.rounds} rounds), {words}"
     )
     environment = about["environment"]
-    how = [setting["precision"], setting["layout"], f"{setting['threads']} threads"]
+    how = [setting["precision"], setting["layout"], counted(setting["threads"], "thread")]
     how += ["compiled"] if setting["compiled"] else []
     console.print(f"{escape(environment['hardware'])}, {environment['driver']}; {', '.join(how)}")
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())

@@ -4,13 +4,18 @@ import re
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from madnas.errors import UsageError
 from madnas.program.problem import Problem
 from madnas.program.recipe import GUIDELINES, DesignRecipe, load_recipe
 from madnas.program.space import Space, load_space
-from madnas.units import parse_quantity
+from madnas.units import parse_quantity, short_quantity
+
+from .console import stderr
+
+if TYPE_CHECKING:
+    from madnas.measure.latency_table import LatencyTable
 
 DEFAULT_SPACE = "mobilenet-se"
 MAX_POINTS = 1000
@@ -190,3 +195,13 @@ def _int(text: str, flag: str) -> int:
         return int(text)
     except ValueError:
         raise UsageError(f"{flag}: {text!r} is not a whole number") from None
+
+
+def warn_beyond(table: "LatencyTable | None", macs: float | None) -> None:
+    """Say that a budget admits larger networks than those that a latency table was measured with."""
+    if table is not None and macs is not None and macs > table.macs:
+        stderr().print(
+            f"--macs {short_quantity(macs)}: the latency table was measured with networks of up to "
+            f"{short_quantity(table.macs)} MACs; how far predictions of larger ones are off is not known",
+            markup=False,
+        )

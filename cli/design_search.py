@@ -126,10 +126,12 @@ def make_search(flags: Flags) -> "Search":
     from madnas.search.effort import Effort
     from madnas.search.goal import make_goal
     from madnas.search.run import Search
+    from madnas.search.timed import Timed
 
     family, described, budgets = _family(flags)
     if flags.latency is not None:
         family, described, budgets = _timed(flags.latency, family, described, budgets)
+    asked.warn_beyond(family.table if isinstance(family, Timed) else None, budgets.get("macs"))
     score = flags.score
     if score is None:
         score = "objective" if "objective" in family.known else "zen"

@@ -92,6 +92,24 @@ def short_quantity(value: float) -> str:
     return f"{value:g}"
 
 
+def megabytes(number: float) -> str:
+    """Bytes as millions of them, with three digits where there are fewer.
+
+    >>> megabytes(1234567890), megabytes(98765432), megabytes(417000)
+    ('1,235', '98.8', '0.417')
+    """
+    return f"{number / 1e6:,.0f}" if number >= 99.95e6 else f"{number / 1e6:.3g}"
+
+
+def counted(number: object, noun: str) -> str:
+    """A number of things, of one thing without the plural's s.
+
+    >>> counted(1, "thread"), counted(2, "thread")
+    ('1 thread', '2 threads')
+    """
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
 def parse_size(text: str, name: str, largest: int = 16384) -> tuple[int, int]:
     """Height and width of an image in pixels, from ``224`` (a square) or ``800x1333``.
 

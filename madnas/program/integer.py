@@ -3,10 +3,10 @@
 It climbs the exact penalty function of the program (objective minus each excess at a multiple of its shadow price),
 which may pass through points that exceed a limit a little, with the multiple growing until the points it ends in are
 feasible. Of every point met on the way the best feasible one is kept. All neighbours are scored at once by the plain
-evaluator, so that a step costs milliseconds.
+evaluator, so that a step costs milliseconds; climbs that do not depend on each other take their steps together.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
 
@@ -33,8 +33,15 @@ KICKED = 4
 KICK = 0.15
 """... channels by up to this share of their position."""
 
+LANES = 24
+"""Climbs that take their steps together: the evaluator needs as long for a hundred candidates as for a thousand."""
+
 ROWS = 16384
 """Candidates scored at once: enough to hide Python's overhead, few enough for the processor's cache."""
+
+
+Climb = Generator[np.ndarray, Evaluation, np.ndarray]
+"""A climb under way: asks for scores of candidates (N, V), is sent them, and returns positions (V,) or merits (N,)."""
 
 
 class Incumbent:
@@ -62,6 +69,20 @@ class Incumbent:
         if self.values is None or objective > self.objective + IMPROVEMENT * abs(objective):
             self.values, self.objective = candidates[top].copy(), objective
 
+    def branch(self) -> "Incumbent":
+        """Another one that begins with the same candidate, and counts anew."""
+        other = Incumbent()
+        other.values, other.objective = self.values, self.objective
+        return other
+
+    def join(self, other: "Incumbent") -> bool:
+        """Take over what a :meth:`branch` of this one has met; whether that is better."""
+        self.evaluated += other.evaluated
+        if other.objective <= self.objective:
+            return False
+        self.values, self.objective = other.values, other.objective
+        return True
+
 
 class IntegerSearch:
     """Local search for one problem; candidates are positions in each variable's list of values."""
@@ -75,49 +96,71 @@ class IntegerSearch:
         for row, variable in enumerate(problem.variables):
             self._values[row, : len(variable.values)] = variable.values
         self._free = np.flatnonzero(self._sizes > 1)
+        self._discrete = np.array([v.name.startswith(("depth", "kernel")) for v in problem.variables])
 
     def around(self, quantities: np.ndarray, prices: Mapping[str, float]) -> None:
         """Search around real values of the variables (V,), given what each limit is worth there (nats)."""
-        self._objective_scale = float(abs(self._evaluate(quantities[None]).objective[0]))
-        worth = np.array([max(prices.get(name, 0.0), 0.05 * self._objective_scale) for name in self._evaluate.limits])
+        scale = float(abs(self._evaluate(quantities[None]).objective[0]))
+        worth = np.array([max(prices.get(name, 0.0), 0.05 * scale) for name in self._evaluate.limits])
+        thorough = (self._near, self._triples)
         for start in self._roundings(quantities):
-            here = start
-            for factor in PRICE_FACTORS:
-                here = self._climb(here, factor * worth, (self._near, self._triples))
-            self._climb(start, np.full(len(worth), 100 * self._objective_scale), (self._near, self._triples))
+            for factors in ([factor * worth for factor in PRICE_FACTORS], [np.full(len(worth), 100 * scale)]):
+                self._run([self._climbs(start, factors, scale, thorough, self.incumbent)])
         self.finish()
 
     def finish(self) -> None:
         """Improve the incumbent within feasible points until no one to three changes help."""
         if self.incumbent.values is None:
             return
-        self._objective_scale = max(1.0, abs(self.incumbent.objective))
-        walls = np.full(len(self._evaluate.limits), 100 * self._objective_scale)
-        self._climb(self._positions(self.incumbent.values), walls, (self._near, self._triples))
+        scale = max(1.0, abs(self.incumbent.objective))
+        walls, start = np.full(len(self._evaluate.limits), 100 * scale), self._positions(self.incumbent.values)
+        self._run([self._climbs(start, [walls], scale, (self._near, self._triples), self.incumbent)])
 
-    def shake(self) -> None:
+    def shake(self, watch: Callable[[int], None] | None = None) -> None:
         """Disturb the incumbent and climb again, many times: out of local optima that no three changes leave.
 
-        The draws are seeded and their number is counted, so that the answer is the same on every run.
+        The draws are seeded and their number is counted, so that the answer is the same on every run. Several climb
+        together from the same incumbent; when one has found a better one, those after it are drawn again from there,
+        so that the answer is that of climbs one after the other.
+
+        Args:
+            watch: told the share that is done, in percent.
         """
-        if self.incumbent.values is None:
-            return
         generator = np.random.Generator(np.random.PCG64(0))
-        discrete = np.array([v.name.startswith(("depth", "kernel")) for v in self.problem.variables])
-        last = self.incumbent.evaluated + SHAKEN
-        for _ in range(SHAKES):
-            if self.incumbent.evaluated > last:
-                return
-            self._objective_scale = max(1.0, abs(self.incumbent.objective))
-            here = self._positions(self.incumbent.values)
-            number = min(len(self._free), int(generator.integers(1, KICKED + 1)))
-            for column in generator.choice(self._free, size=number, replace=False):
-                span = 3 if discrete[column] else max(2, int(KICK * here[column]) + 1)
-                moved = here[column] + generator.integers(-span, span + 1)
-                here[column] = np.clip(moved, 0, self._sizes[column] - 1)
-            for factor in (0.5, 3.0, 100.0):
-                worth = np.full(len(self._evaluate.limits), factor * self._objective_scale)
-                here = self._climb(here, worth, (self._near,))
+        first, done = self.incumbent.evaluated, 0
+        while self.incumbent.values is not None and done < SHAKES:
+            if watch is not None:
+                watch(int(100 * max(done / SHAKES, (self.incumbent.evaluated - first) / SHAKEN)))
+            branches = [self.incumbent.branch() for _ in range(min(LANES, SHAKES - done))]
+            climbs, states = [], []
+            for branch in branches:
+                climbs.append(self._shaken(self._disturbed(generator), branch))
+                states.append(generator.bit_generator.state)
+            self._run(climbs, branches)
+            for branch, state in zip(branches, states, strict=True):
+                if self.incumbent.evaluated > first + SHAKEN:
+                    return
+                done += 1
+                if self.incumbent.join(branch):
+                    generator.bit_generator.state = state
+                    break
+
+    def _disturbed(self, generator: np.random.Generator) -> np.ndarray:
+        """The incumbent's positions (V,), a few of them moved."""
+        assert self.incumbent.values is not None
+        here = self._positions(self.incumbent.values)
+        number = min(len(self._free), int(generator.integers(1, KICKED + 1)))
+        for column in generator.choice(self._free, size=number, replace=False):
+            span = 3 if self._discrete[column] else max(2, int(KICK * here[column]) + 1)
+            moved = here[column] + generator.integers(-span, span + 1)
+            here[column] = np.clip(moved, 0, self._sizes[column] - 1)
+        return here
+
+    def _shaken(self, start: np.ndarray, incumbent: Incumbent) -> Climb:
+        """Climb from a disturbed incumbent."""
+        scale = max(1.0, abs(incumbent.objective))
+        worths = [np.full(len(self._evaluate.limits), factor * scale) for factor in (0.5, 3.0, 100.0)]
+        return self._climbs(start, worths, scale, (self._near,), incumbent)
 
     def enumerate(self) -> None:
         """Score every point of the grid."""
@@ -137,31 +180,73 @@ class IntegerSearch:
         pairs = zip(self.problem.variables, values, strict=True)
         return np.array([variable.values.index(int(value)) for variable, value in pairs])
 
-    def _merits(self, positions: np.ndarray, worth: np.ndarray) -> np.ndarray:
-        """Penalty function of many positions (N, V) -> (N,); offers the feasible ones."""
-        merits = np.empty(len(positions))
-        for begin in range(0, len(positions), ROWS):
-            values = self._at(positions[begin : begin + ROWS])
-            found = self._evaluate(values)
-            self.incumbent.offer(values, found)
-            penalty = worth @ np.maximum(found.usage, 0.0) + self._objective_scale * ~found.ratios
-            merits[begin : begin + ROWS] = found.objective - penalty
-        return merits
+    def _run(self, climbs: Sequence[Climb], branches: Sequence[Incumbent] = ()) -> None:
+        """Take the steps of several climbs together until all have ended.
 
-    def _climb(self, start: np.ndarray, worth: np.ndarray, sets: Iterable[np.ndarray]) -> np.ndarray:
+        Args:
+            climbs: what runs.
+            branches: what each one meets; when one has met a better candidate, those after it are given up.
+        """
+        begun = [branch.objective for branch in branches]
+        asked = {number: next(climb) for number, climb in enumerate(climbs)}
+        while asked:
+            for number, found in zip(list(asked), self._scores(list(asked.values())), strict=True):
+                try:
+                    asked[number] = climbs[number].send(found)
+                except StopIteration:
+                    del asked[number]
+            pairs = enumerate(zip(branches, begun, strict=True))
+            better = next((number for number, (branch, before) in pairs if branch.objective > before), len(climbs))
+            asked = {number: candidates for number, candidates in asked.items() if number <= better}
+
+    def _scores(self, asked: Sequence[np.ndarray]) -> list[Evaluation]:
+        """Scores of several sets of candidates."""
+        values = np.concatenate(asked)
+        parts = [self._evaluate(values[begin : begin + ROWS]) for begin in range(0, len(values), ROWS)]
+        objective = np.concatenate([part.objective for part in parts])
+        usage = np.concatenate([part.usage for part in parts], axis=1)
+        ratios = np.concatenate([part.ratios for part in parts])
+        ends = np.cumsum([len(candidates) for candidates in asked])
+        ranges = [slice(end - len(candidates), end) for end, candidates in zip(ends, asked, strict=True)]
+        return [Evaluation(objective[one], usage[:, one], ratios[one], parts[0].slack) for one in ranges]
+
+    def _climbs(
+        self,
+        start: np.ndarray,
+        worths: Sequence[np.ndarray],
+        scale: float,
+        sets: Sequence[np.ndarray],
+        incumbent: Incumbent,
+    ) -> Climb:
+        """Climb under one price of the limits (C,) after the other, each from where the last one ended."""
+        here = start
+        for worth in worths:
+            here = yield from self._climb(here, worth, scale, sets, incumbent)
+        return here
+
+    def _climb(
+        self, start: np.ndarray, worth: np.ndarray, scale: float, sets: Sequence[np.ndarray], incumbent: Incumbent
+    ) -> Climb:
         """Steepest ascent of the penalty function, with larger sets of moves only where smaller ones find nothing."""
-        levels = list(sets)
-        here, merit, level = start, float(self._merits(start[None], worth)[0]), 0
-        while level < len(levels):
-            moved = here + levels[level]
+        merits = yield from self._merits(start[None], worth, scale, incumbent)
+        here, merit, level = start, float(merits[0]), 0
+        while level < len(sets):
+            moved = here + sets[level]
             moved = moved[((moved >= 0) & (moved < self._sizes)).all(axis=1)]
             level += 1
             if len(moved):
-                merits = self._merits(moved, worth)
+                merits = yield from self._merits(moved, worth, scale, incumbent)
                 top = int(np.argmax(merits))
                 if merits[top] > merit + IMPROVEMENT * abs(merit):
                     here, merit, level = moved[top], float(merits[top]), 0
         return here
+
+    def _merits(self, positions: np.ndarray, worth: np.ndarray, scale: float, incumbent: Incumbent) -> Climb:
+        """Penalty function of many positions (N, V) -> (N,); offers the feasible ones to the incumbent."""
+        values = self._at(positions)
+        found = yield values
+        incumbent.offer(values, found)
+        return found.objective - (worth @ np.maximum(found.usage, 0.0) + scale * ~found.ratios)
 
     @cached_property
     def _elementary(self) -> np.ndarray:

@@ -176,8 +176,7 @@ def _branch_and_round(tree: Tree, climber: IntegerSearch, effort: Effort) -> flo
         _explore_depths(tree, tree.root, rounding, incumbent, effort.gap, seen)
         climber.finish()
         if tree.problem.gap(tree.bound, incumbent.objective) > max(SHAKE_ABOVE, effort.gap):
-            effort.watch("improving the answer")
-            climber.shake()
+            climber.shake(lambda percent: effort.watch(f"improving the answer, {percent} %"))
             climber.finish()
     return max(tree.bound, incumbent.objective)
 

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREY, ORANGE
+from madnas.report.figures import BLUE, GREY, ORANGE, plain_log
+from madnas.units import counted
 
 WIDE = 20
 """Ratio of the longest to the shortest time beyond which their axis is logarithmic."""
@@ -33,7 +34,8 @@ def draw_benchmark(document: dict[str, Any]) -> "Figure":
     largest = max((one for row in rows for one in row["rounds_seconds"]), default=1.0)
     smallest = min((one for row in rows for one in row["rounds_seconds"]), default=1.0)
     left.set_xlabel("latency of a batch (ms): rounds, and their median")
-    left.set_xscale("log" if largest > WIDE * smallest else "linear")
+    if largest > WIDE * smallest:
+        plain_log(left.xaxis)
     right.set(xlabel="images per second, as a multiple of the first")
     right.axvline(1.0, color=GREY, lw=0.8)
     left.set_yticks(range(len(rows)), names, fontsize=8)
@@ -42,6 +44,6 @@ def draw_benchmark(document: dict[str, Any]) -> "Figure":
         axis.grid(axis="x", color="#eeeeee")
         axis.spines[["top", "right"]].set_visible(False)
     setting, about = document["setting"], rows[0]["environment"] if rows else {}
-    words = [about.get("hardware", ""), setting["engine"], setting["precision"], f"{setting['threads']} threads"]
+    words = [about.get("hardware", ""), setting["engine"], setting["precision"], counted(setting["threads"], "thread")]
     figure.suptitle(", ".join(words), fontsize=9)
     return figure

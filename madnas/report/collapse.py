@@ -9,6 +9,7 @@ from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NoEstimate, NpuChange
 from madnas.restructure.certificate import PRECISIONS, Certified, Cost
 from madnas.restructure.collapse import Collapsed, Merged
+from madnas.units import counted
 
 SCHEMA = "madnas/collapse-certificate/1"
 
@@ -126,7 +127,7 @@ def latency_row(latency: Mapping[str, Latency]) -> list[str]:
 
 def measured_on(about: Mapping[str, Any]) -> str:
     """Where latencies come from."""
-    return f"Measured on {about['device']} with {about['threads']} threads, torch {about['torch']}."
+    return f"Measured on {about['device']} with {counted(about['threads'], 'thread')}, torch {about['torch']}."
 
 
 def merge_rows(result: Collapsed) -> list[list[str]]:

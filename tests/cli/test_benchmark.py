@@ -141,6 +141,15 @@ def test_a_network_that_the_npu_cannot_run_is_refused_and_the_others_shown(capsy
     assert "resnet20" in out and "1 of 2 not estimated: timm/swin" in err and "Traceback" not in err
 
 
+def test_a_papers_table_is_markdown_which_is_seen_before_it_is_computed(capsys, tmp_path):
+    told = refused(capsys, "benchmark", "paper", "nn-mass", "-o", str(tmp_path / "a.csv"))
+    assert "a.csv" in told and ".md" in told
+
+
+def test_vela_is_one_of_the_engines(capsys):
+    assert "torch, onnxruntime, vela" in refused(capsys, "benchmark", "resnet20", "--engine", "tvm")
+
+
 def test_a_papers_numbers(capsys, tmp_path):
     path = tmp_path / "nn-mass.md"
     found = document(capsys, "benchmark", "paper", "nn-mass", "-o", str(path))

@@ -63,6 +63,13 @@ class TestLatency:
         [row] = csv.DictReader((tmp_path / "t.csv").read_text().splitlines())
         assert float(row["latency"]) == found["budgets"]["latency"]["value"]
 
+    def test_a_budget_beyond_the_table_is_told_in_a_line(self, capsys, latency_table):
+        words = ["design", "--space", "mlp", "--latency", f"90us@{latency_table}", "--macs"]
+        assert run([*words, "1G"]) == 0
+        assert "--macs 1G: the latency table was measured with networks of up to" in capsys.readouterr().err
+        assert run([*words, "10K"]) == 0
+        assert capsys.readouterr().err == ""
+
     def test_mistakes(self, capsys, latency_table):
         mlp = ["design", "--space", "mlp"]
         assert "a table without a limit" in refused(capsys, *mlp, "--latency", f"@{latency_table}")

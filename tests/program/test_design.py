@@ -230,8 +230,8 @@ class TestSweep:
 
 def stand_in(objective, **costs):
     """What the Pareto front looks at of a design."""
-    problem = SimpleNamespace(budgets={name: 10**9 for name in costs})
-    return SimpleNamespace(objective=objective, counts=SimpleNamespace(**costs), problem=problem)
+    used = {name: (cost, 10**9) for name, cost in costs.items()}
+    return SimpleNamespace(objective=objective, used=lambda: used)
 
 
 class TestPareto:

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from madnas.errors import SolverError
+from madnas.program.evaluator import Evaluator
+from madnas.program.integer import Incumbent, IntegerSearch
 from madnas.program.problem import Problem
 from madnas.program.recipe import load_recipe
 from madnas.program.search import Effort, search
@@ -205,3 +207,21 @@ def test_looser_limits_are_never_worse():
     for tighter, looser in pairwise(answers):
         assert looser.bound >= tighter.objective
         assert looser.objective >= tighter.objective * (1 - 1e-3)
+
+
+def test_climbs_that_go_together_find_what_they_find_one_after_the_other(monkeypatch):
+    """From a poor start, so that many of them improve on it, at which those after them begin anew."""
+    problem = Problem(load_space("basic-cifar"), {"macs": 20_000_000, "params": 300_000}, 0.5)
+    start = np.array([[variable.values[0] for variable in problem.variables]])
+    monkeypatch.setattr("madnas.program.integer.SHAKES", 30)
+    found, told = [], []
+    for lanes in (1, 7):
+        monkeypatch.setattr("madnas.program.integer.LANES", lanes)
+        incumbent = Incumbent()
+        incumbent.offer(start, Evaluator(problem)(start))
+        begin = incumbent.objective
+        IntegerSearch(problem, incumbent).shake(told.append)
+        assert incumbent.objective > begin
+        found.append((incumbent.values.tolist(), incumbent.objective, incumbent.evaluated))
+    assert found[0] == found[1]
+    assert told[0] == 0 and max(told) > 90

@@ -129,14 +129,14 @@ def test_results_of_score_with_a_torn_last_line(tmp_path):
     assert "Scores of 1 networks" in made(tmp_path / "scores.jsonl")
 
 
-def test_a_document_that_nobody_knows_is_shown_as_it_is(tmp_path):
-    tree = {"schema": "madnas/surprise-party/1", "guests": 7, "cake": {"layers": 3},
+def test_a_document_without_a_section_of_its_own_is_shown_as_it_is(tmp_path):
+    tree = {"schema": "madnas/restructure-edit/1", "guests": 7, "cake": {"layers": 3},
             "results": [{"a": 1}, {"b": 2.5}],
             "history": [{"step": 0, "best": 1.0}, {"step": 1, "best": 2.0}]}  # fmt: skip
     tree["spec"] = spec_to_tree(get("resnet20"))
     (tmp_path / "party.json").write_text(json.dumps(tree))
     text = made(tmp_path / "party.json")
-    assert "Surprise party: resnet20" in text and "cake.layers" in text
+    assert "Restructure edit: resnet20" in text and "cake.layers" in text
     assert read(text).tags.count("img") == 2
 
 
@@ -157,6 +157,57 @@ def test_broken_files_are_refused(tmp_path, name, content, words):
     (tmp_path / name).write_text(content)
     with pytest.raises(SpecError, match=words):
         collect([str(tmp_path / name)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        ("benchmark", {}, "missing 'results'"),
+        ("benchmark", {"results": [{}]}, "missing 'setting'"),
+        ("benchmark", {"results": [{}], "setting": {}}, "missing 'latency_seconds'"),
+        ("benchmark", {"results": "x", "setting": {}}, "'results' is no list"),
+        ("benchmark", {"results": [], "setting": {}, "failed": {}}, "'results' of this madnas/benchmark/1 is empty"),
+        ("benchmark", {"results": [{"latency_seconds": None, "ratio_to_first": {"low": 1, "high": 1},
+                                    "peak_memory_bytes": None, "flops_share_of_peak": None, "name": "a",
+                                    "params": 1, "macs": 1, "batch_size": 1}], "setting": {}}, "not what it should be"),
+        ("benchmark", {"results": [], "setting": 5, "failed": {"a": "b"}}, "not what it should be"),
+        ("design", {}, "missing 'spec'"),
+        ("search", {}, "missing 'spec'"),
+        ("score", {}, "missing 'results'"),
+        ("score", {"results": []}, "is empty"),
+        ("design-match", {}, "missing 'design'"),
+        ("paper-numbers", {}, "missing 'summary'"),
+        ("experiment", {}, "missing 'experiment'"),
+        ("export", {}, "nothing in it"),
+        ("surprise-party", {"guests": 7}, "none that this version"),
+        ("", {"guests": 7}, "none that this version"),
+    ],
+)  # fmt: skip
+def test_documents_that_are_not_whole_are_refused_by_name(tmp_path, capsys, kind, content, words):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"schema": f"madnas/{kind}/1"} | content))
+    told = refused(capsys, "report", str(path), "-o", str(tmp_path / "page.html"))
+    assert words in told and "a.json" in told and not (tmp_path / "page.html").exists()
+
+
+def test_a_document_of_another_version_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"schema": "madnas/export/2", "guests": 7}))
+    with pytest.raises(SpecError, match="none that this version"):
+        made(tmp_path / "a.json")
+
+
+def test_where_a_tables_numbers_come_from_stands_below_it_once(tmp_path):
+    (tmp_path / "a.csv").write_text("name,p50,load,versions\na,1,1.5,torch=2 numpy=2\nb,2,2.5,torch=2 numpy=2\n")
+    [found] = [section(one) for one in collect([str(tmp_path / "a.csv")])]
+    assert list(found.tables[0].columns) == ["name", "p50", "load"]  # which is not the same of both
+    assert found.tables[0].rows == [["a", "1", "1.5"], ["b", "2", "2.5"]]
+    assert found.evidence == {"versions": "torch=2 numpy=2"}
+
+
+def test_a_kind_of_file_that_is_not_shown(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x0a\xff")
+    with pytest.raises(UsageError, match=r"a\.onnx: no kind of file that report shows"):
+        collect([str(tmp_path / "a.onnx")])
 
 
 def test_a_missing_file_and_an_empty_folder(tmp_path):

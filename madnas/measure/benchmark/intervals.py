@@ -8,6 +8,9 @@ import numpy as np
 RESAMPLES = 4000
 LEVEL = 0.95
 
+FEW = 15
+"""Rounds below which the bootstrap's interval is too narrow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
@@ -64,7 +67,9 @@ def speed_ratio(own: Sequence[float], first: Sequence[float], work: float = 1.0,
     """How many times as fast as the first, from rounds in which both ran next to each other.
 
     The median of the rounds' ratios, with its percentile bootstrap interval [Efron 1979]: rounds are drawn with
-    replacement, always both times of a round together, so that what slows a whole round down cancels.
+    replacement, always both times of a round together, so that what slows a whole round down cancels. Draws from a few
+    rounds hardly go beyond them (four cover the true ratio 86 times in 100), so with fewer than :data:`FEW` the
+    interval also holds Student's for the mean of the ratios' logarithms.
 
     Args:
         own: seconds of each round.
@@ -79,4 +84,16 @@ def speed_ratio(own: Sequence[float], first: Sequence[float], work: float = 1.0,
     random = np.random.default_rng(0)
     draws = random.integers(0, len(ratios), (RESAMPLES, len(ratios)))
     low, high = np.quantile(np.median(ratios[draws], axis=1), ((1 - level) / 2, (1 + level) / 2))
+    if 1 < len(ratios) < FEW:
+        at_least, at_most = _student(ratios, level)
+        low, high = min(low, at_least), max(high, at_most)
     return Ratio(float(np.median(ratios)), float(low), float(high), level)
+
+
+def _student(ratios: np.ndarray, level: float) -> tuple[float, float]:
+    """Student's interval for the geometric mean of ratios."""
+    from scipy.special import stdtrit
+
+    logs = np.log(ratios)
+    reach = stdtrit(len(logs) - 1, (1 + level) / 2) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))

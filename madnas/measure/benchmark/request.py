@@ -49,7 +49,7 @@ def check_request(request: Request) -> None:
     precision, device = request.setting.precision, request.setting.device
     rounds = request.pace.rounds
     if request.engine not in ENGINES:
-        raise UsageError(f"--engine: unknown {request.engine[:60]!r}", f"one of {', '.join(ENGINES)}")
+        raise UsageError(f"--engine: unknown {request.engine[:60]!r}", f"one of {', '.join(ENGINES)}, vela")
     if rounds is not None and not FEWEST_ROUNDS <= rounds <= MAX_ROUNDS:
         raise UsageError(f"--rounds: from {FEWEST_ROUNDS} to {MAX_ROUNDS}, got {rounds}")
     if not 0 < request.pace.seconds <= 3600:

@@ -9,7 +9,7 @@ from typing import Any
 
 from madnas.errors import SpecError, UsageError
 from madnas.files import read_text
-from madnas.network.target import load
+from madnas.network.target import SUFFIXES, load
 from madnas.runfolder import RUN
 
 METRICS = "metrics.jsonl"
@@ -85,8 +85,13 @@ def _file(path: Path) -> Iterator[Found]:
         yield from _lines(path)
     elif suffix == ".json":
         yield _document(path)
-    else:
+    elif suffix in SUFFIXES or not path.exists():
         yield Found(str(path), "network", load(path))
+    else:
+        raise UsageError(
+            f"{path}: no kind of file that report shows",
+            f"files of {', '.join(('.json', '.csv', '.jsonl', *PICTURES, *TEXTS, '.yaml'))}, or a run's folder",
+        )
 
 
 def _document(path: Path) -> Found:

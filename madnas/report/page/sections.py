@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from madnas.errors import MadnasError, SpecError
 from madnas.measure.latency_table.table import table_from
 from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import parse_spec
-from madnas.report.page.collect import Found
+from madnas.report.page.collect import OURS, Found
 from madnas.report.page.draw import draw_course, draw_network, draw_points, draw_prediction
 from madnas.report.page.html import Section, Table
 from madnas.report.page.values import facts_table, flat, rows_table, shown
-from madnas.units import short_quantity
+from madnas.units import counted, megabytes, short_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,18 +23,63 @@ Picture = tuple["Figure | tuple[bytes, str]", str]
 HIDDEN = frozenset({"rounds_seconds", "environment", "stages", "spec", "provenance", "history", "points"})
 """Keys that a row of a table does not show: long, or shown elsewhere."""
 
+VERSION = "/1"
+"""Of every schema so far."""
+
+WRITE_ANEW = "give what the command printed with --json, as it is"
+
 EVIDENCE = ("hardware", "driver", "cores", "threads", "load", "versions", "command", "commit", "time")
 """What is shown of where numbers come from, in this order."""
 
 
 def section(found: Found) -> Section:
-    """The part of the page for something that was found."""
-    kind = found.kind.rpartition("/")[0] if found.kind.startswith("madnas/") else found.kind
-    return KNOWN.get(kind, _anything)(found)
+    """The part of the page for something that was found.
+
+    Raises:
+        SpecError: a document of a schema that is none of ours, or that lacks what its schema has.
+    """
+    make = KNOWN.get(found.kind) or KNOWN.get(found.kind.removesuffix(VERSION))
+    if make is None:
+        if found.kind.removesuffix(VERSION) not in OTHERS:
+            raise SpecError(found.source, [f"schema {found.kind[:80]!r} is none that this version of madnas writes"])
+        make = _anything
+    try:
+        return make(found)
+    except MadnasError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        what = found.kind if found.kind.startswith(OURS) else f"log of {found.kind}"
+        raise SpecError(found.source, [f"not a whole {what}: {_lack(error)}"], WRITE_ANEW) from error
+
+
+def _lack(error: Exception) -> str:
+    """What a document lacks, by the error that reading it ended in."""
+    if isinstance(error, KeyError):
+        return f"missing {error.args[0]!r}"
+    if isinstance(error, IndexError):
+        return "a list is shorter than it should be"
+    return f"a value is not what it should be ({str(error)[:100]})"
+
+
+def _results(found: Found) -> list[dict[str, Any]]:
+    """The rows of a document.
+
+    Raises:
+        SpecError: they are no list of trees, or none.
+    """
+    rows = found.content["results"]
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise SpecError(found.source, [f"not a whole {found.kind}: 'results' is no list of results"], WRITE_ANEW)
+    if not rows and not found.content.get("failed"):
+        raise SpecError(found.source, [f"nothing to show: 'results' of this {found.kind} is empty"])
+    return rows
 
 
 def _network(found: Found) -> Section:
-    return _described(found.content, found.source, f"Network {found.content.name}")
+    spec = found.content
+    if not isinstance(spec, NetworkSpec):
+        spec = parse_spec(spec, found.source)
+    return _described(spec, found.source, f"Network {spec.name}")
 
 
 def _described(spec: NetworkSpec, source: str, title: str) -> Section:
@@ -127,7 +173,7 @@ def _search(found: Found) -> Section:
 
 
 def _sweep(found: Found) -> Section:
-    rows = found.content["results"]
+    rows = [] if found.content["results"] == [] else _results(found)
     made = Section(f"Sweep, {len(rows)} designs", found.source)
     points = [
         {"name": row["spec"]["name"]} | {f"{key}": value for key, value in row.get("swept", {}).items()}
@@ -150,7 +196,7 @@ def _sweep(found: Found) -> Section:
 def _scores(found: Found) -> Section:
     from madnas.report.score_plot import draw_scores
 
-    results = found.content["results"]
+    results = _results(found)
     names = list(dict.fromkeys(name for row in results for name in row["scores"]))
     rows = []
     for row in results:
@@ -172,30 +218,30 @@ def _scores(found: Found) -> Section:
 def _benchmark(found: Found) -> Section:
     from madnas.report.benchmark_plot import draw_benchmark
 
-    tree = found.content
-    made = Section(f"Benchmark of {len(tree['results'])} networks", found.source)
+    tree, results = found.content, _results(found)
+    made = Section(f"Benchmark of {len(results)} networks", found.source)
     setting = ", ".join(
         f"{name} {shown(value)}" for name, value in tree["setting"].items() if value not in (None, False)
     )
     made.words.append(f"Setting: {setting}. Times as fast: images per second over those of the first, 95 % interval.")
     rows = []
-    for row in tree["results"]:
+    for row in results:
         latency, ratio = row["latency_seconds"], row["ratio_to_first"]
         memory, share = row["peak_memory_bytes"], row["flops_share_of_peak"]
         interval = "" if ratio["low"] == ratio["high"] else f" ({ratio['low']:.3g} to {ratio['high']:.3g})"
         rows.append([
             row["name"], short_quantity(row["params"]), short_quantity(row["macs"]), str(row["batch_size"]),
             f"{1e3 * latency['p50']:.4g}", f"{1e3 * latency['p95']:.4g}", f"{100 * latency['spread']:.0f} %",
-            str(latency["n"]), f"{row['images_per_second']:,.4g}", "-" if memory is None else f"{memory / 1e6:,.0f}",
+            str(latency["n"]), f"{row['images_per_second']:,.4g}", "-" if memory is None else megabytes(memory),
             f"{row['flops_per_second'] / 1e9:,.3g}", "-" if share is None else f"{100 * share:.0f} %",
             f"{ratio['value']:.3g}" + interval,
         ])  # fmt: skip
     columns = ("target", "params", "MACs", "batch", "p50 ms", "p95 ms", "spread", "n", "images/s", "peak MB", "GFLOP/s",
                "of peak", "times as fast")  # fmt: skip
     made.tables.append(Table(columns, rows))
-    if tree["results"]:
+    if results:
         made.figures.append((draw_benchmark(tree), "latencies and ratios"))
-        made.evidence = _evidence(tree["results"][0]["environment"])
+        made.evidence = _evidence(results[0]["environment"])
     if tree["failed"]:
         made.tables.append(
             Table(("target", "why it was not measured"), [list(pair) for pair in tree["failed"].items()])
@@ -241,7 +287,7 @@ def _latency_table(found: Found) -> Section:
     error = table.error
     words = [
         f"Space {table.space}, up to {short_quantity(table.macs)} MACs, on {table.device}: {table.precision}, batches "
-        f"of {table.batch_size}, {shown(table.setting['threads'])} threads, {table.setting['clock']} clock. "
+        f"of {table.batch_size}, {counted(table.setting['threads'], 'thread')}, {table.setting['clock']} clock. "
         f"{len(table.rates)} shapes of blocks from {len(table.probes)} networks.",
         f"Predictions of {error.n} networks that were held out are off by {100 * error.median:.1f} % (median) and "
         f"{100 * error.p95:.1f} % (95th percentile), bias {100 * error.bias:+.1f} %.",
@@ -311,10 +357,18 @@ def _experiment(found: Found) -> Section:
 
 def _csv(found: Found) -> Section:
     head, *rows = found.content
-    number = f"{len(rows)} row{'s' * (len(rows) != 1)}"
-    return Section(
-        f"Table of {number}", found.source, tables=[Table(head, [[_short(cell) for cell in row] for row in rows])]
-    )
+    alike = {place: head[place] for place in range(len(head)) if rows and _is_evidence(head[place], rows, place)}
+    shown_places = [place for place in range(len(head)) if place not in alike]
+    cells = [[_short(row[place]) for place in shown_places] for row in rows]
+    made = Section(f"Table of {counted(len(rows), 'row')}", found.source)
+    made.tables.append(Table([head[place] for place in shown_places], cells))
+    made.evidence = {name: rows[0][place] for place, name in alike.items()}
+    return made
+
+
+def _is_evidence(name: str, rows: list[list[str]], place: int) -> bool:
+    """Whether a column says where numbers come from, the same of all rows: it stands below the table, once."""
+    return name in EVIDENCE and all(row[place] == rows[0][place] for row in rows)
 
 
 def _short(cell: str) -> str:
@@ -334,7 +388,11 @@ def _text(found: Found) -> Section:
 
 
 def _anything(found: Found) -> Section:
-    """A document whose schema has no section of its own: its values, and a table for every list of its results."""
+    """A document whose schema has no section of its own: its values, and a table for every list of its results.
+
+    Raises:
+        SpecError: there is nothing in it.
+    """
     tree = {key: value for key, value in found.content.items() if key != "schema"}
     made = Section(_what(found.kind), found.source)
     if isinstance(tree.get("spec"), dict):
@@ -353,6 +411,8 @@ def _anything(found: Found) -> Section:
     _lists(made, facts)
     if isinstance(environment, dict):
         made.evidence = _evidence(environment)
+    if not (made.tables or made.figures or made.evidence):
+        raise SpecError(found.source, [f"not a whole {found.kind}: there is nothing in it"], WRITE_ANEW)
     return made
 
 
@@ -383,6 +443,7 @@ def _what(kind: str) -> str:
 
 KNOWN: dict[str, Callable[[Found], Section]] = {
     "network": _network,
+    "madnas/network": _network,
     "madnas/design": _design,
     "madnas/design-match": _match,
     "madnas/design-sweep": _sweep,
@@ -400,3 +461,15 @@ KNOWN: dict[str, Callable[[Found], Section]] = {
     "text": _text,
 }
 """What makes a section, by schema without its version, or by kind of file."""
+
+OTHERS = frozenset(
+    f"madnas/{name}"
+    for name in (
+        *("collapse-certificate", "design-recipe", "effectiveness-recipe", "evolution-space", "experiment-list"),
+        *("experiment-recipe", "experiment-run", "export", "list", "npu-estimate", "paper", "restructure-edit"),
+        *("restructure-search", "restructured", "restructuring-recipe", "scale-sample", "score-list", "search-curves"),
+        *("search-curves-recipe", "space", "split-certificate", "train", "train-eval", "train-list", "train-plan"),
+        *("train-recipe", "train-run", "train-show"),
+    )
+)
+"""Schemas of ours without a section of their own: their values are shown as they are."""

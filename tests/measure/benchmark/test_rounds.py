@@ -95,6 +95,18 @@ def test_intervals_hold_as_often_as_they_say():
     assert held >= 180
 
 
+@pytest.mark.parametrize("rounds", [4, 7])
+@pytest.mark.parametrize("law", ["normal", "laplace"])
+def test_intervals_of_few_rounds_hold_as_often_as_they_say_too(law, rounds):
+    random = np.random.default_rng(7)
+    inside = 0
+    for _ in range(200):
+        own = np.exp(0.05 * getattr(random, law)(size=rounds))
+        ratio = speed_ratio(own, 1.3 * np.ones(rounds))
+        inside += ratio.low <= 1.3 <= ratio.high
+    assert inside >= 0.92 * 200
+
+
 def test_unpaired_the_interval_would_be_many_times_wider():
     random = np.random.default_rng(2)
     slow = np.exp(random.standard_normal(40))
