@@ -177,10 +177,11 @@ class CasadiIpopt:
         symbols = {id(variable): variables[i] for i, variable in enumerate(self._free)}
         seen: dict[int, Any] = {}
         objective = next(model.component_data_objects(Objective, active=True))
-        self._constraints = list(model.component_data_objects(Constraint, active=True))
-        bodies = [casadi_expression(c.body, symbols, seen) for c in self._constraints]
-        lower = np.array([-np.inf if c.lower is None else value(c.lower) for c in self._constraints])
-        upper = np.array([np.inf if c.upper is None else value(c.upper) for c in self._constraints])
+        constraints = list(model.component_data_objects(Constraint, active=True))
+        self._names = [c.name for c in constraints]  # a constraint knows its name no longer than the model lives
+        bodies = [casadi_expression(c.body, symbols, seen) for c in constraints]
+        lower = np.array([-np.inf if c.lower is None else value(c.lower) for c in constraints])
+        upper = np.array([np.inf if c.upper is None else value(c.upper) for c in constraints])
         slack = np.where(lower == upper, EQUALITY_SLACK, 0.0)
         self._lower_g, self._upper_g = lower - slack, upper + slack
         self._sign = -1.0 if objective.sense == -1 else 1.0
@@ -204,7 +205,7 @@ class CasadiIpopt:
         hidden = self._free[self._visible :]
         lower = np.concatenate([lower, [v.lb for v in hidden]])
         upper = np.concatenate([upper, [v.ub for v in hidden]])
-        limits = self._upper_g - np.array([(reserve or {}).get(c.name, 0.0) for c in self._constraints])
+        limits = self._upper_g - np.array([(reserve or {}).get(name, 0.0) for name in self._names])
         solver, multipliers = self._cold, {}
         if isinstance(start, Point) and start.state is not None:
             first, lam_x0, lam_g0 = start.state
@@ -221,7 +222,7 @@ class CasadiIpopt:
             reason=stats["return_status"],
             objective=self._sign * float(found["f"]) * self._scale,
             x=x[: self._visible],
-            prices={c.name: float(m) for c, m in zip(self._constraints, lam_g * self._scale, strict=True)},
+            prices={name: float(m) for name, m in zip(self._names, lam_g * self._scale, strict=True)},
             iterations=int(stats["iter_count"]),
             state=(x, lam_x, lam_g),
         )
