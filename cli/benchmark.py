@@ -179,7 +179,8 @@ def latency_table(
     Examples:
     - madnas benchmark latency-table --space basic-cifar --macs 40M --minutes 0 --probes 16 --held-out 8 -o table.json
     - madnas benchmark latency-table --space mobilenet-se --macs 600M --device cuda --batch-size 64 -o v100.json
-    - madnas benchmark latency-table --space zen-residual --resolution 32 --classes 10 --macs 200M -o cifar.json
+    - madnas benchmark latency-table --space zen-residual --resolution 32 --classes 10 --macs 20M --minutes 0
+      --probes 16 --held-out 8 -o cifar.json
     """
     from . import benchmark_report as report
 

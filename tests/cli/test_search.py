@@ -18,7 +18,8 @@ MLP = ["design", "--method", "evolution", "--space", "mlp", "--params", "100K", 
        "--proposals", "512"]  # fmt: skip
 KEYS = {
     *("schema", "madnas", "method", "score", "spec", "fitness", "scores", "budgets", "costs", "counts", "rho"),
-    *("width", "entropy", "front", "program", "search", "failed", "history", "interrupted", "rates"),
+    *("width", "entropy", "front", "program", "program_failure", "search", "failed", "history", "members"),
+    *("interrupted", "rates"),
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import groupby
 
 import pytest
 import torch
@@ -143,7 +144,10 @@ def test_resume_may_name_a_run(command, tmp_path, capsys):
 
 def test_list_and_show(capsys):
     assert run(["train", "--list", "--json"]) == 0
-    assert [one["name"] for one in json.loads(capsys.readouterr().out)["recipes"]] == list(recipe_files())
+    listed = json.loads(capsys.readouterr().out)["recipes"]
+    assert sorted(one["name"] for one in listed) == sorted(recipe_files())
+    tasks = [one["task"] for one in listed]
+    assert [task for task, _ in groupby(tasks)] == list(dict.fromkeys(tasks)), "those of a task stand together"
     assert run(["train", "--list"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in recipe_files())
