@@ -43,6 +43,7 @@ LONG = (
     "--score zen",
     "--selftest",
     "convnext-t --only",
+    "convnext-t --fraction",
     "--activation",
     "benchmark net.yaml",
     "benchmark paper",
