@@ -113,14 +113,14 @@ def test_automatic_batch_on_the_cpu_is_not_what_takes_minutes(monkeypatch):
 
 def test_many_compiled_networks_are_all_compiled(monkeypatch):
     """By default the compiler leaves the ninth network that one class makes uncompiled, in silence; here the second."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
     monkeypatch.setattr(room.torch, "compile", partial(torch.compile, backend="eager"))
     done = torch._dynamo.utils.counters["frames"]
     before, base = done["ok"], EXAMPLES["conv"]
-    for width in (8, 16, 24):
-        spec = replace(base, stem=replace(base.stem, out=width))
-        runner = room.Runner(build(spec), spec.input, "infer", Setting(threads=1), compiled=True)
-        runner.ready(1)
+    with torch._dynamo.config.patch(recompile_limit=1):  # monkeypatch would leave the setting deleted
+        for width in (8, 16, 24):
+            spec = replace(base, stem=replace(base.stem, out=width))
+            runner = room.Runner(build(spec), spec.input, "infer", Setting(threads=1), compiled=True)
+            runner.ready(1)
     assert done["ok"] - before == 3
 
 
