@@ -5,11 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RESAMPLES = 4000
 LEVEL = 0.95
 
-FEW = 15
-"""Rounds below which the bootstrap's interval is too narrow."""
+STRETCHES = 10
+"""Runs of consecutive rounds whose medians tell how far the ratio is known. Rounds next to each other are disturbed by
+the same thing, so that each alone says less than independent ones would."""
+
+OF_MEDIAN = 1.2
+"""Standard error of a median as a multiple of that of a mean (1.25 for many normal numbers), which is what the medians
+of stretches of one or two rounds are."""
+
+FEWEST_KEPT = 8
+"""Rounds that are kept, where there are so many, whatever disturbed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,8 @@ class Ratio:
     """How many times as fast as the first one.
 
     Attributes:
-        value: median of the rounds' ratios.
-        low: end of its bootstrap interval.
+        value: median of the quieter rounds' ratios.
+        low: end of its interval.
         high: the other end.
         level: of the interval.
     """
@@ -66,34 +73,47 @@ def percentiles(seconds: Sequence[float]) -> Percentiles:
 def speed_ratio(own: Sequence[float], first: Sequence[float], work: float = 1.0, level: float = LEVEL) -> Ratio:
     """How many times as fast as the first, from rounds in which both ran next to each other.
 
-    The median of the rounds' ratios, with its percentile bootstrap interval [Efron 1979]: rounds are drawn with
-    replacement, always both times of a round together, so that what slows a whole round down cancels. Draws from a few
-    rounds hardly go beyond them (four cover the true ratio 86 times in 100), so with fewer than :data:`FEW` the
-    interval also holds Student's for the mean of the ratios' logarithms.
+    The median of the ratios of the quieter half of the rounds, those in which both together took least: other programs
+    only ever slow a call down, by an amount that depends on the network, so that disturbed rounds say less about it. A
+    ratio is always of two times of one round, so that what slows the whole round down cancels. The interval is
+    Student's for the medians of :data:`STRETCHES` stretches of those rounds, in the order of time: on a machine whose
+    state changes from one stretch to the next it is as wide as that makes it, which an interval over single rounds
+    would not be (batch means) [Law & Kelton 1984].
 
     Args:
-        own: seconds of each round.
+        own: seconds of each round, in the order of time.
         first: those of the first contestant.
         work: images of a call as a multiple of the first one's.
         level: of the interval.
 
-    >>> speed_ratio([1.0, 2.0, 4.0], [2.0, 4.0, 8.0])
-    Ratio(value=2.0, low=2.0, high=2.0, level=0.95)
+    >>> ratio = speed_ratio([1.0, 2.0, 4.0], [2.0, 4.0, 8.0])
+    >>> round(ratio.low, 9), round(ratio.value, 9), round(ratio.high, 9)
+    (2.0, 2.0, 2.0)
     """
-    ratios = work * np.asarray(first) / np.asarray(own)
-    random = np.random.default_rng(0)
-    draws = random.integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    low, high = np.quantile(np.median(ratios[draws], axis=1), ((1 - level) / 2, (1 + level) / 2))
-    if 1 < len(ratios) < FEW:
-        at_least, at_most = _student(ratios, level)
-        low, high = min(low, at_least), max(high, at_most)
-    return Ratio(float(np.median(ratios)), float(low), float(high), level)
+    mine, theirs = np.asarray(own), np.asarray(first)
+    kept = _quieter(mine * theirs)
+    logs = np.log(work * theirs[kept] / mine[kept])
+    value = float(np.exp(np.median(logs)))
+    reach = float(np.exp(_student(logs, level)))
+    return Ratio(value, value / reach, value * reach, level)
 
 
-def _student(ratios: np.ndarray, level: float) -> tuple[float, float]:
-    """Student's interval for the geometric mean of ratios."""
+def _quieter(disturbance: np.ndarray) -> np.ndarray:
+    """Numbers of the half of the rounds that were disturbed least, in the order of time."""
+    rounds = len(disturbance)
+    kept = max((rounds + 1) // 2, min(rounds, FEWEST_KEPT))
+    return np.sort(np.argsort(disturbance, kind="stable")[:kept])
+
+
+def _student(logs: np.ndarray, level: float) -> float:
+    """Half of Student's interval for the mean of the stretches' medians."""
     from scipy.special import stdtrit
 
-    logs = np.log(ratios)
-    reach = stdtrit(len(logs) - 1, (1 + level) / 2) * logs.std(ddof=1) / np.sqrt(len(logs))
-    return float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))
+    stretches = min(len(logs), STRETCHES)
+    if stretches < 2:
+        return 0.0
+    middles = [float(np.median(some)) for some in np.array_split(logs, stretches)]
+    error = np.std(middles, ddof=1) / np.sqrt(stretches)
+    if len(logs) < 3 * stretches:
+        error *= OF_MEDIAN
+    return float(stdtrit(stretches - 1, (1 + level) / 2) * error)
