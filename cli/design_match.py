@@ -43,7 +43,7 @@ class Flags:
     layout: str
     compile: bool
     threads: int | None
-    clock: str
+    clock: str | None
     journal: Path | None
     restart: bool
     output: Path | None
