@@ -5,8 +5,10 @@ from pathlib import Path
 
 from torch import nn
 
+from madnas.models.norms import unsettle
+from madnas.models.weights import load_weights
 from madnas.restructure.description import is_description, load, rebuild
-from madnas.restructure.opened import load_weights, open_network, unsettle
+from madnas.restructure.opened import open_network
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,8 @@ class Network:
             module = build(self.spec) if self.spec is not None else module_of(find(self.name))
         module.eval()
         if self.kind == "collapsed":
+            from madnas.models.norms import unsettle
             from madnas.restructure.collapse import collapse
-            from madnas.restructure.opened import unsettle
 
             unsettle(module, 0)
             return collapse(module, self.input).model

@@ -55,7 +55,7 @@ def restructured(
             away; the maps of a network without a description.
         SpecError: a file that is no description.
     """
-    from madnas.restructure.opened import load_weights
+    from madnas.models.weights import load_weights
 
     if kwargs:
         raise UsageError(f"{path}: a restructured network takes no {', '.join(kwargs)}", "set it before restructuring")

@@ -101,9 +101,9 @@ def rebuild(description: Description) -> "nn.Module":
     """
     import torch
 
+    from madnas.models.norms import set_norms
     from madnas.restructure.merge import apply, finish, plan
     from madnas.restructure.prepared import traced_for_merging
-    from madnas.train.model import set_norms
 
     model = base_model(description)
     set_norms(model, None, description.bn_eps)

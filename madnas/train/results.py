@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 
 from madnas.files import write_bytes_atomic, write_text_atomic
+from madnas.models.weights import weights
 from madnas.train.best import BEST
 from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
-from madnas.train.checkpoint import weights
 from madnas.train.evidence import NONFINITE
 from madnas.train.job import Job
 from madnas.train.kinds import KINDS
