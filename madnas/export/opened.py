@@ -7,8 +7,9 @@ from torch import nn
 
 from madnas.models.norms import unsettle
 from madnas.models.weights import load_weights
-from madnas.restructure.description import is_description, load, rebuild
+from madnas.network.restructured import is_description, load
 from madnas.restructure.opened import open_network
+from madnas.targets.restructured import rebuild
 
 
 @dataclass(frozen=True, slots=True)

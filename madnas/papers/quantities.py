@@ -19,7 +19,8 @@ from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
 from madnas.program.design import Design, design
 from madnas.program.recipe import load_recipe
-from madnas.scores.targets import find, module_of, subject
+from madnas.scores.targets import subject
+from madnas.targets import find, module_of
 
 UNITS = {"M": 1e6, "G": 1e9, "hours": 3600.0}
 ZEN_REPEATS = 4

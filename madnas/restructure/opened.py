@@ -14,10 +14,10 @@ from madnas.errors import UsageError
 from madnas.files import read_text
 from madnas.models.norms import set_norms, unsettle
 from madnas.models.weights import load_weights
+from madnas.network.restructured import SCHEMA, Description
 from madnas.network.specfile import check_spec, spec_to_tree
-from madnas.restructure.description import SCHEMA, Description
 from madnas.runfolder import RUN
-from madnas.scores.targets import RESTRUCTURED, Target, as_library, find, input_of, module_of
+from madnas.targets import RESTRUCTURED, Target, as_library, find, input_of, module_of
 from madnas.train.data import open_data
 from madnas.train.evaluate import past, run_of, weights_of
 from madnas.train.normalise import normaliser

@@ -8,7 +8,7 @@ from pathlib import Path
 from madnas.errors import MadnasError
 from madnas.scores.evaluate import Request, Tree, evaluate
 from madnas.scores.journal import Journal, key_of
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.workers import run_tasks
 
 NOT_SCORED = "target"

@@ -13,7 +13,7 @@ from madnas.errors import UsageError
 from madnas.models import build
 from madnas.models.weights import sound_weights
 from madnas.network.timm_names import PREFIX
-from madnas.scores.targets import RESTRUCTURED, Target, as_library
+from madnas.targets import RESTRUCTURED, Target, as_library
 from madnas.train.recipe import TrainRecipe
 
 

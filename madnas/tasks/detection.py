@@ -12,7 +12,7 @@ from madnas.data.coco import CocoSource, Views, open_coco
 from madnas.data.source import Batch, Facts, Process, Source
 from madnas.errors import UsageError
 from madnas.models.norms import set_norms
-from madnas.scores.targets import Target
+from madnas.targets import Target
 from madnas.tasks.average_precision import AveragePrecision, check_installed
 from madnas.tasks.backbone import build_body, load_backbone
 from madnas.tasks.detectors import fcos, two_stage

@@ -15,7 +15,7 @@ from madnas.data.scenes import TestedScenes, TrainingScenes
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Batch, Facts, Process, Source
 from madnas.errors import DataError, UsageError
 from madnas.models.norms import set_norms
-from madnas.scores.targets import Target
+from madnas.targets import Target
 from madnas.tasks.backbone import build_body, load_backbone, reductions_of
 from madnas.tasks.confusion import confusion, scores
 from madnas.tasks.segmenter import LEVELS, Segmenter, pixel_loss, upsampled

@@ -10,7 +10,7 @@ from madnas.data.augment.batch import cutout, erase, lighting
 from madnas.data.seeds import generator
 from madnas.data.source import Batch, Facts, Process, Source
 from madnas.models.weights import load_initial
-from madnas.scores.targets import Target
+from madnas.targets import Target
 from madnas.train.data import open_data
 from madnas.train.distributed import total
 from madnas.train.model import Network, build_model, fitted

@@ -12,7 +12,7 @@ from madnas.errors import UsageError
 from madnas.models.norms import set_norms
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import check_spec
-from madnas.scores.targets import Target, module_of
+from madnas.targets import Target, module_of
 from madnas.train.recipe import TrainRecipe
 
 

@@ -137,7 +137,7 @@ def test_a_network_that_cannot_be_searched(files, tmp_path, capsys):
     (tmp_path / "wrong.yaml").write_text((files / "recipe.yaml").read_text().replace("small.yaml", "train.yaml"))
     assert refused(capsys, "experiment", str(tmp_path / "wrong.yaml"))
     from madnas.restructure.search import searchable
-    from madnas.scores.targets import find
+    from madnas.targets import find
 
     with pytest.raises(UsageError, match="no block can be searched"):
         searchable(find("resnet20"))

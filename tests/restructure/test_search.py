@@ -13,7 +13,7 @@ from madnas.network.named import get
 from madnas.restructure.search import search, searchable
 from madnas.restructure.search_space import numbers_of, restructurable, savings, subnetwork
 from madnas.restructure.stages import blocks_of
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train.engine import Engine
 from tests.train.shell import crash_at, finish, job
 

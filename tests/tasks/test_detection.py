@@ -13,7 +13,7 @@ from torch import nn
 from madnas.cli.main import run
 from madnas.data.source import Process
 from madnas.errors import DataError, DivergedError, SpecError, UsageError
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.tasks.detection import TASK
 from madnas.train.checkpoint import newest
 from madnas.train.engine import Engine

@@ -159,7 +159,7 @@ def test_a_classifier_of_ours_becomes_the_backbone(tmp_path: Path, masks: Path) 
 def test_networks_that_are_no_backbones(tmp_path: Path, masks: Path) -> None:
     from dataclasses import replace
 
-    from madnas.scores.targets import find
+    from madnas.targets import find
 
     job = task_job("segmentation", tmp_path, masks)
     for word, text in (("torchvision/resnet18", "torchvision networks give no maps"),

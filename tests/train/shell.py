@@ -23,7 +23,7 @@ from madnas.data.resident import ResidentSource
 from madnas.data.source import Batch
 from madnas.errors import DataError, MadnasError
 from madnas.files import write_text_atomic
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train.engine import Engine, Update
 from madnas.train.job import Job
 from madnas.train.memory import Progress

@@ -18,7 +18,7 @@ from madnas.errors import UsageError
 from madnas.experiments.skip_mlp import SkipMLPSpec
 from madnas.models.weights import weights
 from madnas.network.specfile import dump_spec
-from madnas.scores.targets import Target, find
+from madnas.targets import Target, find
 from madnas.train.data import open_data
 from madnas.train.engine import Engine
 from madnas.train.model import build_model, fitted

@@ -16,7 +16,7 @@ from madnas.files import write_bytes_atomic
 if TYPE_CHECKING:
     from madnas.network.spec import NetworkSpec
     from madnas.restructure.search import Found
-    from madnas.scores.targets import Target
+    from madnas.targets import Target
     from madnas.train.job import Job
 
 SUMMARY = "madnas/restructuring/2"
@@ -88,7 +88,7 @@ def run_restructuring(plan: RestructuringPlan, progress: Progress) -> dict[str, 
 
 
 def _job(plan: RestructuringPlan) -> "Job":
-    from madnas.scores.targets import find
+    from madnas.targets import find
     from madnas.train.job import Job
     from madnas.train.recipe import load_recipe
 
@@ -139,7 +139,7 @@ def _followed(job: "Job", found: "Found", progress: Progress) -> dict[str, Any]:
     from madnas.restructure.collapse import collapse
     from madnas.restructure.opened import open_network
     from madnas.restructure.search import EXPANDED
-    from madnas.scores.targets import find
+    from madnas.targets import find
 
     name = found.folder.name
     folder, _ = _trained(job, name, find(str(found.folder / EXPANDED)), progress)
