@@ -22,11 +22,11 @@ from madnas.report.split import one_image, split_document, split_report, split_r
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
 from madnas.restructure.certificate import Certified, compare, in_dtype, probes_of
-from madnas.restructure.opened import Opened, images_for, open_network
 from madnas.restructure.slopes import linear_in
 from madnas.restructure.split import Which
 from madnas.restructure.split_spec import as_spec
 from madnas.train.environment import environment
+from madnas.train.opened import Opened, images_for, open_network
 from madnas.units import short_quantity
 
 from .console import print_json, stdout

@@ -8,8 +8,8 @@ from torch import nn
 from madnas.models.norms import unsettle
 from madnas.models.weights import load_weights
 from madnas.network.restructured import is_description, load
-from madnas.restructure.opened import open_network
 from madnas.targets.restructured import rebuild
+from madnas.train.opened import open_network
 
 
 @dataclass(frozen=True, slots=True)
