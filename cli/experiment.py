@@ -303,8 +303,8 @@ def _duration(seconds: float) -> str:
 
 def _check_plot(plot: Path | None, output: Path | None, force: bool) -> None:
     if plot is not None:
+        from madnas.figures import picture_format
         from madnas.files import check_writable
-        from madnas.report.figures import picture_format
 
         picture_format(plot)
         if output is None or plot.parent != output or output.exists():  # the run makes its folder
@@ -315,11 +315,11 @@ def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:
     from madnas.experiments.curves.run import SUMMARY as CURVES
     from madnas.experiments.effectiveness.summary import SUMMARY
     from madnas.experiments.restructuring.run import SUMMARY as RESTRUCTURED
+    from madnas.figures import picture_format, render
     from madnas.files import write_bytes_atomic
     from madnas.report.curves_plot import draw_curves
     from madnas.report.effectiveness_plot import draw_effectiveness
     from madnas.report.experiment_plot import draw_summary
-    from madnas.report.figures import picture_format, render
     from madnas.report.restructuring import draw_restructuring
 
     kinds = {SUMMARY: draw_effectiveness, RESTRUCTURED: draw_restructuring, CURVES: draw_curves}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE
+from madnas.figures import BLUE
 from madnas.units import short_quantity
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import pytest
 from madnas.errors import SpecError
 from madnas.experiments.curves.run import CurvesPlan, run_curves
 from madnas.experiments.library import load_recipe, recipe_files
+from madnas.figures import render
 from madnas.network.count import count
 from madnas.network.specfile import parse_spec
 from madnas.network.yamlfile import read_yaml
 from madnas.report.curves_plot import draw_curves
-from madnas.report.figures import render
 
 NAME = "zen-nas/proxies"
 

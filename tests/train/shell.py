@@ -149,9 +149,7 @@ class Running(Protocol):
 
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["madnas.cli.main", "madnas.cli.train_report", "madnas.train.run", "madnas.report.training"]
-)
+FORKS.set_forkserver_preload(["madnas.cli.main", "madnas.cli.train_report", "madnas.train.run", "madnas.train.report"])
 
 
 class Task:

@@ -60,7 +60,7 @@ def run_restructuring(plan: RestructuringPlan, progress: Progress) -> dict[str, 
     Raises:
         UsageError: a network without blocks to search, a folder that cannot be used; what a training raises.
     """
-    from madnas.report.figures import render
+    from madnas.figures import render
     from madnas.report.restructure_search import draw_search
     from madnas.report.restructuring import draw_restructuring, restructuring_report
     from madnas.train.signals import wishes

@@ -319,7 +319,7 @@ def _papers(found: Found) -> Section:
 
 
 def _training(found: Found) -> Section:
-    from madnas.report.training import draw_curves
+    from madnas.train.report import draw_curves
 
     tree = found.content
     result, metrics = tree["result"] or {}, tree["metrics"]
