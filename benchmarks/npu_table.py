@@ -17,10 +17,10 @@ from madnas.files import write_text_atomic
 from madnas.measure.npu.convert import convert
 from madnas.measure.npu.estimate import Activations, NpuEstimate, estimate_graph
 from madnas.models import build
+from madnas.models.norms import unsettle
 from madnas.network.named import get
 from madnas.network.spec import NetworkSpec
 from madnas.restructure.collapse import collapse
-from madnas.restructure.opened import unsettle
 
 README = ROOT / "madnas" / "measure" / "npu" / "README.md"
 NPUS = ("ethos-u55-256", "ethos-u65-512")

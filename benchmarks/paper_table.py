@@ -7,11 +7,11 @@ import sys
 
 from benchmarks.scaling_table import BEGIN, END, ROOT
 from madnas.files import write_text_atomic
+from madnas.measure.memory import keep_freed_memory
 from madnas.measure.provenance import provenance
 from madnas.papers.printed import PAPERS
 from madnas.papers.recompute import recompute
 from madnas.report.papers import papers_markdown, summary_markdown
-from madnas.scores.memory import keep_freed_memory
 
 README = ROOT / "madnas" / "papers" / "README.md"
 TOP = ROOT / "README.md"

@@ -17,12 +17,12 @@ from benchmarks.scaling_table import BEGIN, END, ROOT
 from madnas.files import write_text_atomic
 from madnas.measure.module_count import count_module
 from madnas.models import build
+from madnas.models.norms import unsettle
 from madnas.models.restructurable import alphas_of
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.spec import NetworkSpec
 from madnas.restructure.collapse import collapse
-from madnas.restructure.opened import unsettle
 from madnas.restructure.search_space import restructurable
 from madnas.restructure.split import split
 

@@ -31,7 +31,7 @@ from madnas.data.images import ImageSet
 from madnas.data.order import Order
 from madnas.data.source import Process, Source
 from madnas.network.named import get
-from madnas.scores.targets import Target, find
+from madnas.targets import Target, find
 from madnas.train.data import open_data
 from madnas.train.engine import Engine
 from madnas.train.job import Job

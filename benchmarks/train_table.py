@@ -17,7 +17,7 @@ import torch
 import madnas
 from benchmarks.zen_table import BEGIN, END, ROOT
 from madnas.files import write_text_atomic
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train.job import Job
 from madnas.train.recipe import load_recipe
 from madnas.train.run import train

@@ -19,9 +19,9 @@ import torch
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import nn
 
+from madnas.measure.memory import keep_freed_memory
 from madnas.network.named import get
 from madnas.network.zen import zen_closed
-from madnas.scores.memory import keep_freed_memory
 from madnas.scores.subject import Settings, subject_of
 from madnas.scores.zen import zen
 from madnas.theory.zen import ALPHA

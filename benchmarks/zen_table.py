@@ -17,11 +17,11 @@ import madnas
 from benchmarks.scaling_table import Row
 from madnas.errors import UsageError
 from madnas.files import write_text_atomic
+from madnas.measure.memory import keep_freed_memory
 from madnas.network.count import count
 from madnas.network.named import get, names
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.network.zen import zen_closed
-from madnas.scores.memory import keep_freed_memory
 from madnas.scores.ranks import kendall
 from madnas.scores.registry import measure
 from madnas.scores.subject import Settings, subject_of

@@ -63,7 +63,8 @@ def _estimate(
     targets: list[str], npu: str, activations: str, resolution: Resolution | None, say: Any
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     from madnas.measure.npu.estimate import estimate
-    from madnas.scores.targets import find, subject
+    from madnas.scores.targets import subject
+    from madnas.targets import find
 
     subjects = [subject(find(word), resolution) for word in targets]
     results: list[dict[str, Any]] = []

@@ -140,7 +140,7 @@ def _number(text: str) -> float:
 def _about(flags: Flags, measure: "Duel", problem: "Problem") -> dict[str, Any]:
     """Reference, setting and environment, as every row needs them."""
     from madnas.network.analyse import analyse
-    from madnas.scores.targets import find
+    from madnas.targets import find
 
     reference = measure.reference
     spec = find(flags.reference).spec

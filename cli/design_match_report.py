@@ -36,8 +36,8 @@ class Files:
 
 def write(files: Files, found: "Matched", about: dict[str, Any]) -> None:
     """Write every file that was asked for."""
+    from madnas.figures import picture_format, render
     from madnas.network.specfile import dump_spec
-    from madnas.report.figures import picture_format, render
     from madnas.report.throughput import draw_match, match_csv, match_document
 
     assert found.best.design is not None

@@ -85,8 +85,8 @@ class OutputFiles:
 
     def write(self, designs: "list[Design]") -> None:
         """Write every file that was asked for."""
+        from madnas.figures import picture_format, render
         from madnas.report.document import design_csv
-        from madnas.report.figures import picture_format, render
         from madnas.report.plots import draw_design, draw_sweep
 
         if self.csv is not None:

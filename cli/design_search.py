@@ -340,7 +340,7 @@ class Files:
 
     def write(self, outcome: "Outcome") -> None:
         """Write every file that was asked for."""
-        from madnas.report.figures import picture_format, render
+        from madnas.figures import picture_format, render
         from madnas.report.search import search_csv
         from madnas.report.search_plot import draw_search
 

@@ -13,11 +13,11 @@ import typer
 from madnas.errors import UsageError
 
 if TYPE_CHECKING:
+    from madnas.experiments.curves.recipe import CurvesRecipe
     from madnas.experiments.effectiveness.run import EffectivenessPlan
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.restructuring.run import RestructuringPlan
     from madnas.experiments.run import Plan
-    from madnas.search.curves_recipe import CurvesRecipe
 
 SETTINGS, RUN, OUTPUT = "Settings", "Run", "Output"
 
@@ -119,10 +119,10 @@ def experiment(
     - madnas experiment nn-mass/circle20 --quick --plot circle20.png
     - madnas experiment nn-mass/seg20 --quick -o seg20
     """
+    from madnas.experiments.curves.recipe import CurvesRecipe
     from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
     from madnas.experiments.library import load_recipe
     from madnas.experiments.restructuring.recipe import RestructuringRecipe
-    from madnas.search.curves_recipe import CurvesRecipe
 
     from .console import print_json
     from .experiment_report import print_curves, print_effectiveness, print_list, print_restructuring, print_skip_mlps
@@ -261,8 +261,8 @@ def _run_curves(
     name: str, recipe: "CurvesRecipe", seed: int, folder: Path, device: str, workers: int | None, restart: bool,
     quiet: bool,
 ) -> dict[str, Any]:  # fmt: skip
+    from madnas.experiments.curves.run import CurvesPlan, run_curves
     from madnas.scores.batch import process_count
-    from madnas.search.curves import CurvesPlan, run_curves
 
     from .progress import status
 
@@ -303,8 +303,8 @@ def _duration(seconds: float) -> str:
 
 def _check_plot(plot: Path | None, output: Path | None, force: bool) -> None:
     if plot is not None:
+        from madnas.figures import picture_format
         from madnas.files import check_writable
-        from madnas.report.figures import picture_format
 
         picture_format(plot)
         if output is None or plot.parent != output or output.exists():  # the run makes its folder
@@ -312,15 +312,15 @@ def _check_plot(plot: Path | None, output: Path | None, force: bool) -> None:
 
 
 def _draw(summary: dict[str, Any], plot: Path, force: bool) -> None:
+    from madnas.experiments.curves.run import SUMMARY as CURVES
     from madnas.experiments.effectiveness.summary import SUMMARY
     from madnas.experiments.restructuring.run import SUMMARY as RESTRUCTURED
+    from madnas.figures import picture_format, render
     from madnas.files import write_bytes_atomic
     from madnas.report.curves_plot import draw_curves
     from madnas.report.effectiveness_plot import draw_effectiveness
     from madnas.report.experiment_plot import draw_summary
-    from madnas.report.figures import picture_format, render
     from madnas.report.restructuring import draw_restructuring
-    from madnas.search.curves import SUMMARY as CURVES
 
     kinds = {SUMMARY: draw_effectiveness, RESTRUCTURED: draw_restructuring, CURVES: draw_curves}
     figure = kinds.get(summary["schema"], draw_summary)(summary)

@@ -11,10 +11,10 @@ MEASURES = {"accuracy": "test accuracy", "isometry": "mean singular value (LDI)"
 
 def print_list(json: bool) -> None:
     """The experiments that come with madnas."""
+    from madnas.experiments.curves.recipe import CurvesRecipe
     from madnas.experiments.library import load_recipe, recipe_files
     from madnas.experiments.recipe import Recipe
     from madnas.experiments.restructuring.recipe import RestructuringRecipe
-    from madnas.search.curves_recipe import CurvesRecipe
 
     rows = []
     for name, path in recipe_files().items():

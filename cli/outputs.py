@@ -23,7 +23,7 @@ def check_places(places: Sequence[Path], plot: Path | None, force: bool) -> None
     Raises:
         UsageError: two results in one file, a picture of unknown format, or a place that cannot be written.
     """
-    from madnas.report.figures import picture_format
+    from madnas.figures import picture_format
 
     if plot is not None:
         picture_format(plot)
@@ -56,7 +56,7 @@ class Outputs:
 
     def write(self, spec: str | None, table: str, figure: "Figure | None") -> None:
         """Write what was asked for."""
-        from madnas.report.figures import picture_format, render
+        from madnas.figures import picture_format, render
 
         if self.csv is not None:
             write_text_atomic(self.csv, table, self.force)

@@ -189,7 +189,7 @@ def search(
     - madnas restructure search ran-e-supernet --recipe imagenet/ran-e-100 --data /data --device cuda --lambda 1e-3
     - madnas restructure search mobilenetv2 --lambda 1e-2,3e-2,1e-1 --set epochs=5 --macs-aware -o front
     """
-    from madnas.scores.targets import find
+    from madnas.targets import find
     from madnas.train.recipe import load_recipe
 
     strengths, settings, network = _strengths(strength), load_recipe(recipe, set_ or []), find(target)

@@ -15,17 +15,18 @@ from madnas.errors import UsageError
 from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
 from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
+from madnas.network.restructured import dump
 from madnas.network.specfile import dump_spec
 from madnas.report.collapse import collapse_document, collapse_report, doubts, folded, ratio, times
 from madnas.report.split import one_image, split_document, split_report, split_rows
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
 from madnas.restructure.certificate import Certified, compare, in_dtype, probes_of
-from madnas.restructure.description import dump, linear_in
-from madnas.restructure.opened import Opened, images_for, open_network
+from madnas.restructure.slopes import linear_in
 from madnas.restructure.split import Which
 from madnas.restructure.split_spec import as_spec
 from madnas.train.environment import environment
+from madnas.train.opened import Opened, images_for, open_network
 from madnas.units import short_quantity
 
 from .console import print_json, stdout

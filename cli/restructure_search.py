@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from madnas.errors import UsageError
+from madnas.figures import render
 from madnas.files import write_bytes_atomic, write_text_atomic
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
-from madnas.report.figures import render
 from madnas.report.restructure_front import draw_front
 from madnas.report.restructure_search import draw_search, front_csv, front_rows, search_document, search_report
-from madnas.restructure.search import Found, searchable
-from madnas.restructure.search import search as run
 from madnas.train.job import Job
 from madnas.train.signals import wishes
+from madnas.train.supernet import Found, searchable
+from madnas.train.supernet import search as run
 
 from .console import print_json, stdout
 from .progress import status

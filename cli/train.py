@@ -158,7 +158,7 @@ def train(
         raise UsageError(f"{recipe}: a recipe for {loaded.task}, not for {task}",
                          f"madnas train --list --task {task} lists those")  # fmt: skip
     if target is not None:
-        from madnas.scores.targets import find
+        from madnas.targets import find
 
         network = find(target)
     if network is None:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from madnas.errors import SpecError
 from madnas.experiments import recipe
+from madnas.experiments.curves import recipe as curves
+from madnas.experiments.curves.recipe import CurvesRecipe
 from madnas.experiments.effectiveness import recipe as effectiveness
 from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
 from madnas.experiments.recipe import Recipe
 from madnas.experiments.restructuring import recipe as restructuring
 from madnas.experiments.restructuring.recipe import RestructuringRecipe
 from madnas.program.library import load, shipped
-from madnas.search import curves_recipe as curves
-from madnas.search.curves_recipe import CurvesRecipe
 
 PAPERS = ("deepmad", "nn-mass", "ran", "zen-nas")
 

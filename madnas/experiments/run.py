@@ -93,8 +93,8 @@ def run_experiment(plan: Plan, progress: Progress) -> dict[str, Any]:
         DataError: real data that is missing or broken.
         UsageError: no such device, a setting that would have no effect, or a folder that cannot be used.
     """
+    from madnas.figures import render
     from madnas.report.experiment_plot import draw_summary
-    from madnas.report.figures import render
 
     begin = time.monotonic()
     check_plan(plan)

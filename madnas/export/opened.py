@@ -5,8 +5,11 @@ from pathlib import Path
 
 from torch import nn
 
-from madnas.restructure.description import is_description, load, rebuild
-from madnas.restructure.opened import load_weights, open_network, unsettle
+from madnas.models.norms import unsettle
+from madnas.models.weights import load_weights
+from madnas.network.restructured import is_description, load
+from madnas.targets.restructured import rebuild
+from madnas.train.opened import open_network
 
 
 @dataclass(frozen=True, slots=True)

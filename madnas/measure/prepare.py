@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from madnas.device import check_device
+from madnas.measure.memory import keep_freed_memory
 from madnas.measure.setting import Setting, check_setting
-from madnas.scores.memory import keep_freed_memory
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FORMATS = {"channels-first": torch.contiguous_format, "channels-last": torch.channels_last}

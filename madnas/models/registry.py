@@ -9,10 +9,10 @@ from torch import nn
 from madnas.errors import UsageError
 from madnas.models.features import feature_info
 from madnas.models.network import MadNet
+from madnas.network.restructured import is_description
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import check_spec
 from madnas.network.target import resolve
-from madnas.restructure.description import is_description
 
 default_cfgs = generate_default_cfgs({"madnas": {"first_conv": "stem.conv", "classifier": "head.fc"}})
 
@@ -89,7 +89,7 @@ def madnas(
         MadnasError: ``spec`` is missing, of another type, unknown, or a file that does not describe a network.
     """
     if isinstance(spec, str | os.PathLike) and is_description(os.fspath(spec)):
-        from madnas.restructure.backbone import restructured
+        from madnas.targets.backbone import restructured
 
         if pretrained:
             raise UsageError(f"{spec}: a restructured network has no pretrained weights", "give weights=, a file")

@@ -19,7 +19,8 @@ from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
 from madnas.program.design import Design, design
 from madnas.program.recipe import load_recipe
-from madnas.scores.targets import find, module_of, subject
+from madnas.scores.targets import subject
+from madnas.targets import find, module_of
 
 UNITS = {"M": 1e6, "G": 1e9, "hours": 3600.0}
 ZEN_REPEATS = 4
@@ -103,8 +104,8 @@ class Network:
             module = build(self.spec) if self.spec is not None else module_of(find(self.name))
         module.eval()
         if self.kind == "collapsed":
+            from madnas.models.norms import unsettle
             from madnas.restructure.collapse import collapse
-            from madnas.restructure.opened import unsettle
 
             unsettle(module, 0)
             return collapse(module, self.input).model

@@ -129,6 +129,14 @@ class Space:
         kernels = self.kernels or (3,)
         return tuple(k for k in sorted(kernels) if k <= limit) or (min(kernels),)
 
+    def draw(
+        self, number: int, macs: tuple[float, float], depth: tuple[int, int], seed: int, name: str
+    ) -> list[NetworkSpec]:
+        """Random networks of the space, as a latency table asks for them; see :func:`madnas.program.draw.draw`."""
+        from madnas.program.draw import draw  # which needs this module
+
+        return draw(self, number, macs, depth, seed, name)
+
     def choices(self) -> dict[str, Sequence[int]]:
         """Everything that the designer chooses, by name, with the allowed values, ascending.
 

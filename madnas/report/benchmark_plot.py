@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREY, ORANGE, plain_log
+from madnas.figures import BLUE, GREY, ORANGE, plain_log
 from madnas.units import counted
 
 WIDE = 20

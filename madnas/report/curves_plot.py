@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE
+from madnas.figures import BLUE
 from madnas.units import short_quantity
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ WIDE = 100
 
 
 def draw_curves(summary: dict[str, Any]) -> "Figure":
-    """A panel for every search of a summary of :func:`~madnas.search.curves.run_curves`."""
+    """A panel for every search of a summary of :func:`~madnas.experiments.curves.run.run_curves`."""
     from matplotlib.figure import Figure
 
     curves = summary["curves"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE, tau_text
+from madnas.figures import BLUE, GREEN, GREY, ORANGE, tau_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

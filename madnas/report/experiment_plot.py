@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
+from madnas.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.units import short_quantity
 
 if TYPE_CHECKING:

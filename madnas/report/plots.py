@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from madnas.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.network.expand import segments
 from madnas.program.design import Design
 from madnas.report.document import front
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.units import short_quantity
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREY, ORANGE
+from madnas.figures import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from madnas.measure.npu.compare import NoEstimate, NpuChange
 from madnas.measure.npu.vela import named
 from madnas.network.specfile import spec_to_tree
-from madnas.restructure.search import Found
 from madnas.theory.restructuring import LINEAR
+from madnas.train.supernet import Found
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

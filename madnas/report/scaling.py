@@ -5,8 +5,8 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import madnas
+from madnas.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.network.specfile import spec_to_tree
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.scaling.compare import Rival
 from madnas.scaling.family import multiplier_text
 from madnas.scaling.problem import Scaling

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREY, tau_text
+from madnas.figures import BLUE, GREY, tau_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,7 +3,7 @@
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE
+from madnas.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.search.outcome import Outcome
 from madnas.units import short_quantity
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import madnas
+from madnas.figures import BLUE, GREEN, GREY, ORANGE, plain_log
 from madnas.report.document import design_document
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE, plain_log
 from madnas.search.throughput import FAST, SLOW, Matched, Step
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from madnas.errors import MadnasError
 from madnas.scores.evaluate import Request, Tree, evaluate
 from madnas.scores.journal import Journal, key_of
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.workers import run_tasks
 
 NOT_SCORED = "target"
@@ -67,7 +67,7 @@ def score_all(
 def evaluate_quickly(request: Request, on_progress: Callable[[float], None]) -> Tree:
     """:func:`~madnas.scores.evaluate.evaluate` in a process of ours, whose allocator may be set for it."""
     if request.metrics:
-        from madnas.scores.memory import keep_freed_memory
+        from madnas.measure.memory import keep_freed_memory
 
         keep_freed_memory()
     return evaluate(request, on_progress)

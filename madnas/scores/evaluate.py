@@ -15,7 +15,8 @@ from madnas.network.expand import at_resolution
 from madnas.network.layer import Resolution
 from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
-from madnas.scores.targets import Target, backbone_of, find, resized, subject
+from madnas.scores.targets import subject
+from madnas.targets import Target, backbone_of, find, resized
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ from madnas.errors import UsageError
 from madnas.files import check_writable, write_text_atomic
 from madnas.network.specfile import spec_to_tree
 from madnas.scores.evaluate import Request
-from madnas.scores.targets import Target
+from madnas.targets import Target
 
 SCHEMA = "madnas/score-line/1"
 IRRELEVANT = ("single_thread", "device")

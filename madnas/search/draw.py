@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from madnas.errors import InfeasibleError
 from madnas.network.plainnet import UNITS
 from madnas.network.spec import NetworkSpec
+from madnas.program.draw import CORRECTIONS, first_of, step_towards, uniform
 from madnas.search.rows import Rows
 from madnas.search.rows_closed import HIDDEN, KIND, LAYERS, OUT
 from madnas.search.space import EvolutionSpace
@@ -14,12 +14,6 @@ DRAWS = 2048
 
 ROUNDS = 16
 """Rounds after which a range counts as empty."""
-
-CORRECTIONS = 8
-"""Times that widths are scaled towards the multiply-adds wanted, ..."""
-
-LARGEST_STEP = 3.0
-"""... by at most this factor."""
 
 MOST_ROWS = 3
 """Of a stage: one takes its stride, the others do not."""
@@ -55,17 +49,8 @@ class Drawn:
             InfeasibleError: the space has too few networks in this range.
         """
         random = np.random.default_rng(seed)
-        found: list[NetworkSpec] = []
-        for _ in range(ROUNDS):
-            for candidate in self._round(macs, depth, random):
-                found.append(self._rows.network(candidate, f"{name}-{len(found) + 1}"))
-                if len(found) == number:
-                    return found
-        raise InfeasibleError(
-            f"space {self.name}: {number} networks of {macs[0]:.4g} to {macs[1]:.4g} MACs are needed, and "
-            f"{len(found)} were found",
-            "give more --macs",
-        )
+        candidates = (candidate for _ in range(ROUNDS) for candidate in self._round(macs, depth, random))
+        return first_of(candidates, self._rows.network, number, name, self.name, macs)
 
     def _round(self, macs: tuple[float, float], depth: tuple[int, int], random: np.random.Generator) -> np.ndarray:
         rows, space = self._rows, self._rows.space
@@ -73,16 +58,15 @@ class Drawn:
         there = np.arange(rows.rows) < random.integers(1, min(MOST_ROWS, rows.rows) + 1, (DRAWS, rows.stages, 1))
         kinds = random.integers(0, len(space.choices), shape)
         units = np.array([UNITS[choice.block] for choice in space.choices])[kinds]
-        layers = np.ceil(np.floor(_uniform(random, depth[0], depth[1] + 1, shape)) / units).astype(int)
+        layers = np.ceil(np.floor(uniform(random, depth[0], depth[1] + 1, shape)) / units).astype(int)
         # Wider from row to row, as networks are; rows that are not there shall have no part in that.
-        out = np.sort(_uniform(random, *space.out, shape).reshape(DRAWS, -1), axis=1).reshape(shape)
-        hidden = out * _uniform(random, *HIDDEN_SHARES, shape)
-        ends = np.stack([_uniform(random, *bounds, DRAWS) for bounds in (space.stem.out, space.head)])
-        target = _uniform(random, *macs, DRAWS)
+        out = np.sort(uniform(random, *space.out, shape).reshape(DRAWS, -1), axis=1).reshape(shape)
+        hidden = out * uniform(random, *HIDDEN_SHARES, shape)
+        ends = np.stack([uniform(random, *bounds, DRAWS) for bounds in (space.stem.out, space.head)])
+        target = uniform(random, *macs, DRAWS)
         for _ in range(CORRECTIONS):
             candidates = self._join(ends, kinds, out, hidden, layers, there)
-            step = np.sqrt(target / rows.closed(candidates, ("macs",))["macs"])
-            step = np.clip(step, 1 / LARGEST_STEP, LARGEST_STEP)
+            step = step_towards(target, rows.closed(candidates, ("macs",))["macs"])
             out, hidden, ends = out * step[:, None, None], hidden * step[:, None, None], ends * step
         candidates = self._join(ends, kinds, out, hidden, layers, there)
         found = rows.closed(candidates, ("macs",))["macs"]
@@ -99,8 +83,3 @@ class Drawn:
         parts[..., OUT], parts[..., HIDDEN] = rows.snap(out, space.out), rows.snap(hidden, space.hidden)
         snapped = [rows.snap(end, bounds) for end, bounds in zip(ends, (space.stem.out, space.head), strict=True)]
         return rows.join(np.stack(snapped, axis=1), np.where(there[..., None], parts, 0))
-
-
-def _uniform(random: np.random.Generator, low: float, high: float, shape: int | tuple[int, ...]) -> np.ndarray:
-    """Values that are uniform in their logarithm."""
-    return np.exp(random.uniform(np.log(low), np.log(high), shape))

@@ -11,9 +11,9 @@ from torch import nn
 import madnas.models  # noqa: F401 # registers our networks with timm
 from madnas.errors import UsageError
 from madnas.models import build
+from madnas.models.weights import sound_weights
 from madnas.network.timm_names import PREFIX
-from madnas.scores.targets import RESTRUCTURED, Target, as_library
-from madnas.train.checkpoint import sound_weights
+from madnas.targets import RESTRUCTURED, Target, as_library
 from madnas.train.recipe import TrainRecipe
 
 

@@ -11,11 +11,12 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from madnas.data.coco import CocoSource, Views, open_coco
 from madnas.data.source import Batch, Facts, Process, Source
 from madnas.errors import UsageError
-from madnas.scores.targets import Target
+from madnas.models.norms import set_norms
+from madnas.targets import Target
 from madnas.tasks.average_precision import AveragePrecision, check_installed
 from madnas.tasks.backbone import build_body, load_backbone
 from madnas.tasks.detectors import fcos, two_stage
-from madnas.train.model import Network, set_norms
+from madnas.train.model import Network
 from madnas.train.normalise import normaliser
 from madnas.train.objective import Teacher
 from madnas.train.recipe import TrainRecipe

@@ -14,12 +14,13 @@ from madnas.data.masks import IGNORED, open_scenes
 from madnas.data.scenes import TestedScenes, TrainingScenes
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Batch, Facts, Process, Source
 from madnas.errors import DataError, UsageError
-from madnas.scores.targets import Target
+from madnas.models.norms import set_norms
+from madnas.targets import Target
 from madnas.tasks.backbone import build_body, load_backbone, reductions_of
 from madnas.tasks.confusion import confusion, scores
 from madnas.tasks.segmenter import LEVELS, Segmenter, pixel_loss, upsampled
 from madnas.train.distributed import total
-from madnas.train.model import Network, set_norms
+from madnas.train.model import Network
 from madnas.train.normalise import normaliser
 from madnas.train.objective import Teacher
 from madnas.train.recipe import TrainRecipe

@@ -13,7 +13,7 @@ from madnas.data.folder import FileSource
 from madnas.data.frames import check_av
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Batch, Facts, Process, Source
 from madnas.data.videolist import VideoList, check_apart, read_list
-from madnas.scores.targets import Target
+from madnas.targets import Target
 from madnas.tasks.backbone import as_written
 from madnas.tasks.tsn import TSN, consensus
 from madnas.train.classification import Accuracies, Classification

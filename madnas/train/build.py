@@ -7,7 +7,7 @@ from madnas.data.names import is_resident
 from madnas.data.order import Order
 from madnas.data.source import Process, Source
 from madnas.errors import UsageError
-from madnas.train.checkpoint import load_initial
+from madnas.models.weights import load_initial
 from madnas.train.engine import Engine
 from madnas.train.job import Job
 from madnas.train.kinds import KINDS

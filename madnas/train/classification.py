@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from madnas.data.augment.batch import cutout, erase, lighting
 from madnas.data.seeds import generator
 from madnas.data.source import Batch, Facts, Process, Source
-from madnas.scores.targets import Target
-from madnas.train.checkpoint import load_initial
+from madnas.models.weights import load_initial
+from madnas.targets import Target
 from madnas.train.data import open_data
 from madnas.train.distributed import total
 from madnas.train.model import Network, build_model, fitted
@@ -42,7 +42,7 @@ class Classification:
         return build_model(network, facts, recipe, seed)
 
     def load_initial(self, model: nn.Module, path: Path) -> str | None:
-        """See :func:`madnas.train.checkpoint.load_initial`."""
+        """See :func:`madnas.models.weights.load_initial`."""
         missing = load_initial(model, path)
         if not missing:
             return None

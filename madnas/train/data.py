@@ -17,7 +17,7 @@ from madnas.data.resident import ResidentSource, statistics
 from madnas.data.shards import ShardReader, open_shards
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Facts, Source
 from madnas.errors import DataError, UsageError
-from madnas.scores.targets import Target
+from madnas.targets import Target
 from madnas.train.model import own_size
 from madnas.train.recipe import SHARDS, TrainRecipe
 

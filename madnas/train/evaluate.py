@@ -12,11 +12,12 @@ from madnas.data.source import Facts
 from madnas.device import explained
 from madnas.errors import DataError, UsageError
 from madnas.files import read_text
+from madnas.models.weights import load_initial
 from madnas.runfolder import RUN
-from madnas.scores.targets import Target, find
+from madnas.targets import Target, find
 from madnas.train.best import BEST
 from madnas.train.build import new_engine
-from madnas.train.checkpoint import AVERAGE, LAST, MANIFEST, MODEL, load_initial, open_checkpoint
+from madnas.train.checkpoint import AVERAGE, LAST, MANIFEST, MODEL, open_checkpoint
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.distributed import processes
 from madnas.train.job import SCHEMA, Job

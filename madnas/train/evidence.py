@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from madnas.data.source import Batch
 from madnas.files import write_bytes_atomic, write_text_atomic
-from madnas.train.checkpoint import weights
+from madnas.models.weights import weights
 
 NONFINITE = "nonfinite"
 """The folder in a run's folder."""

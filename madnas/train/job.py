@@ -8,7 +8,7 @@ from typing import Any
 from madnas.data.source import Facts
 from madnas.errors import UsageError
 from madnas.network.specfile import spec_to_tree
-from madnas.scores.targets import Target
+from madnas.targets import Target
 from madnas.train.recipe import TrainRecipe
 
 SCHEMA = "madnas/train-run/1"

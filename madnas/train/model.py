@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from madnas.data.source import Facts
 from madnas.errors import UsageError
+from madnas.models.norms import set_norms
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import check_spec
-from madnas.scores.targets import Target, module_of
+from madnas.targets import Target, module_of
 from madnas.train.recipe import TrainRecipe
 
 
@@ -68,14 +68,6 @@ def build_model(network: Network, facts: Facts, recipe: TrainRecipe, seed: int) 
     _check_runs(network.target, model, facts)
     set_norms(model, recipe.bn_momentum, recipe.bn_eps)
     return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
-
-
-def set_norms(model: nn.Module, momentum: float | None, eps: float | None) -> None:
-    """Give all batch norms a momentum and an epsilon; None leaves their own."""
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            module.momentum = module.momentum if momentum is None else momentum
-            module.eps = module.eps if eps is None else eps
 
 
 def _check_runs(target: Target, model: nn.Module, facts: Facts) -> None:

@@ -10,8 +10,9 @@ import torch
 
 from madnas.data.order import Order
 from madnas.device import explained
+from madnas.models.weights import weights
 from madnas.train.build import new_engine
-from madnas.train.checkpoint import KEPT, weights
+from madnas.train.checkpoint import KEPT
 from madnas.train.distributed import processes
 from madnas.train.job import Job
 from madnas.train.optimise import set_rate, total_epochs

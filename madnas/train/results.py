@@ -8,15 +8,16 @@ from typing import Any
 from torch import nn
 
 from madnas.files import write_bytes_atomic, write_text_atomic
+from madnas.models.weights import weights
 from madnas.train.best import BEST
 from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
-from madnas.train.checkpoint import weights
 from madnas.train.evidence import NONFINITE
 from madnas.train.job import Job
 from madnas.train.kinds import KINDS
 from madnas.train.log import EVENTS, LEDGER, METRICS, SUMMARY, TIMING, write_summary
 from madnas.train.memory import Memory
+from madnas.train.report import write_report
 
 FINAL, RESULT, NETWORK, ENVIRONMENT = "last.safetensors", "result.json", "network.yaml", "environment.json"
 RECIPE = "recipe.yaml"
@@ -78,8 +79,6 @@ def write_results(
         metrics: lines of the log.
         environment: versions and hardware.
     """
-    from madnas.report.training import write_report
-
     write_bytes_atomic(job.folder / FINAL, weights(model), overwrite=True)
     write_summary(job.folder, metrics, job.recipe.task)
     idle = KINDS[job.recipe.task].idle

@@ -15,12 +15,13 @@ from madnas.data.source import Batch, Process, Source
 from madnas.device import explained, keep_freed_memory
 from madnas.errors import DataError, DivergedError, RequeueError
 from madnas.files import write_text_atomic
+from madnas.models.weights import weights
 from madnas.network.specfile import dump_spec
 from madnas.runfolder import UNFINISHED, claimed_folder, remove
 from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.best import existing, ranked, tidy_weights, write_weights
 from madnas.train.build import Talk, new_engine
-from madnas.train.checkpoint import BEGUN, Checkpoint, newest, save_checkpoint, unloadable, weights
+from madnas.train.checkpoint import BEGUN, Checkpoint, newest, save_checkpoint, unloadable
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
 from madnas.train.distributed import gathered, highest, processes, rows, told, total
 from madnas.train.environment import environment

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from madnas.data.source import Batch, Facts, Process, Source
-from madnas.scores.targets import Target
+from madnas.targets import Target
 from madnas.train.kinds import KINDS
 from madnas.train.model import Network
 from madnas.train.objective import Teacher

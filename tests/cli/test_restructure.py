@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from madnas.cli.main import run
+from madnas.models.norms import unsettle
 from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.specfile import dump_spec, load_spec
-from madnas.restructure.opened import unsettle
 from madnas.restructure.stages import blocks_of
-from madnas.scores.targets import find, module_of
+from madnas.targets import find, module_of
 from tests.cli.shell import document, refused
 from tests.models.examples import EXAMPLES
 

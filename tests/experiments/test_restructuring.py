@@ -10,7 +10,7 @@ from madnas.experiments.library import load_recipe
 from madnas.experiments.restructuring.recipe import RestructuringRecipe
 from madnas.report.restructure_front import front
 from madnas.restructure.collapse import collapse
-from madnas.restructure.opened import open_network
+from madnas.train.opened import open_network
 from tests.cli.shell import document, refused
 
 SMALL = """schema: madnas/network/1
@@ -136,8 +136,8 @@ def test_wrong_recipes(files, tmp_path, change, message):
 def test_a_network_that_cannot_be_searched(files, tmp_path, capsys):
     (tmp_path / "wrong.yaml").write_text((files / "recipe.yaml").read_text().replace("small.yaml", "train.yaml"))
     assert refused(capsys, "experiment", str(tmp_path / "wrong.yaml"))
-    from madnas.restructure.search import searchable
-    from madnas.scores.targets import find
+    from madnas.targets import find
+    from madnas.train.supernet import searchable
 
     with pytest.raises(UsageError, match="no block can be searched"):
         searchable(find("resnet20"))

@@ -10,8 +10,8 @@ from madnas.export.check import DisagreementError, agreements
 from madnas.export.export import export
 from madnas.export.onnx import INPUT, onnx_bytes, quantised, session
 from madnas.models import build
+from madnas.models.norms import unsettle
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
-from madnas.restructure.opened import unsettle
 
 TINY = NetworkSpec(
     "tiny",

@@ -17,13 +17,13 @@ from madnas.network.named import get, names
 from madnas.network.spec import SCHEMA, Group, Head, NetworkSpec, Stem
 from madnas.network.specfile import (
     ACTIVATIONS,
-    _Document,
     check_spec,
     dump_spec,
     load_spec,
     parse_spec,
     spec_to_tree,
 )
+from madnas.network.specfile.read import _Document
 from madnas.network.yamlfile import parse_yaml
 from tests import strategies
 

@@ -16,7 +16,7 @@ from madnas.papers.quantities import QUANTITIES, Network, column
 from madnas.papers.recompute import Result, recompute, result, with_digits
 from madnas.program.recipe import recipe_files
 from madnas.report.papers import papers_document, papers_markdown, summary, summary_markdown
-from madnas.scores.targets import find
+from madnas.targets import find
 
 SLOW = ("zen", "search", "ethos-u55-256", "ethos-u65-512")
 ABOUT = {"versions": {"madnas": "0"}, "hardware": "a machine", "commit": "0" * 40}

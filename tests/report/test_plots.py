@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from madnas.errors import UsageError
+from madnas.figures import FORMATS, picture_format, render
 from madnas.program.design import design, pareto, sweep
 from madnas.program.problem import Problem
 from madnas.program.space import load_space
-from madnas.report.figures import FORMATS, picture_format, render
 from madnas.report.plots import draw_design, draw_sweep
 
 CIFAR = Problem(load_space("basic-cifar"), {"macs": 20_000_000, "params": 200_000}, 0.3)

@@ -12,7 +12,7 @@ from madnas.network.mass import nn_mass
 from madnas.network.named import get
 from madnas.scores.evaluate import Request, evaluate, evaluate_module
 from madnas.scores.subject import Subject
-from madnas.scores.targets import find
+from madnas.targets import find
 
 
 @pytest.mark.parametrize("name", ["deepmad-r18", "deepmad-29m", "resnet20"])

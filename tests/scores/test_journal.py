@@ -7,7 +7,7 @@ import pytest
 from madnas.errors import UsageError
 from madnas.scores.evaluate import Request
 from madnas.scores.journal import Journal, key_of
-from madnas.scores.targets import find
+from madnas.targets import find
 
 
 def test_is_read_again(tmp_path):

@@ -16,8 +16,9 @@ from madnas.scores.bare import bare
 from madnas.scores.phi import phi
 from madnas.scores.registry import measure
 from madnas.scores.subject import Settings, Subject, subject_of
-from madnas.scores.targets import find, subject
+from madnas.scores.targets import subject
 from madnas.scores.zen import zen, zen_running
+from madnas.targets import find
 from madnas.theory.zen import ACTIVATIONS, convolved_variance, largest, rectified_square, response, taps
 
 DOUBLE = Settings(batch_size=4, dtype=torch.float64)

@@ -329,7 +329,7 @@ def test_a_cost_that_is_not_finite_is_beyond_every_front():
 
 @pytest.mark.parametrize("random_", [False, True])
 def test_pictures_of_searches_that_hardly_began(random_, tmp_path):
-    from madnas.report.figures import render
+    from madnas.figures import render
     from madnas.report.search_plot import draw_search
 
     family = zen_rows()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from madnas.data.shapes.write import write_shapes
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train.job import Job
 from madnas.train.recipe import load_recipe
 from tests.tasks.shell import network

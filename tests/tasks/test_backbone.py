@@ -10,7 +10,7 @@ from torch import nn
 
 import madnas.models  # noqa: F401  # registers our names with timm
 from madnas.errors import UsageError
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.tasks.backbone import build_body, load_backbone
 from madnas.train.recipe import load_recipe
 

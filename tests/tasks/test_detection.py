@@ -13,7 +13,7 @@ from torch import nn
 from madnas.cli.main import run
 from madnas.data.source import Process
 from madnas.errors import DataError, DivergedError, SpecError, UsageError
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.tasks.detection import TASK
 from madnas.train.checkpoint import newest
 from madnas.train.engine import Engine
@@ -293,7 +293,7 @@ def test_the_pass_that_counts_for_nothing_reaches_every_parameter(tmp_path, shap
 def classifier(folder, shapes, name="tiny", **changes):
     """A network with a head, and its weights in a file, as a run leaves them."""
     from madnas.data.source import Facts
-    from madnas.train.checkpoint import weights
+    from madnas.models.weights import weights
 
     facts = Facts(8, 8, 10, (3, 64, 64), (0.5,) * 3, (0.5,) * 3)
     target = find(network(folder)) if name == "tiny" else find(name)
@@ -339,7 +339,7 @@ def test_frozen_norms_want_weights_and_stay_as_these_have_them(tmp_path, shapes)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.fill_(0.25)
-    from madnas.train.checkpoint import weights
+    from madnas.models.weights import weights
 
     (tmp_path / "best.safetensors").write_bytes(weights(model))
     told = []

@@ -164,7 +164,7 @@ def test_several_sizes_and_mirror_images_are_another_test(
 
 def test_a_classifier_of_ours_becomes_the_backbone(tmp_path: Path, masks: Path) -> None:
     """What a run of classification leaves, for images of one channel or of three."""
-    from madnas.train.checkpoint import weights
+    from madnas.models.weights import weights
     from madnas.train.model import build_model, fitted
 
     job = task_job("segmentation", tmp_path, masks, "epochs=1", initial_checkpoint=tmp_path / "best.safetensors")
@@ -179,7 +179,7 @@ def test_a_classifier_of_ours_becomes_the_backbone(tmp_path: Path, masks: Path) 
 def test_networks_that_are_no_backbones(tmp_path: Path, masks: Path) -> None:
     from dataclasses import replace
 
-    from madnas.scores.targets import find
+    from madnas.targets import find
 
     job = task_job("segmentation", tmp_path, masks)
     for word, text in (("torchvision/resnet18", "torchvision networks give no maps"),

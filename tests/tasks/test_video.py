@@ -178,7 +178,7 @@ def test_lists_that_make_no_sense_end_with_5(
 
 
 def test_a_classifier_goes_on_with_other_classes(tmp_path: Path, frames: Path) -> None:
-    from madnas.train.checkpoint import weights
+    from madnas.models.weights import weights
 
     job = task_job("video", tmp_path, frames, "epochs=1", initial_checkpoint=tmp_path / "best.safetensors")
     from dataclasses import replace

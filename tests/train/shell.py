@@ -23,7 +23,7 @@ from madnas.data.resident import ResidentSource
 from madnas.data.source import Batch
 from madnas.errors import DataError, MadnasError
 from madnas.files import write_text_atomic
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train.engine import Engine, Update
 from madnas.train.job import Job
 from madnas.train.memory import Progress
@@ -149,9 +149,7 @@ class Running(Protocol):
 
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["madnas.cli.main", "madnas.cli.train_report", "madnas.train.run", "madnas.report.training"]
-)
+FORKS.set_forkserver_preload(["madnas.cli.main", "madnas.cli.train_report", "madnas.train.run", "madnas.train.report"])
 
 
 class Task:

@@ -12,7 +12,8 @@ import torch
 from timm.utils import CheckpointSaver
 
 from madnas.errors import UsageError
-from madnas.train.checkpoint import load_initial, newest, open_checkpoint
+from madnas.models.weights import load_initial
+from madnas.train.checkpoint import newest, open_checkpoint
 from madnas.train.run import train
 from tests.train.shell import (
     Crash,

@@ -14,7 +14,7 @@ from madnas.data.source import Facts
 from madnas.errors import UsageError
 from madnas.experiments.skip_mlp import SkipMLPSpec
 from madnas.network.specfile import dump_spec
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train import distributed
 from madnas.train.distributed import processes
 from madnas.train.model import build_model, fitted

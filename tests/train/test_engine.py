@@ -16,9 +16,9 @@ from madnas.data.order import Order
 from madnas.data.source import Batch, Facts, Process
 from madnas.errors import UsageError
 from madnas.experiments.skip_mlp import SkipMLPSpec
+from madnas.models.weights import weights
 from madnas.network.specfile import dump_spec
-from madnas.scores.targets import Target, find
-from madnas.train.checkpoint import weights
+from madnas.targets import Target, find
 from madnas.train.data import open_data
 from madnas.train.engine import Engine
 from madnas.train.model import build_model, fitted

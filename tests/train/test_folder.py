@@ -19,7 +19,7 @@ from madnas.data.images import load_images
 from madnas.data.order import Order
 from madnas.data.source import Process
 from madnas.errors import DataError, UsageError
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train.data import open_data
 from madnas.train.job import Job
 from madnas.train.recipe import load_recipe

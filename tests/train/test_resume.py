@@ -8,7 +8,7 @@ import torch
 
 from madnas.data.order import Order
 from madnas.errors import UsageError
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train.checkpoint import newest
 from madnas.train.run import train
 from tests.train.shell import (

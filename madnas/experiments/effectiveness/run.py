@@ -60,8 +60,8 @@ def run_effectiveness(plan: EffectivenessPlan, progress: Progress) -> dict[str, 
         DataError: a table of other networks; data that is missing or broken.
         UsageError: a folder or table that cannot be used.
     """
+    from madnas.figures import render
     from madnas.report.effectiveness_plot import draw_effectiveness
-    from madnas.report.figures import render
 
     specs = random_networks(plan.recipe, plan.seed)
     table = {} if plan.accuracies is None else accuracies_of(plan.accuracies, [spec.name for spec in specs])

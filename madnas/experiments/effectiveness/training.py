@@ -46,7 +46,7 @@ def train_network(task: Task, on_progress: Callable[[float], None]) -> dict[str,
     """
     import torch
 
-    from madnas.scores.targets import Target
+    from madnas.targets import Target
     from madnas.train.memory import Progress
     from madnas.train.run import train
 

@@ -15,9 +15,9 @@ from madnas.files import write_bytes_atomic
 
 if TYPE_CHECKING:
     from madnas.network.spec import NetworkSpec
-    from madnas.restructure.search import Found
-    from madnas.scores.targets import Target
+    from madnas.targets import Target
     from madnas.train.job import Job
+    from madnas.train.supernet import Found
 
 SUMMARY = "madnas/restructuring/2"
 SUPERNET = "supernet"
@@ -60,11 +60,11 @@ def run_restructuring(plan: RestructuringPlan, progress: Progress) -> dict[str, 
     Raises:
         UsageError: a network without blocks to search, a folder that cannot be used; what a training raises.
     """
-    from madnas.report.figures import render
+    from madnas.figures import render
     from madnas.report.restructure_search import draw_search
     from madnas.report.restructuring import draw_restructuring, restructuring_report
-    from madnas.restructure.search import searchable
     from madnas.train.signals import wishes
+    from madnas.train.supernet import searchable
 
     job = _job(plan)
     searchable(job.target)
@@ -88,7 +88,7 @@ def run_restructuring(plan: RestructuringPlan, progress: Progress) -> dict[str, 
 
 
 def _job(plan: RestructuringPlan) -> "Job":
-    from madnas.scores.targets import find
+    from madnas.targets import find
     from madnas.train.job import Job
     from madnas.train.recipe import load_recipe
 
@@ -119,7 +119,7 @@ def _supernet(job: "Job", progress: Progress) -> dict[str, Any]:
 
 
 def _searched(plan: RestructuringPlan, job: "Job", progress: Progress) -> "list[Found]":
-    from madnas.restructure.search import search
+    from madnas.train.supernet import search
 
     return search(
         replace(job, folder=job.folder / SEARCH),
@@ -137,9 +137,9 @@ def _followed(job: "Job", found: "Found", progress: Progress) -> dict[str, Any]:
     """
     from madnas.network.count import count
     from madnas.restructure.collapse import collapse
-    from madnas.restructure.opened import open_network
-    from madnas.restructure.search import EXPANDED
-    from madnas.scores.targets import find
+    from madnas.targets import find
+    from madnas.train.opened import open_network
+    from madnas.train.supernet import EXPANDED
 
     name = found.folder.name
     folder, _ = _trained(job, name, find(str(found.folder / EXPANDED)), progress)

@@ -28,7 +28,8 @@ from madnas.measure.module_count import count_module, count_params
 from madnas.measure.prepare import images, prepared
 from madnas.measure.setting import MAX_BATCH, Setting
 from madnas.network.count import count
-from madnas.scores.targets import Target, find, module_of, subject
+from madnas.scores.targets import subject
+from madnas.targets import Target, find, module_of
 
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 PROBE = 2

@@ -21,7 +21,7 @@ from madnas.measure.clock import synchronise
 from madnas.measure.prepare import measuring
 from madnas.measure.provenance import complete, provenance
 from madnas.network.spec import NetworkSpec
-from madnas.scores.targets import Target
+from madnas.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from madnas.measure.benchmark.rounds import in_turns, nothing
 from madnas.measure.clock import synchronise
 from madnas.measure.prepare import measuring
 from madnas.measure.provenance import complete, provenance
-from madnas.scores.targets import find
+from madnas.targets import find
 
 AGAIN = " (again)"
 """What the first network is called where it is measured a second time: the very same module, because another one lies

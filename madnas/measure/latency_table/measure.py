@@ -3,20 +3,17 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 import torch
 
 from madnas.measure.clock import clock_of
-from madnas.measure.latency_table.draw import draw
 from madnas.measure.latency_table.profile import Times, profile
 from madnas.measure.latency_table.request import TableRequest, check_table_request
 from madnas.measure.latency_table.table import LatencyTable, Measured
 from madnas.measure.prepare import measuring
 from madnas.measure.provenance import provenance
 from madnas.network.spec import NetworkSpec
-from madnas.program.space import Space
 
 CHUNK = 8
 """Networks that are in memory at a time."""
@@ -47,12 +44,11 @@ def measure_table(request: TableRequest, say: Callable[[str], None] = lambda mes
     space, most = request.space, float(request.macs)
     shallow, deep = (most / SHALLOW_SHARE, most), (most / DEEP_SHARE, most)
     half = request.probes // 2
-    drawn = partial(draw, space) if isinstance(space, Space) else space.draw
     probes = [
-        *drawn(half, shallow, SHALLOW, request.seed, "shallow"),
-        *drawn(request.probes - half, deep, DEEP, request.seed, "deep"),
+        *space.draw(half, shallow, SHALLOW, request.seed, "shallow"),
+        *space.draw(request.probes - half, deep, DEEP, request.seed, "deep"),
     ]
-    held_out = drawn(request.held_out, deep, DEEP, request.seed + 1, "held-out")
+    held_out = space.draw(request.held_out, deep, DEEP, request.seed + 1, "held-out")
     about = provenance(request.setting.device)
     networks = [*probes, *held_out]
     with measuring(request.setting), torch.inference_mode():

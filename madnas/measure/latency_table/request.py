@@ -6,25 +6,22 @@ from typing import Protocol
 from madnas.errors import UsageError
 from madnas.measure.setting import Setting, check_setting
 from madnas.network.spec import NetworkSpec
-from madnas.program.space import Space
 
 FEWEST_PROBES, FEWEST_HELD_OUT = 8, 4
 MOST = 100_000
 
 
 class Drawable(Protocol):
-    """Another family of networks than DeepMAD's spaces.
+    """A family of networks: one of DeepMAD's spaces, or one of free length."""
 
-    Attributes:
-        name: what it is called.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called."""
 
     def draw(
         self, number: int, macs: tuple[float, float], depth: tuple[int, int], seed: int, name: str
     ) -> list[NetworkSpec]:
-        """Random networks, as :func:`~madnas.measure.latency_table.draw.draw` gives them of a space."""
+        """Random networks, as :func:`~madnas.program.draw.draw` gives them of a space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class TableRequest:
         seed: of the networks that are drawn.
     """
 
-    space: Space | Drawable
+    space: Drawable
     macs: int
     setting: Setting
     probes: int = 96

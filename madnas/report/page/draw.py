@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from madnas.figures import BLUE, GREEN, GREY, ORANGE, plain_log
 from madnas.measure.latency_table.table import LatencyTable
 from madnas.network.analyse import analyse
 from madnas.network.expand import segments
 from madnas.network.spec import NetworkSpec
-from madnas.report.figures import BLUE, GREEN, GREY, ORANGE, plain_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from madnas.report.figures import render
+from madnas.figures import render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

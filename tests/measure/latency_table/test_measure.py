@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from madnas.errors import InfeasibleError, UsageError
-from madnas.measure.latency_table.draw import draw
 from madnas.measure.latency_table.measure import measure_table
 from madnas.measure.latency_table.pieces import pieces
 from madnas.measure.latency_table.profile import Profiled
@@ -15,6 +14,7 @@ from madnas.measure.latency_table.request import TableRequest
 from madnas.measure.setting import Setting
 from madnas.network.count import count
 from madnas.network.named import get
+from madnas.program.draw import draw
 from madnas.program.space import load_space
 
 QUICK = Setting(threads=1, clock="thread")

@@ -8,11 +8,11 @@ import pytest
 
 from madnas.errors import SpecError, UsageError
 from madnas.measure.latency_table import LatencyTable, load_table
-from madnas.measure.latency_table.draw import draw
 from madnas.measure.latency_table.pieces import WORK, pieces, work
 from madnas.measure.latency_table.table import Measured
 from madnas.network.count import count
 from madnas.network.named import get
+from madnas.program.draw import draw
 from madnas.program.problem import Problem
 from madnas.program.space import load_space
 from tests.cli.shell import MADNAS

@@ -25,7 +25,7 @@ from madnas.network.count import count
 from madnas.network.named import get
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.report.restructure_search import front_csv, search_report
-from madnas.restructure.search import Found
+from madnas.train.supernet import Found
 from tests.models.examples import EXAMPLES
 
 DIGITS = get("ran-e-digits")

@@ -3,8 +3,10 @@
 import torch
 from torch import nn
 
-from madnas.restructure import description as room
+from madnas.network.restructured import SCHEMA, Description
 from madnas.restructure.collapse import collapse
+from madnas.restructure.slopes import linear_in
+from madnas.targets import restructured as room
 from tests.restructure.test_collapse import Row, unsettled
 
 
@@ -25,10 +27,10 @@ def test_a_prelu_that_became_linear_is_so_again(monkeypatch):
     nn.init.ones_(model.idle.weight)
     nn.init.ones_(model.act.weight[:3])
     found = collapse(model, (3, 6, 6))
-    linear = room.linear_in(model)
+    linear = linear_in(model)
     assert linear == ("idle",)
-    described = room.Description(
-        room.SCHEMA, "learnt", (3, 6, 6), 4, merged=tuple(one.modules for one in found.merged), linear=linear, base="it"
+    described = Description(
+        SCHEMA, "learnt", (3, 6, 6), 4, merged=tuple(one.modules for one in found.merged), linear=linear, base="it"
     )
     monkeypatch.setattr(room, "base_model", lambda description: Learnt().eval())
     again = room.rebuild(described)
@@ -43,7 +45,7 @@ def test_merges_within_some_modules_are_made_again(monkeypatch):
     model = unsettled(Row())
     found = collapse(model, (4, 6, 6), only=["a"])
     merged = tuple(one.modules for one in found.merged)
-    described = room.Description(room.SCHEMA, "row", (4, 6, 6), 4, merged=merged, only=("a",), base="it")
+    described = Description(SCHEMA, "row", (4, 6, 6), 4, merged=merged, only=("a",), base="it")
     monkeypatch.setattr(room, "base_model", lambda description: Row().eval())
     again = room.rebuild(described)
     again.load_state_dict(found.model.state_dict())

@@ -1,6 +1,10 @@
-"""Random networks of a space within a range of multiply-adds, to measure and to be predicted."""
+"""Random networks of a space within a range of multiply-adds, to be measured and predicted.
 
-from collections.abc import Iterator
+What spaces of free length need for the same (:mod:`madnas.search.draw`) is here once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +24,47 @@ CORRECTIONS = 8
 
 LARGEST_STEP = 3.0
 """... by at most this factor."""
+
+Candidate = TypeVar("Candidate")
+
+
+def first_of(
+    candidates: Iterable[Candidate], network: Callable[[Candidate, str], NetworkSpec], number: int, name: str,
+    space: str, macs: tuple[float, float],
+) -> list[NetworkSpec]:  # fmt: skip
+    """So many networks out of candidates, of which no more are asked for than that takes.
+
+    Args:
+        candidates: those within the range.
+        network: what makes a candidate a network of a name.
+        number: of networks.
+        name: of the networks, before their number.
+        space: its name, for the error.
+        macs: the range, for the error.
+
+    Raises:
+        InfeasibleError: there are too few candidates.
+    """
+    found: list[NetworkSpec] = []
+    for candidate in candidates:
+        found.append(network(candidate, f"{name}-{len(found) + 1}"))
+        if len(found) == number:
+            return found
+    raise InfeasibleError(
+        f"space {space}: {number} networks of {macs[0]:.4g} to {macs[1]:.4g} MACs are needed, and {len(found)} "
+        "were found",
+        "give more --macs",
+    )
+
+
+def step_towards(target: np.ndarray, macs: np.ndarray) -> np.ndarray:
+    """By how much to scale all widths, which multiply-adds follow squared."""
+    return np.clip(np.sqrt(target / macs), 1 / LARGEST_STEP, LARGEST_STEP)
+
+
+def uniform(random: np.random.Generator, low: float, high: float, shape: int | tuple[int, ...]) -> np.ndarray:
+    """Values that are uniform in their logarithm."""
+    return np.exp(random.uniform(np.log(low), np.log(high), shape))
 
 
 def draw(
@@ -42,17 +87,9 @@ def draw(
     """
     problem = Problem(space, {"macs": int(macs[1])})
     random = np.random.default_rng(seed)
-    found: list[NetworkSpec] = []
-    for _ in range(ROUNDS):
-        for values in _round(problem, macs, depth, random):
-            found.append(problem.network([int(value) for value in values], f"{name}-{len(found) + 1}"))
-            if len(found) == number:
-                return found
-    raise InfeasibleError(
-        f"space {space.name}: {number} networks of {macs[0]:.4g} to {macs[1]:.4g} MACs are needed, and {len(found)} "
-        "were found",
-        "give more --macs",
-    )
+    candidates = (values for _ in range(ROUNDS) for values in _round(problem, macs, depth, random))
+    return first_of(candidates, lambda values, own: problem.network([int(value) for value in values], own),
+                    number, name, space.name, macs)  # fmt: skip
 
 
 def _round(
@@ -60,10 +97,10 @@ def _round(
 ) -> Iterator[np.ndarray]:
     columns = _columns(problem, depth, random)
     wide = [place for place, one in enumerate(problem.variables) if one.name.startswith(("out", "hidden"))]
-    target = _uniform(random, *macs)
+    target = uniform(random, *macs, DRAWS)
     for _ in range(CORRECTIONS):
         _, cost, _ = problem.evaluate(columns)
-        step = np.clip(np.sqrt(target / cost.macs), 1 / LARGEST_STEP, LARGEST_STEP)
+        step = step_towards(target, cost.macs)
         for place in wide:
             columns[place] = columns[place] * step
     multiple = problem.space.multiple
@@ -82,7 +119,7 @@ def _round(
 def _columns(problem: Problem, depth: tuple[int, int], random: np.random.Generator) -> list[np.ndarray]:
     """A column for each variable, widths not rounded yet."""
     space = problem.space
-    outs = np.array([_uniform(random, *space.out) for _ in space.strides])
+    outs = np.array([uniform(random, *space.out, DRAWS) for _ in space.strides])
     if space.non_decreasing:
         outs = np.sort(outs, axis=0)
     columns = []
@@ -91,10 +128,10 @@ def _columns(problem: Problem, depth: tuple[int, int], random: np.random.Generat
             column = outs[_group(variable)]
         elif variable.name.startswith("hidden"):
             assert space.hidden_ratio is not None
-            column = outs[_group(variable)] * _uniform(random, *space.hidden_ratio)
+            column = outs[_group(variable)] * uniform(random, *space.hidden_ratio, DRAWS)
         elif variable.name.startswith("depth"):
             low, high = (min(max(bound, variable.values[0]), variable.values[-1]) for bound in depth)
-            column = np.floor(_uniform(random, low, high + 1))
+            column = np.floor(uniform(random, low, high + 1, DRAWS))
         else:
             column = _choice(variable, random)
         columns.append(column.astype(np.float64))
@@ -108,8 +145,3 @@ def _group(variable: Variable) -> int:
 
 def _choice(variable: Variable, random: np.random.Generator) -> np.ndarray:
     return random.choice(np.array(variable.values), DRAWS)
-
-
-def _uniform(random: np.random.Generator, low: float, high: float) -> np.ndarray:
-    """Values that are uniform in their logarithm (DRAWS,)."""
-    return np.exp(random.uniform(np.log(low), np.log(high), DRAWS))

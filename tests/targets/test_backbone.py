@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 import madnas.models  # noqa: F401  # registers with timm
 from madnas.errors import UsageError
 from madnas.models import build
+from madnas.models.norms import unsettle
 from madnas.network.named import get
+from madnas.network.restructured import SCHEMA, Description, dump
 from madnas.network.specfile import spec_to_tree
-from madnas.restructure.backbone import RestructuredMaps
 from madnas.restructure.collapse import collapse
-from madnas.restructure.description import SCHEMA, Description, dump
-from madnas.restructure.opened import unsettle
+from madnas.targets.backbone import RestructuredMaps
 
 SPEC = get("ran-e-digits")
 

@@ -9,18 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from madnas.data.order import Order
-from madnas.data.seeds import generator
 from madnas.data.source import Process
 from madnas.errors import UsageError
 from madnas.files import read_text
+from madnas.models.norms import set_norms, unsettle
+from madnas.models.weights import load_weights
+from madnas.network.restructured import SCHEMA, Description
 from madnas.network.specfile import check_spec, spec_to_tree
-from madnas.restructure.description import SCHEMA, Description
 from madnas.runfolder import RUN
-from madnas.scores.targets import RESTRUCTURED, Target, as_library, find, input_of, module_of
-from madnas.train.checkpoint import load_initial, read_weights
+from madnas.targets import RESTRUCTURED, Target, as_library, find, input_of, module_of
 from madnas.train.data import open_data
 from madnas.train.evaluate import past, run_of, weights_of
-from madnas.train.model import set_norms
 from madnas.train.normalise import normaliser
 from madnas.train.recipe import load_recipe
 from madnas.train.results import RECIPE
@@ -122,46 +121,3 @@ def images_for(opened: Opened, recipe: str | None, data: Path, seed: int) -> lis
     normalise = normaliser(source.facts, process.device)
     batches = source.train(order, 0, max(1, IMAGES // settings.batch_size), process)
     return [normalise(batch.images) for batch in batches]
-
-
-def load_weights(model: nn.Module, file: Path, word: str) -> None:
-    """Load a file of weights into a network that was built for it.
-
-    Raises:
-        UsageError: the file cannot be read, or holds the weights of another network.
-    """
-    missing = [name for name in load_initial(model, file) if not _counts_batches(name)]
-    if missing:
-        raise UsageError(
-            f"{file}: not the weights of {word}: {len(missing)} tensors are missing or of another shape, such as "
-            f"{missing[0]}",
-            "the folder of a run, in place of the network, knows its classes and its input",
-        )
-    others = sorted(name for name in set(read_weights(file)) - set(model.state_dict()) if not _counts_batches(name))
-    if others:
-        raise UsageError(
-            f"{file}: weights of another network: {len(others)} of its tensors are none of {word}, such as {others[0]}"
-        )
-
-
-def _counts_batches(name: str) -> bool:
-    """Whether a tensor counts batches: old checkpoints have none, and nothing is computed with it in a test."""
-    return name.rpartition(".")[2] == "num_batches_tracked"
-
-
-def unsettle(model: nn.Module, seed: int) -> None:
-    """Statistics and scales as training may leave them."""
-    chance = generator(seed, "statistics")
-    for name, scale in model.named_parameters():
-        if name.rpartition(".")[2] == "gamma":  # of layers, which begins so small that nothing would be compared
-            with torch.no_grad():
-                scale.uniform_(0.5, 1.5, generator=chance)
-    for part in model.modules():
-        if not isinstance(part, nn.BatchNorm2d) or part.running_mean is None or part.running_var is None:
-            continue
-        with torch.no_grad():
-            part.running_mean.normal_(0, 1, generator=chance)
-            part.running_var.uniform_(0.2, 3, generator=chance)
-            if part.affine:
-                part.weight.uniform_(0.5, 1.5, generator=chance)
-                part.bias.normal_(0, 0.5, generator=chance)

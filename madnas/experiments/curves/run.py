@@ -8,9 +8,9 @@ from typing import Any
 
 import madnas
 from madnas.errors import UsageError
+from madnas.experiments.curves.recipe import Curve, CurvesRecipe
 from madnas.files import write_text_atomic
 from madnas.network.specfile import spec_to_tree
-from madnas.search.curves_recipe import Curve, CurvesRecipe
 from madnas.search.effort import Effort
 from madnas.search.goal import make_goal
 from madnas.search.outcome import Outcome

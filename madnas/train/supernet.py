@@ -13,7 +13,7 @@ from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
 from madnas.network.specfile import dump_spec, load_spec
 from madnas.restructure.search_space import numbers_of, restructurable, subnetwork
-from madnas.scores.targets import Target
+from madnas.targets import Target
 from madnas.theory.restructuring import is_linear
 from madnas.train.build import Talk
 from madnas.train.job import Job

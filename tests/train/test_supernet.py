@@ -10,11 +10,11 @@ from madnas.models import build
 from madnas.models.restructurable import alphas_of
 from madnas.network.count import count
 from madnas.network.named import get
-from madnas.restructure.search import search, searchable
 from madnas.restructure.search_space import numbers_of, restructurable, savings, subnetwork
 from madnas.restructure.stages import blocks_of
-from madnas.scores.targets import find
+from madnas.targets import find
 from madnas.train.engine import Engine
+from madnas.train.supernet import search, searchable
 from tests.train.shell import crash_at, finish, job
 
 DIGITS = get("ran-e-digits")

@@ -1,17 +1,13 @@
-"""Spec files: a NetworkSpec from YAML, strictly, and back. The format is described in ``README.md`` of this folder."""
+"""What makes a network, beyond types: sizes, words, keys that go together."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, make_dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import fields
 
-from madnas.errors import SpecError
 from madnas.network.blocks import CATALOGUE, SE_RATIO, BlockKind, shortcut_of
 from madnas.network.cells import MIN_CELL, dense_out, skip_chs
 from madnas.network.expand import vanishes
-from madnas.network.spec import LINEAR_BLOCKS, SCHEMA, Group, Head, NetworkSpec, Stem, to_tree
-from madnas.network.yamlfile import Key, add_core_schema, check, did_you_mean, dotted, read_yaml, shorten
+from madnas.network.spec import LINEAR_BLOCKS, Group, NetworkSpec, Stem
+from madnas.network.yamlfile import did_you_mean, shorten
 from madnas.theory.numerics import Number
 
 ACTIVATIONS = (
@@ -21,146 +17,48 @@ ACTIVATIONS = (
 """Activations by timm's names; none with parameters of its own (PReLU), which the closed-form count does not know."""
 
 STEM_NORMS = ("batch", "layer", "later")
+
 GROUP_NORMS = ("batch", "none")
+
 BRANCHES = ("none", "gelu", "exp", "expm1", "exp-clamped")
+
 HEAD_NORMS = ("none", "batch", "layer")
+
 STEMLESS = frozenset({"conv", "repvgg", "random-skip", "random-skip-mobile"})
 """Blocks with which a convolutional network may begin: those that do not need a stem before them."""
+
 OWN_EXPANSION = frozenset({"convnext", "mobile-pair"})
 """Blocks that do not expand their input's channels."""
+
 PAIRS = frozenset({"afrb-pair", "inverted-pair", "act-conv-pair"})
 """Blocks around a waist of half their channels."""
+
 SAME_SHAPE = PAIRS | {"depthwise"}
 """Blocks that cannot change the number of channels."""
+
 MAX_CHANNELS = 1_000_000
+
 MAX_DEPTH = 10_000
+
 MAX_GROUPS = 100
+
 MAX_KERNEL = 31
+
 MAX_SIDE = 16_384
+
 MAX_EXPAND = 1_000
+
 MAX_NAME = 100
+
 MAX_SEED = 2**63 - 1
+
 MAX_POOL = 64
 
 ALWAYS = frozenset({"block", "out", "depth"})
 """Keys that every group has."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """A spec file's top level; its parts are checked one by one, so that a mistake in one hides none in another."""
-
-    schema: str
-    name: str
-    input: tuple[int, int, int]
-    groups: list[Any]
-    head: Any
-    stem: Any = None
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-
-def load_spec(path: str | Path) -> NetworkSpec:
-    """Read a spec file.
-
-    Raises:
-        UsageError: the file cannot be read.
-        SpecError: it is no network; every problem with its dotted key.
-    """
-    return parse_spec(read_yaml(path), str(path))
-
-
-def parse_spec(tree: Mapping[str, Any], source: str) -> NetworkSpec:
-    """A network from a tree of plain values, as YAML or JSON give it.
-
-    Args:
-        tree: the values.
-        source: what errors call it.
-
-    Raises:
-        SpecError: it is no network; every problem with its dotted key.
-    """
-    if not isinstance(tree, Mapping):
-        raise SpecError(source, [f"expected a mapping, found {shorten(repr(tree))}"])
-    schema = tree.get("schema")
-    if isinstance(schema, str) and schema != SCHEMA:
-        # Nothing else in a file of another kind is worth a complaint.
-        raise SpecError(source, [f"schema: expected {SCHEMA!r}, found {shorten(repr(schema))}"])
-    spec, problems = _read(tree)
-    for part, problem in _problems(spec):
-        problems[part].append(problem)
-    found = [problem for part in problems.values() for problem in part]
-    found = found or list(_size_problems(spec))
-    if found:
-        raise SpecError(source, found, None if "schema" in tree else f"a spec file begins with 'schema: {SCHEMA}'")
-    return spec
-
-
-def check_spec(spec: NetworkSpec, source: str | None = None) -> NetworkSpec:
-    """The same network in plain integers, if it is one that can be built and written to a file.
-
-    Raises:
-        SpecError: every problem with its dotted key.
-    """
-    return parse_spec(spec_to_tree(spec), source or str(spec.name))
-
-
-def _read(tree: Mapping[str, Any]) -> tuple[NetworkSpec, dict[str, list[str]]]:
-    """What can be read of a network, and the problems with keys and types in every part.
-
-    Parts are ``""`` (the top level), ``"stem"``, ``"groups[0]"`` ..., ``"head"``. What cannot be read is None in the
-    network; an unreadable stem, since None means that there is none, is one without channels.
-    """
-    top: Any
-    top, wrong = check(tree, _Document)
-    problems: dict[str, list[str]] = {"": wrong, "stem": []}
-    if top is None:
-        bad = {problem.partition(":")[0].partition("[")[0].partition(".")[0] for problem in wrong}
-        good = {name: tree[name] for name in STAND_IN if name in tree and name not in bad}
-        top = check(STAND_IN | good, _Document)[0]
-        top = replace(top, **{name: None for name in STAND_IN if name not in good})
-
-    def read(value: Any, kind: type, key: Key) -> Any:
-        part, problems[dotted(key)] = check(value, _in_files(kind), key)
-        return part and kind(**{f.name: getattr(part, f.name) for f in fields(kind)})
-
-    rows = enumerate((top.groups or [])[: MAX_GROUPS + 1])
-    groups: Any = tuple(read(group, Group, ("groups", index)) for index, group in rows)
-    if top.groups is None:
-        groups = (None,)
-    head: Any = None if top.head is None else read(top.head, Head, ("head",))
-    spec = NetworkSpec(
-        name=top.name,
-        input=top.input,
-        stem=None if top.stem is None else read(top.stem, Stem, ("stem",)) or Stem(None),
-        groups=groups,
-        head=head,
-        provenance=top.provenance,
-    )
-    return spec, problems
-
-
-STAND_IN: dict[str, Any] = {"name": "", "input": [1, 1, 1], "groups": [], "head": {}, "schema": SCHEMA, "stem": None}
-"""Values in the place of those at the top level that are wrong, while the others are read."""
-
-
-@cache
-def _in_files(part: type) -> Any:
-    """A dataclass like ``part`` in which every count is an integer, as it is in a file.
-
-    In memory counts may be arrays or expressions, so that ``part`` itself has to declare them as anything.
-    """
-    count = {Number: int, Number | None: int | None}
-    rows: list[Any] = []
-    for f in fields(part):
-        default: Any = field() if f.default is MISSING else field(default=f.default)
-        rows.append((f.name, count.get(f.type, f.type), default))
-    return make_dataclass(part.__name__, rows, frozen=True)
-
-
-# What makes a network, beyond types
-
-
-def _problems(spec: NetworkSpec) -> Iterator[tuple[str, str]]:
+def problems_of(spec: NetworkSpec) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a network, beyond types, with its part; what is None could not be read."""
     yield from (("", problem) for problem in _top_problems(spec))
     if spec.stem is not None and spec.stem.out is not None:
@@ -179,6 +77,13 @@ def _problems(spec: NetworkSpec) -> Iterator[tuple[str, str]]:
         before = group and _out_chs(group, before)
     if spec.head is not None:
         yield from (("head", f"head.{problem}") for problem in _head_problems(spec))
+
+
+def size_problems(spec: NetworkSpec) -> Iterator[str]:
+    """Yield what is wrong with the input's size, of a network without other problems."""
+    part = vanishes(spec)
+    if part is not None:
+        yield f"input: {spec.input[1]} x {spec.input[2]} pixels are too few: none is left in {part}"
 
 
 def _first_chs(spec: NetworkSpec) -> Number | None:
@@ -204,6 +109,11 @@ def _keys(kind: BlockKind | None) -> frozenset[str]:
     return frozenset() if kind is None else kind.needs | kind.takes
 
 
+def _is_mlp(spec: NetworkSpec) -> bool:
+    """Whether a network is meant to be an MLP, rather than to have lost its stem."""
+    return spec.stem is None and any(group is not None and group.block in LINEAR_BLOCKS for group in spec.groups)
+
+
 def _top_problems(spec: NetworkSpec) -> Iterator[str]:
     if spec.name is not None and not (0 < len(spec.name) <= MAX_NAME and spec.name.isprintable()):
         yield f"name: expected 1 to {MAX_NAME} printable characters, found {shorten(repr(spec.name))}"
@@ -211,13 +121,6 @@ def _top_problems(spec: NetworkSpec) -> Iterator[str]:
         yield f"input: expected channels, height and width from 1 to {MAX_SIDE}, found {shorten(str(list(spec.input)))}"
     if not 1 <= len(spec.groups) <= MAX_GROUPS:
         yield f"groups: expected 1 to {MAX_GROUPS} groups, found {'more' if spec.groups else 'none'}"
-
-
-def _size_problems(spec: NetworkSpec) -> Iterator[str]:
-    """Yield what is wrong with the input's size, of a network without other problems."""
-    part = vanishes(spec)
-    if part is not None:
-        yield f"input: {spec.input[1]} x {spec.input[2]} pixels are too few: none is left in {part}"
 
 
 def _stem_problems(stem: Stem) -> Iterator[str]:
@@ -285,25 +188,6 @@ def _group_problems(group: Group, spec: NetworkSpec, before: Number | None) -> I
             yield f"shortcut: 'pad' adds channels and cannot drop any, here {before} in and {group.out} out"
 
 
-def _cell_problems(group: Group, keys: frozenset[str], before: Number | None) -> Iterator[str]:
-    """Yield what is wrong with a cell, and with poolings; ``keys`` are those of its kind."""
-    if "pool" in keys and group.pool and group.stride != 2:
-        yield "pool: a 2x2 pooling needs stride 2"
-    if "links" in keys and group.links is not None:
-        if not 0 <= group.links <= MAX_CHANNELS:
-            yield f"links: expected 0 to {MAX_CHANNELS}, found {shorten(str(group.links))}"
-        if group.depth < MIN_CELL:
-            yield f"depth: a random-skip cell has at least {MIN_CELL} layers, found {group.depth}"
-        if not 0 <= group.seed <= MAX_SEED:
-            yield f"seed: expected 0 to {MAX_SEED}, found {shorten(str(group.seed))}"
-    if "growth" in keys and group.growth is not None:
-        yield from _range("growth", group.growth, MAX_CHANNELS)
-        if before == 1 and group.stride == 2:
-            yield "stride: a dense group of stride 2 halves its input's channels, here 1"
-        elif _out_chs(group, before) not in (None, group.out):
-            yield f"out: a dense group gives out all that it has, here {_out_chs(group, before)}, found {group.out}"
-
-
 def _misfit(group: Group, spec: NetworkSpec) -> str | None:
     """Why a block does not belong in this network at all, if it does not."""
     if group.block in LINEAR_BLOCKS and not _is_mlp(spec):
@@ -311,11 +195,6 @@ def _misfit(group: Group, spec: NetworkSpec) -> str | None:
     if group.block not in LINEAR_BLOCKS and _is_mlp(spec):
         return "a network without a stem that begins with linear layers is an MLP and has no others"
     return None
-
-
-def _is_mlp(spec: NetworkSpec) -> bool:
-    """Whether a network is meant to be an MLP, rather than to have lost its stem."""
-    return spec.stem is None and any(group is not None and group.block in LINEAR_BLOCKS for group in spec.groups)
 
 
 def _key_problems(group: Group, kind: BlockKind) -> Iterator[str]:
@@ -366,6 +245,25 @@ def _expand_problems(group: Group, before: Number | None) -> Iterator[str]:
             return
 
 
+def _cell_problems(group: Group, keys: frozenset[str], before: Number | None) -> Iterator[str]:
+    """Yield what is wrong with a cell, and with poolings; ``keys`` are those of its kind."""
+    if "pool" in keys and group.pool and group.stride != 2:
+        yield "pool: a 2x2 pooling needs stride 2"
+    if "links" in keys and group.links is not None:
+        if not 0 <= group.links <= MAX_CHANNELS:
+            yield f"links: expected 0 to {MAX_CHANNELS}, found {shorten(str(group.links))}"
+        if group.depth < MIN_CELL:
+            yield f"depth: a random-skip cell has at least {MIN_CELL} layers, found {group.depth}"
+        if not 0 <= group.seed <= MAX_SEED:
+            yield f"seed: expected 0 to {MAX_SEED}, found {shorten(str(group.seed))}"
+    if "growth" in keys and group.growth is not None:
+        yield from _range("growth", group.growth, MAX_CHANNELS)
+        if before == 1 and group.stride == 2:
+            yield "stride: a dense group of stride 2 halves its input's channels, here 1"
+        elif _out_chs(group, before) not in (None, group.out):
+            yield f"out: a dense group gives out all that it has, here {_out_chs(group, before)}, found {group.out}"
+
+
 def _range(key: str, value: Number, high: int) -> Iterator[str]:
     if not 1 <= value <= high:
         yield f"{key}: expected 1 to {high}, found {shorten(str(value))}"
@@ -384,112 +282,3 @@ def _stride(key: str, value: int) -> Iterator[str]:
 def _one_of(key: str, value: str, known: tuple[str, ...]) -> Iterator[str]:
     if value not in known:
         yield f"{key}: unknown {shorten(repr(value))}{did_you_mean(value, known) or '; one of ' + ', '.join(known)}"
-
-
-# Writing
-
-
-def spec_to_tree(spec: NetworkSpec) -> dict[str, Any]:
-    """A network as plain values for YAML or JSON, in the order of a spec file, without keys that have their default.
-
-    ``parse_spec`` gives the same network back.
-
-    Raises:
-        TypeError: an array, an expression or another object among the values: a spec of no single network.
-    """
-    tree: dict[str, Any] = {"schema": SCHEMA, "name": spec.name, "input": list(spec.input)}
-    if spec.stem is not None:
-        tree["stem"] = to_tree(spec.stem)
-    tree["groups"] = [_group_tree(group) for group in spec.groups]
-    tree["head"] = to_tree(spec.head)
-    if spec.provenance:
-        tree["provenance"] = spec.provenance
-    return _plain(tree)
-
-
-def _group_tree(group: Group) -> dict[str, Any]:
-    tree = to_tree(group)
-    kind = CATALOGUE.get(group.block)
-    if kind is not None and "stride" not in kind.takes and group.stride == 1:
-        del tree["stride"]
-    return tree
-
-
-def _plain(value: Any) -> Any:
-    """A value as plain Python: tuples become lists, numpy's scalars become numbers."""
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    if getattr(value, "shape", None) == ():  # a scalar of numpy's
-        return value.item()
-    raise TypeError(f"{type(value).__name__} in a network's description: only numbers and text can be written")
-
-
-def dump_spec(spec: NetworkSpec) -> str:
-    """A network as a spec file's text, with a line for the stem, each group and the head; it reads back exactly.
-
-    Raises:
-        SpecError: a network that cannot be built; every problem with its dotted key.
-        TypeError: a spec of no single network.
-    """
-    import yaml
-
-    tree = spec_to_tree(check_spec(spec))
-    for key in ("input", "stem", "head"):
-        if key in tree:
-            tree[key] = _flow(tree[key])
-    tree["groups"] = [_flow(group) for group in tree["groups"]]
-    if "provenance" in tree:
-        tree["provenance"] = {name: _flow(value) for name, value in tree["provenance"].items()}
-    return yaml.dump(tree, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=float("inf"))
-
-
-class _FlowMapping(dict):
-    """A mapping that is written on one line."""
-
-
-class _FlowList(list):
-    """A list that is written on one line."""
-
-
-def _flow(value: Any) -> Any:
-    """A mapping or list to be written on one line; any other value as it is."""
-    if isinstance(value, dict):
-        return _FlowMapping(value)
-    return _FlowList(value) if isinstance(value, list) else value
-
-
-@cache
-def _dumper() -> Any:
-    """PyYAML's safe dumper, quoting text that a reader of YAML 1.1 or 1.2 would take for another type."""
-    import yaml
-
-    class SpecDumper(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-            super().increase_indent(flow, False)  # lists are indented below their key
-
-    add_core_schema(SpecDumper)
-    for cls, name in ((_FlowMapping, "map"), (_FlowList, "seq")):
-        SpecDumper.add_representer(cls, _flow_representer(name))
-    SpecDumper.add_representer(str, _represent_text)
-    return SpecDumper
-
-
-def _represent_text(dumper: Any, text: str) -> Any:
-    """Text, with escapes where it is not printable: PyYAML's other quotes lose line breaks such as U+0085."""
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
-
-
-def _flow_representer(name: str) -> Any:
-    def represent(dumper: Any, value: Any) -> Any:
-        if name == "map":
-            return dumper.represent_mapping("tag:yaml.org,2002:map", value.items(), flow_style=True)
-        return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
-
-    return represent

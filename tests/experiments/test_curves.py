@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from madnas.errors import SpecError
+from madnas.experiments.curves.run import CurvesPlan, run_curves
 from madnas.experiments.library import load_recipe, recipe_files
+from madnas.figures import render
 from madnas.network.count import count
 from madnas.network.specfile import parse_spec
 from madnas.network.yamlfile import read_yaml
 from madnas.report.curves_plot import draw_curves
-from madnas.report.figures import render
-from madnas.search.curves import CurvesPlan, run_curves
 
 NAME = "zen-nas/proxies"
 

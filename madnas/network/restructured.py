@@ -3,15 +3,12 @@
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from madnas.errors import SpecError, UsageError
+from madnas.errors import SpecError
 from madnas.files import read_text
 from madnas.network.specfile import parse_spec
 from madnas.network.yamlfile import parse_yaml, validate
-
-if TYPE_CHECKING:
-    from torch import nn
 
 SCHEMA: Final = "madnas/restructured/1"
 LARGEST = 16384
@@ -91,67 +88,3 @@ def load(path: str) -> Description:
     if found.spec is not None:
         parse_spec(found.spec, f"{path}, spec")
     return found
-
-
-def rebuild(description: Description) -> "nn.Module":
-    """The restructured module with fresh weights, for those of a file.
-
-    Raises:
-        UsageError: the network has no such parts: another version of its library.
-    """
-    import torch
-
-    from madnas.restructure.merge import apply, finish, plan
-    from madnas.restructure.prepared import traced_for_merging
-    from madnas.train.model import set_norms
-
-    model = base_model(description)
-    set_norms(model, None, description.bn_eps)
-    if description.split:
-        from madnas.restructure.split import split_structure
-
-        model = split_structure(model, description.input, description.split, description.branch)
-    if not description.merged:
-        return model
-    for name, slopes in slopes_of(model).items():
-        if name in description.linear:
-            with torch.no_grad():
-                slopes.fill_(1.0)
-    traced = traced_for_merging(model, description.input)
-    wanted = set(description.merged)
-    merges = [merge for merge in plan(traced, description.costly, description.only)[0] if merge.modules in wanted]
-    missing = wanted - {merge.modules for merge in merges}
-    if missing:
-        raise UsageError(f"{description.name}: the network has no {min(missing)[0]} that can be merged as described")
-    for merge in merges:
-        apply(traced, merge)
-    return finish(traced)
-
-
-def linear_in(model: "nn.Module") -> tuple[str, ...]:
-    """Names of blocks and PReLUs that are linear, because their slopes are 1: as fresh ones they would not be."""
-    return tuple(name for name, slopes in slopes_of(model).items() if bool((slopes == 1).all()))
-
-
-def slopes_of(model: "nn.Module") -> dict[str, "nn.Parameter"]:
-    """Slopes of restructurable blocks and of PReLUs, by the names of those."""
-    from torch import nn
-
-    from madnas.models.restructurable import alphas_of
-
-    units = {name: part.weight for name, part in model.named_modules() if isinstance(part, nn.PReLU)}
-    return alphas_of(model) | units
-
-
-def base_model(description: Description) -> "nn.Module":
-    """The network before, with fresh weights."""
-    from madnas.scores.targets import RESTRUCTURED, Target, as_library, module_of
-
-    if description.spec is None:
-        assert description.base is not None
-        target = as_library(description.base)
-        if target.library == RESTRUCTURED:
-            raise UsageError(f"{description.name}: its base {description.base} is restructured itself")
-    else:
-        target = Target(description.name, parse_spec(description.spec, description.name))
-    return module_of(target, description.classes, description.input)

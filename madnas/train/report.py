@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from madnas.figures import BLUE, GREEN, ORANGE, render
 from madnas.files import write_bytes_atomic, write_text_atomic
-from madnas.report.figures import BLUE, GREEN, ORANGE, render
 from madnas.train.kinds import CLASSIFICATION, KINDS, Metric
 
 if TYPE_CHECKING:

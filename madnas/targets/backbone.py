@@ -11,9 +11,11 @@ from torch.fx.passes.shape_prop import ShapeProp
 from madnas.errors import UsageError
 from madnas.measure.module_count import inference
 from madnas.models.features import feature_info
+from madnas.models.weights import load_weights
+from madnas.network.restructured import Description, load
 from madnas.network.specfile import parse_spec
-from madnas.restructure.description import Description, load, rebuild
 from madnas.restructure.merge import finish
+from madnas.targets.restructured import rebuild
 
 
 class RestructuredMaps(nn.Module):
@@ -55,8 +57,6 @@ def restructured(
             away; the maps of a network without a description.
         SpecError: a file that is no description.
     """
-    from madnas.restructure.opened import load_weights
-
     if kwargs:
         raise UsageError(f"{path}: a restructured network takes no {', '.join(kwargs)}", "set it before restructuring")
     description = load(path)
