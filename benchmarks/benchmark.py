@@ -9,9 +9,9 @@ import time
 
 import torch
 
-from madnas.measure.benchmark.intervals import Ratio, speed_ratio
 from madnas.measure.benchmark.request import Request
 from madnas.measure.benchmark.run import benchmark
+from madnas.measure.intervals import Ratio, speed_ratio
 from madnas.measure.latency_table.measure import measure_table
 from madnas.measure.latency_table.request import TableRequest
 from madnas.measure.prepare import images, measuring, prepared

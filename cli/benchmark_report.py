@@ -9,7 +9,7 @@ from rich.markup import escape
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_text_atomic
 from madnas.measure.benchmark.request import Request, check_request
-from madnas.measure.benchmark.rounds import Pace
+from madnas.measure.rounds import Pace
 from madnas.measure.setting import Setting, usual_clock
 from madnas.network.layer import Resolution
 from madnas.units import counted, megabytes, parse_quantity, short_quantity

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from madnas.measure.benchmark.intervals import speed_ratio
+from madnas.measure.intervals import speed_ratio
 
 FEWEST_ROUNDS = 4
 """Never fewer, however long they take; ..."""

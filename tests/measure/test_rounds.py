@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from madnas.measure.benchmark.intervals import percentiles, speed_ratio
-from madnas.measure.benchmark.memory import largest_batch
-from madnas.measure.benchmark.rounds import FEWEST_ROUNDS, LEAST_ROUNDS, Pace, in_turns
+from madnas.measure.intervals import percentiles, speed_ratio
+from madnas.measure.rounds import FEWEST_ROUNDS, LEAST_ROUNDS, Pace, in_turns
 
 
 class Machine:
@@ -184,22 +181,3 @@ def test_percentiles_of_a_known_sample():
     found = percentiles([float(number) for number in range(1, 101)])
     assert (found.p50, found.least, found.n) == (50.5, 1.0, 100)
     assert found.p95 == pytest.approx(95.05) and found.spread == pytest.approx(49.5 / 50.5)
-
-
-@given(st.integers(0, 70_000))
-def test_largest_batch_fits_and_a_sixteenth_more_does_not(limit):
-    found = largest_batch(lambda size: size <= limit, most=65_536)
-    assert found <= limit
-    if found < 65_536:
-        assert found + max(1, found // 16) + 1 > limit or limit > 65_536
-
-
-def test_memory_is_not_asked_for_far_beyond_its_end():
-    tried = []
-
-    def fits(size):
-        tried.append(size)
-        return size <= 100
-
-    assert largest_batch(fits) == 100
-    assert max(tried) == 128
