@@ -1,4 +1,4 @@
-"""What processes do with a task where some networks get their process killed; a module of its own, for it loads fast."""
+"""What processes do with a task where some networks get them killed; a module of its own, for it loads fast."""
 
 import os
 import signal
