@@ -1,16 +1,14 @@
-"""``madnas design``: from a budget to a network, with a bound on how much better any other could be."""
+"""``madnas design``: its options, and which method takes them."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from madnas.program.design import Design, Miss
-
 BUDGETS, SPACE, SWEEP, OUTPUT, SOLVER = "Budgets", "Space", "Objective", "Output", "Mathematical program"
+
 SEARCH = "Evolution"
+
 SPEED = "Measured throughput"
 
 
@@ -273,16 +271,15 @@ def design(
     - madnas design --method evolution --score zen-closed --params 9M --pareto macs -o front
     - madnas design --match-throughput resnet50 --device cuda -o fast.yaml
     """
-    from . import design_report as show
+    from .design_methods import refuse_idle
+    from .design_report import print_list
 
     if show_list:
-        show.print_list(json)
+        print_list(json)
         return
-    matching = match_throughput is not None
-    _refuse_idle(context, method, matching)
-    from madnas.program.design import point_name
-
-    from .design_request import Request, problems, warn_beyond
+    refuse_idle(context, method, match_throughput is not None)
+    from .design_program import design_by_program, effort_of
+    from .design_request import Request
 
     request = Request(
         macs=macs, params=params, activations=activations, max_layers=max_layers,
@@ -311,82 +308,14 @@ def design(
 
         match(
             MatchFlags(
-                reference=match_throughput, request=request, effort=_effort(gap, max_nodes, solver),
+                reference=match_throughput, request=request, effort=effort_of(gap, max_nodes, solver),
                 tilts=params_per_mac, measurements=measurements, seconds=seconds, device=device, precision=precision,
                 batch_size=batch_size or "auto", layout=layout, compile=compile, threads=threads, clock=clock,
                 journal=journal, restart=restart, output=output, csv=csv, plot=plot, force=force, json=json, name=name,
             )
         )  # fmt: skip
         return
-    points = problems(request)
-    warn_beyond(points[0][1].table, max(problem.budgets.get("macs", 0) for _, problem in points))
-    swept = len(points) > 1
-    names = tuple(point_name(name, values) for values, _ in points)
-    files = show.OutputFiles(output, csv, plot, force, names)
-    files.check()
-    effort = _effort(gap, max_nodes, solver)
-    missed: list[Miss] = []
-    if swept:
-        designs, missed = _sweep(points, effort, name, quiet=json)
-    else:
-        designs = [_solve(points[0][1], effort, name, quiet=json)]
-    files.write(designs)
-    if json:
-        show.print_json_document(designs, missed, swept)
-    elif swept:
-        show.print_sweep(designs)
-    else:
-        show.print_design(designs[0])
-    if missed:
-        show.print_misses(missed)
-        raise typer.Exit(max(miss.error.exit_code for miss in missed))
-
-
-METHODS = ("program", "evolution", "random")
-PROGRAM_ALONE = ("gap", "max_nodes", "solver")
-SEARCH_ALONE = (
-    "score", "pareto", "max_depth", "candidates", "max_seconds", "seed", "population", "proposals",
-    "survivors",
-    "prescreen", "mutation", "repeats", "batch_size", "device", "dtype", "workers", "journal", "restart",
-)  # fmt: skip
-"""Options that only one of the methods has."""
-
-
-MATCH_ALONE = (
-    "params_per_mac", "measurements", "seconds", "precision", "layout", "compile", "threads", "clock",
-)  # fmt: skip
-"""Options of ``--match-throughput``, ..."""
-
-MATCH_TOO = ("device", "batch_size", "journal", "restart")
-"""... and those that it shares with searches."""
-
-
-def _refuse_idle(context: typer.Context, method: str, matching: bool) -> None:
-    """Refuse an unknown method, and options that the chosen one has no use for."""
-    from madnas.errors import UsageError
-    from madnas.network.named import unknown_name
-
-    if method not in METHODS:
-        raise unknown_name("--method", method, METHODS)
-    if matching and method != "program":
-        raise UsageError(
-            "--match-throughput scales the budgets of the mathematical program", f"leave --method {method} out"
-        )
-
-    def given_of(names: tuple[str, ...]) -> list[str]:
-        return [name for name in names if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
-
-    alone = given_of(() if matching else MATCH_ALONE)
-    if alone:
-        raise UsageError(f"--{alone[0].replace('_', '-')} does nothing without --match-throughput", "leave it out")
-    others = PROGRAM_ALONE if method != "program" else SEARCH_ALONE
-    given = [name for name in given_of(others) if not (matching and name in MATCH_TOO)]
-    if given:
-        flag = f"--{given[0].replace('_', '-')}"
-        raise UsageError(
-            f"{flag} does nothing with --method {method}",
-            "leave it out, or give --method " + ("evolution" if method == "program" else "program"),
-        )
+    design_by_program(request, gap, max_nodes, solver, output, csv, plot, force, json, name)
 
 
 def _images(text: str | None) -> int:
@@ -395,41 +324,3 @@ def _images(text: str | None) -> int:
     if text is not None and not text.isdecimal():
         raise UsageError(f"--batch-size: a whole number, got {text[:60]!r}")
     return 16 if text is None else int(text)
-
-
-def _effort(gap: float, max_nodes: int, solver: str) -> Any:
-    from madnas.errors import UsageError
-    from madnas.program.search import Effort
-
-    if not 0 <= gap < 100:
-        raise UsageError("--gap: a percentage from 0 to 100")
-    if max_nodes < 1:
-        raise UsageError("--max-nodes: at least 1")
-    if solver not in ("casadi", "ipopt"):
-        raise UsageError(f"--solver: unknown {solver[:60]!r}; casadi or ipopt")
-    return Effort(gap=gap / 100, max_nodes=max_nodes, solver=solver)
-
-
-def _solve(problem: Any, effort: Any, name: str, quiet: bool) -> "Design":
-    from madnas.program.design import design as solve
-
-    from .progress import status
-
-    with status(quiet) as watch:
-        return solve(problem, replace(effort, watch=watch), name)
-
-
-def _sweep(
-    points: list[tuple[dict[str, Any], Any]], effort: Any, name: str, quiet: bool
-) -> "tuple[list[Design], list[Miss]]":
-    """Every point's network, and the points that have none; if that is all of them, the first one's error."""
-    from madnas.program.design import Miss, sweep
-
-    from .progress import track
-
-    results = list(track(sweep(points, effort, name), len(points), "designing", quiet))
-    designs = [result for result in results if not isinstance(result, Miss)]
-    missed = [result for result in results if isinstance(result, Miss)]
-    if not designs:
-        raise missed[0].error
-    return designs, missed

@@ -2,14 +2,16 @@
 
 Parameters, MACs, activations, entropy, rho: all are sums over these lists. The functions work on numbers, numpy arrays
 and Pyomo expressions alike, so that what counts a network also builds the program's constraints. A new kind of block is
-a function here, an ``nn.Module`` in ``madnas.models``, and a test that both agree.
+a function here or in the file of its family, an ``nn.Module`` in ``madnas.models``, and a test that both agree.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from madnas.network.cells import dense_layers, random_skip_layers, skip_chs
+from madnas.network.convnext import convnext_layers
 from madnas.network.layer import Layer, Layers, Resolution, patched, strided
+from madnas.network.mobile import inverted_residual_layers, mobile_pair_layers, separable_layers
 from madnas.network.restructurable import (
     act_conv_layers,
     act_conv_pair_layers,
@@ -22,16 +24,8 @@ from madnas.network.restructurable import (
 )
 from madnas.network.shapes import block_stride, hidden_chs
 from madnas.network.spec import Group
-from madnas.theory.numerics import Number, floor_to_multiple, is_array, is_symbolic, rounded
-
-SE_RATIO = 4
-"""Squeeze-excitation squeezes to a quarter, ..."""
-
-SE_MULTIPLE = 8
-"""... in DeepMAD's networks rounded down to a multiple of 8."""
-
-SENET_RATIO = 16
-"""In SE-ResNets to a sixteenth, rounded to the nearest multiple of 8."""
+from madnas.network.squeeze import squeeze_excite
+from madnas.theory.numerics import Number, is_array, is_symbolic
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,47 +73,6 @@ def projects(group: Group, in_chs: Number, index: int) -> Number:
     return differs if is_array(differs) else bool(differs)
 
 
-def differ(chs: Number, others: Number) -> bool:
-    """Whether channel counts differ.
-
-    Raises:
-        ValueError: in some candidates of a batch and not in others, which then have other layers.
-    """
-    different = chs != others
-    if is_array(different) and different.any() != different.all():
-        raise ValueError("candidates with and without a downsampling layer cannot be counted together")
-    return bool(different.any()) if is_array(different) else bool(different)
-
-
-def se_chs(group: Group, in_chs: Number) -> Number:
-    """Squeezed channels of a block's squeeze-excitation.
-
-    ``deepmad``: a quarter of hidden, down to a multiple of 8. ``efficientnet``: a quarter of the block's input.
-    ``senet``: a sixteenth of out, to a multiple of 8.
-    """
-    if group.se == "senet":
-        return floor_to_multiple((group.out + SENET_RATIO * SE_MULTIPLE // 2) // SENET_RATIO, SE_MULTIPLE)
-    if group.se == "deepmad":
-        hidden = hidden_chs(group, in_chs)
-        if is_symbolic(hidden):  # a lower bound for every whole hidden width, so that a relaxation stays one
-            return (hidden - (SE_RATIO * SE_MULTIPLE - 1)) / SE_RATIO
-        return floor_to_multiple(hidden // SE_RATIO, SE_MULTIPLE)
-    return rounded(in_chs / SE_RATIO, least=1)
-
-
-def _squeeze_excite(group: Group, in_chs: Number, hidden: Number) -> Layers:
-    """Squeeze-excitation of the inner map, or with ``senet`` of the branch's output."""
-    if group.se == "none":
-        return ()
-    chs = group.out if group.se == "senet" else hidden
-    squeezed = se_chs(group, in_chs)
-    biased = group.se != "deepmad"
-    return (
-        Layer("se_reduce", chs, squeezed, (1, 1), bias=biased, norm=not biased, main=False),
-        Layer("se_expand", squeezed, chs, (1, 1), bias=biased, norm=not biased, main=False),
-    )
-
-
 def _projection(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
     projected = projects(group, in_chs, index)
     if projected is False:
@@ -156,7 +109,7 @@ def basic_layers(group: Group, in_chs: Number, resolution: Resolution, index: in
     return (
         Layer("conv1", in_chs, inner, after, group.kernel, stride),
         Layer("conv2", inner, group.out, after, group.kernel),
-        *_squeeze_excite(group, in_chs, inner),
+        *squeeze_excite(group, in_chs, inner),
         *_projection(group, in_chs, after, index),
     )
 
@@ -172,75 +125,9 @@ def bottleneck_layers(group: Group, in_chs: Number, resolution: Resolution, inde
     return (
         Layer("conv1", in_chs, group.hidden, resolution),
         Layer("conv2", group.hidden, group.hidden, after, group.kernel, stride, groups),
-        *_squeeze_excite(group, in_chs, group.hidden),
+        *squeeze_excite(group, in_chs, group.hidden),
         Layer("conv3", group.hidden, group.out, after),
         *_projection(group, in_chs, after, index),
-    )
-
-
-def inverted_residual_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
-    """MobileNetV2's block [Sandler et al. 2018]: 1x1 expansion, k x k depthwise (with the stride), SE, 1x1."""
-    stride = block_stride(group, index)
-    after = strided(resolution, stride)
-    hidden = hidden_chs(group, in_chs)
-    return (
-        Layer("expand", in_chs, hidden, resolution),
-        Layer("depthwise", hidden, hidden, after, group.kernel, stride, groups=hidden),
-        *_squeeze_excite(group, in_chs, hidden),
-        Layer("project", hidden, group.out, after),
-    )
-
-
-def mobile_pair_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
-    """Zen-NAS's MB block: two MobileNetV2 blocks, in -> hidden (with the stride) and hidden -> out, each with a link.
-
-    Each expands to ``expand`` times its *output* channels. A link is a 1x1 projection with a bias where channels differ
-    and in the first of a group, else the identity. An activation follows the sums, and not the projections.
-    """
-    stride = block_stride(group, index)
-    after = strided(resolution, stride)
-    first = _mobile_unit(group, "1", in_chs, group.hidden, (resolution, after), stride, index == 0)
-    return (*first, *_mobile_unit(group, "2", group.hidden, group.out, (after, after), 1, False))
-
-
-def _mobile_unit(
-    group: Group,
-    number: str,
-    in_chs: Number,
-    out: Number,
-    maps: tuple[Resolution, Resolution],
-    stride: int,
-    opens: bool,
-) -> Layers:
-    """One MobileNetV2 block of the pair; ``maps`` are its input's and its output's size."""
-    before, after = maps
-    hidden = rounded(out * group.expand)
-    squeezed = hidden // SE_RATIO
-    gate = (
-        Layer(f"se_reduce{number}", hidden, squeezed, (1, 1), main=False),
-        Layer(f"se_expand{number}", squeezed, hidden, (1, 1), main=False),
-    )
-    differs = in_chs != out
-    # Of several candidates, those whose link is the identity have one of no channels, which costs nothing.
-    linked = out * differs if not opens and is_array(differs) else out
-    link = (Layer(f"shortcut{number}", in_chs, linked, after, stride=stride, bias=True, main=False),)
-    return (
-        Layer(f"expand{number}", in_chs, hidden, before),
-        Layer(f"depthwise{number}", hidden, hidden, after, group.kernel, stride, groups=hidden),
-        *(gate if group.se == "zennet" else ()),
-        Layer(f"project{number}", hidden, out, after),
-        *(link if opens or is_array(differs) or differs else ()),
-    )
-
-
-def separable_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
-    """Depthwise separable block: MobileNetV2's without the expansion: k x k depthwise, SE, 1x1 projection."""
-    stride = block_stride(group, index)
-    after = strided(resolution, stride)
-    return (
-        Layer("depthwise", in_chs, in_chs, after, group.kernel, stride, groups=in_chs),
-        *_squeeze_excite(group, in_chs, in_chs),
-        Layer("project", in_chs, group.out, after),
     )
 
 
@@ -253,39 +140,6 @@ def preact_layers(group: Group, in_chs: Number, resolution: Resolution, index: i
         Layer("conv1", in_chs, group.out, after, group.kernel, stride, extra=2 * in_chs),
         Layer("conv2", group.out, group.out, after, group.kernel, norm=False),
         *(replace(layer, norm=False) for layer in shortcut),
-    )
-
-
-def convnext_layers(group: Group, in_chs: Number, resolution: Resolution, index: int) -> Layers:
-    """ConvNeXt's block [Liu et al. 2022]: k x k depthwise, layer norm, 1x1 to hidden, 1x1 back, scale, residual.
-
-    With ``grn`` a global response norm over the hidden channels, with scale and shift, replaces the scale (ConvNeXt-V2
-    [Woo et al. 2023]).
-    With ``branch`` a 1x1 convolution beside the two takes what became linear (RAN, Section 4); with an activation of
-    its own it has a bias of its own.
-    Where the shape changes, a layer norm and an s x s convolution of stride s come before the first block.
-    """
-    downsamples = index == 0 and (group.stride != 1 or is_symbolic(in_chs) or differ(in_chs, group.out))
-    before: Layers = ()
-    if downsamples:
-        stride = group.stride
-        resolution = patched(resolution, stride)
-        extra = 2 * in_chs
-        before = (
-            Layer("downsample", in_chs, group.out, resolution, stride, stride, bias=True, norm=False, extra=extra),
-        )
-    chs = group.out
-    hidden = hidden_chs(group, chs)
-    beside: Layers = ()
-    if group.branch is not None:
-        bias = group.branch != "none"
-        beside = (Layer("branch", chs, chs, resolution, bias=bias, norm=False, main=False),)
-    return (
-        *before,
-        Layer("depthwise", chs, chs, resolution, group.kernel, groups=chs, bias=True),
-        Layer("expand", chs, hidden, resolution, bias=True, norm=False),
-        Layer("project", hidden, chs, resolution, bias=True, norm=False, extra=2 * hidden if group.grn else chs),
-        *beside,
     )
 
 

@@ -14,8 +14,9 @@ Stem, head and projections have no mass.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from madnas.network.blocks import mobile_pair_layers, shortcut_of
+from madnas.network.blocks import shortcut_of
 from madnas.network.cells import MIN_CELL, skip_chs
+from madnas.network.mobile import mobile_pair_layers
 from madnas.network.restructurable import waist
 from madnas.network.shapes import hidden_chs
 from madnas.network.spec import Group, NetworkSpec

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
-from madnas.network.blocks import CATALOGUE, SE_RATIO, BlockKind, shortcut_of
+from madnas.network.blocks import CATALOGUE, BlockKind, shortcut_of
 from madnas.network.cells import MIN_CELL, dense_out, skip_chs
 from madnas.network.expand import vanishes
 from madnas.network.spec import LINEAR_BLOCKS, Group, NetworkSpec, Stem
+from madnas.network.squeeze import SE_RATIO
 from madnas.network.yamlfile import did_you_mean, shorten
 from madnas.theory.numerics import Number
 
