@@ -81,8 +81,8 @@ def write_bytes_atomic(path: str | Path, data: bytes, overwrite: bool = False) -
 def check_writable(path: str | Path, overwrite: bool = False) -> None:
     """See before long work whether :func:`write_text_atomic` would succeed, as far as one can tell.
 
-    Permissions are not all: root has every one, and still nobody creates a file in ``/proc``. So a file is created, which
-    has no name and is gone at once where the system can do that.
+    Permissions are not all: root has every one, and still nobody creates a file in ``/proc``. So a file is created and
+    gone at once; where the system can do that, it never has a name.
 
     Raises:
         UsageError: as :func:`write_text_atomic`.

@@ -209,7 +209,7 @@ def test_folder_without_write_permission(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc, where nobody creates files")
 def test_folder_in_which_not_even_root_creates_files():
-    with pytest.raises(UsageError, match="/proc/net.yaml: cannot be written"):
+    with pytest.raises(UsageError, match=r"/proc/net\.yaml: cannot be written"):
         check_writable("/proc/net.yaml")
 
 
