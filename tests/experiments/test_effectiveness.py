@@ -182,16 +182,16 @@ def test_a_wrong_recipe_is_refused(key, value, message, tmp_path):
 
 
 def test_networks_are_trained_and_a_stopped_run_goes_on(tmp_path, capsys):
-    """Three small networks on the digits, on two processes; the second time, all is there already."""
+    """Four small networks on the digits, on two processes; the second time, all is there already."""
     tree = yaml.safe_load(recipe_files()[NAME].read_text())
     training = yaml.safe_load((Path(recipe_files()[NAME]).parents[2] / "train" / "digits" / "quick.yaml").read_text())
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(training | {"image_size": 8, "batch_size": 256, "pad": 1}))
-    tree |= {"networks": 3, "group_size": 3, "rho": [0.1, 0.3], "train": str(tmp_path / "train.yaml"), "epochs": 1}
+    tree |= {"networks": 4, "group_size": 3, "rho": [0.1, 0.3], "train": str(tmp_path / "train.yaml"), "epochs": 3}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree))
     command = ["experiment", str(tmp_path / "mine.yaml"), "-o", str(tmp_path / "run"), "--json"]
     assert run([*command, "--workers", "2"]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["accuracies"] == 3
+    assert summary["accuracies"] == 4
     assert all(0 < one["accuracy"] <= 100 for one in summary["networks"])
     assert all((tmp_path / "run" / "runs" / one["name"] / "last.safetensors").exists() for one in summary["networks"])
     lines = (tmp_path / "run" / "results.jsonl").read_text().splitlines()

@@ -392,7 +392,7 @@ def test_a_network_at_the_edge_of_what_is_possible_is_found():
 
 def test_rho_may_be_met_to_the_last_digit():
     """The rho of a network, asked for as its limit, admits it: as number, as array and in the recheck."""
-    free = SE
+    free = CIFAR
     answer = design(free, Effort(max_nodes=5))
     for digit in (0, 1):  # of the array's value and of the number's, which may differ in their last digit
         found = np.array([answer.solution.values, answer.solution.values])
