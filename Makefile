@@ -37,10 +37,10 @@ design-demo: $(STAMP) ## design a network for 4.5 GMACs and 29 M parameters
 	$(BIN)/madnas design --flops 4.5G --params 29M --rho 0.5
 
 test: $(STAMP) ## run the default tests (no GPU, no network)
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 test-all: $(STAMP) ## run the slow tests too
-	$(BIN)/pytest -n $(JOBS) -m "not gpu"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not gpu"
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .

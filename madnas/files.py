@@ -5,6 +5,7 @@ import errno
 import os
 import secrets
 import stat
+import tempfile
 from pathlib import Path
 
 from madnas.errors import UsageError
@@ -80,16 +81,21 @@ def write_bytes_atomic(path: str | Path, data: bytes, overwrite: bool = False) -
 def check_writable(path: str | Path, overwrite: bool = False) -> None:
     """See before long work whether :func:`write_text_atomic` would succeed, as far as one can tell.
 
+    Permissions are not all: root has every one, and still nobody creates a file in ``/proc``. So a file is created and
+    gone at once; where the system can do that, it never has a name.
+
     Raises:
         UsageError: as :func:`write_text_atomic`.
     """
     try:
         target = Path(os.path.realpath(path))
         _check_target(path, target, overwrite)
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise UsageError(f"{path}: cannot be written: no permission to write in {target.parent}")
+        with tempfile.TemporaryFile(dir=target.parent, prefix=".madnas-"):
+            pass
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be written: {_reason(error)}", _hint(error)) from error
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{path}: cannot be written: no permission to write in {target.parent}")
 
 
 def _check_target(path: str | Path, target: Path, overwrite: bool) -> int | None:

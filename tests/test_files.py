@@ -207,6 +207,12 @@ def test_folder_without_write_permission(tmp_path, monkeypatch):
     assert caught.value.hint == "write to a folder that you own"
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc, where nobody creates files")
+def test_folder_in_which_not_even_root_creates_files():
+    with pytest.raises(UsageError, match=r"/proc/net\.yaml: cannot be written"):
+        check_writable("/proc/net.yaml")
+
+
 def test_text_that_cannot_be_encoded_touches_nothing(tmp_path):
     path = tmp_path / "net.yaml"
     path.write_text("old")

@@ -1,9 +1,11 @@
-"""Tests of the command line see no terminal: tables are as wide as in a file, whatever runs the tests."""
+"""Settings of the tests of the command line."""
 
 import pytest
 
+from madnas.cli import progress
+
 
 @pytest.fixture(autouse=True)
-def no_terminal(monkeypatch):
-    for name in ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
+def no_progress(monkeypatch):
+    """A busy machine, on which a command is slow, is told no more than a fast one: stderr is what it is."""
+    monkeypatch.setattr(progress, "INTERVAL", float("inf"))

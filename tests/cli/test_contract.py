@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -91,7 +89,8 @@ class TestDesign:
         for seed in ("0", "1"):
             environment = os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": str(1 + int(seed))}
             path = tmp_path / f"{seed}.yaml"
-            done = madnas("design", "--recipe", "b0-rho0.5", "-o", str(path), env=environment)
+            command = ["design", "--space", "basic-cifar", "--macs", "20M", "--params", "200K", "-o", str(path)]
+            done = madnas(*command, env=environment)
             assert done.returncode == 0
             texts.append(path.read_bytes())
         assert texts[0] == texts[1]
@@ -225,52 +224,14 @@ class TestOutput:
 
 
 class TestProcess:
-    def test_interrupt_in_mid_solve(self, tmp_path):
-        command = [
-            *MADNAS,
-            "design",
-            "--recipe",
-            "mb-rho1",
-            "--rho",
-            "1,1.1,1.2,1.3,1.4,1.5",
-            "-o",
-            "out",
-            "--csv",
-            "x.csv",
-        ]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        time.sleep(3.0)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out) == (130, "")
-        assert "interrupted" in err and "Traceback" not in err
-        assert not list(tmp_path.iterdir())
-
-    def test_a_reader_that_goes_away_is_no_error(self):
-        command = [*MADNAS, "design", "--list"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            assert process.stdout is not None and process.stderr is not None
-            process.stdout.close()
-            assert process.stderr.read() == b""
-            assert process.wait(timeout=60) == 0
-
-    def test_version_and_help(self):
-        assert madnas("--version").stdout.startswith("madnas 0.")
-        for verb in ([], ["design"], ["score"]):
-            done = madnas(*verb, "--help")
-            assert done.returncode == 0 and "madnas" in done.stdout and done.stderr == ""
-
     @pytest.mark.parametrize(
         ("arguments", "absent"),
         [
-            (["--help"], ["torch", "pyomo", "casadi", "numpy", "matplotlib", "pydantic", "yaml"]),
-            (QUICK, ["torch", "timm", "matplotlib"]),
             (["design", "--list"], ["torch", "timm", "pyomo", "casadi", "numpy", "matplotlib"]),
             (["design", "--list", "--json"], ["torch", "timm", "pyomo", "casadi", "numpy", "matplotlib"]),
-            (["score", "resnet50"], ["torch", "timm", "pyomo", "casadi", "matplotlib"]),
             (["restructure", "edit", "ran-e-supernet", "--collapse-blocks", "2"], ["torch", "timm", "pyomo", "casadi"]),
         ],
-        ids=["help", "design", "list", "list as JSON", "score", "edit"],
+        ids=["list", "list as JSON", "edit"],
     )
     def test_light_paths_stay_light(self, arguments, absent):
         code = f"import sys; from madnas.cli.main import run; run({arguments!r}); "

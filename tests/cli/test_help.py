@@ -52,6 +52,11 @@ LONG = (
     "collapsed/network.yaml",
     "report runs/",
     "runs/resnet20-digits-quick-0 -o digits.onnx",
+    "effectiveness --no-train",
+    "latency-table --space zen-residual",
+    "collapse repvgg-a0",
+    "collapse timm/mobileone_s0",
+    "collapse runs/resnet20",
 )
 """Words of examples that take more than a few seconds."""
 
@@ -101,6 +106,7 @@ def test_help_names_every_flag_of_the_issue(capsys, monkeypatch):
 @pytest.mark.parametrize(("verb", "example"), EXAMPLES)
 def test_examples_of_the_help_run(verb, example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("madnas.scores.batch.process_count", lambda *_: 1)  # others take seconds to start
     for file in ("net.yaml", "mlp.yaml"):
         if file in example and f"-o {file}" not in example:
             space = ["--space", "basic-cifar", "--macs", "8M"] if verb == "train" else ["--space", "mlp"]

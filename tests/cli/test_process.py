@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import MADNAS, QUICK, SWEEP, madnas
+from tests.cli.shell import MADNAS, QUICK, madnas
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +41,10 @@ main()
 
 @pytest.mark.parametrize(
     ("after", "delay"),
-    [(1, 0.0), (2, 0.001), (3, 0.002), (5, 0.004), (9, 0.0), (12, 0.003), (30, 0.001), (60, 0.002), (100, 0.05)],
+    [
+        *((1, 0.0), (2, 0.001), (5, 0.004), (30, 0.001), (100, 0.05)),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((3, 0.002), (9, 0.0), (12, 0.003), (60, 0.002))),
+    ],
 )
 def test_interrupt_while_solving(after, delay, tmp_path):
     """At any moment, also inside the solver, which has signal handling of its own.
@@ -171,7 +174,10 @@ def pipeline(command, reader):
 
 @pytest.mark.parametrize(
     "command",
-    [QUICK, [*QUICK, "--json"], ["design", "--list"], ["score", "resnet18", "--json"], ["design", "--help"], SWEEP],
+    [
+        *(QUICK, [*QUICK, "--json"], ["design", "--list"], ["score", "resnet18", "--json"], ["design", "--help"]),
+        [*QUICK, "--rho", "0.1,0.2"],
+    ],
     ids=["table", "json", "list", "score", "help", "sweep"],
 )
 @pytest.mark.parametrize("reader", ["head -1", "true"])
@@ -204,6 +210,7 @@ def test_closed_stdout_and_stderr():
 
 CODES = {
     "done": (QUICK, 0),
+    "help": (["--help"], 0),
     "usage": (["design", "--params", "0"], 2),
     "option": (["design", "--nonsense"], 2),
     "verb": (["nonsense"], 2),

@@ -14,6 +14,9 @@ from madnas.network.specfile import dump_spec
 from madnas.theory.nn_mass import bottleneck_mass
 from tests.cli.shell import document, madnas, refused
 
+HERE = ("--workers", "1")
+"""In this process: others would take longer to start than what they do."""
+
 SCORES = {
     "params",
     "macs",
@@ -197,7 +200,7 @@ class TestTraced:
         assert result["blocks"] == {"inverted-residual": 10}
 
     def test_says_what_is_left_out(self, capsys):
-        assert run(["score", "timm/res2net50_14w_8s", "timm/resnet18", "--resolution", "64"]) == 0
+        assert run(["score", "timm/res2net50_14w_8s", "timm/resnet18", "--resolution", "64", *HERE]) == 0
         out = " ".join(capsys.readouterr().out.split())
         assert "no nn-mass, density: does not cover all of the network; left out" in out
         assert "3,392.0" in out
@@ -208,7 +211,7 @@ class TestTraced:
 
     def test_a_mixture_of_everything(self, capsys):
         words = ["resnet20", "timm/mnasnet_100", "torchvision/vgg11_bn", "vit_tiny_patch16_224"]
-        arguments = ["score", *words, "--metrics", "naswot,ldi", "--repeats", "1", "--batch-size", "2"]
+        arguments = ["score", *words, "--metrics", "naswot,ldi", "--repeats", "1", "--batch-size", "2", *HERE]
         results = document(capsys, *arguments)["results"]
         assert [result["target"] for result in results] == words
         assert ["naswot" in result["scores"] for result in results] == [True, True, True, False]
@@ -220,7 +223,7 @@ class TestFiles:
 
     def test_the_same_command_goes_on(self, capsys, tmp_path, monkeypatch):
         path = tmp_path / "scores.jsonl"
-        command = ["score", "resnet20", "resnet18", *self.METRICS, "-o", str(path)]
+        command = ["score", "resnet20", "resnet18", *self.METRICS, *HERE, "-o", str(path)]
         first = document(capsys, *command)["results"]
         lines = path.read_text().splitlines()
         assert len(lines) == 2
@@ -255,7 +258,7 @@ class TestFiles:
 
     def test_table_and_picture(self, capsys, tmp_path):
         csv, plot = tmp_path / "s.csv", tmp_path / "s.svg"
-        command = ["score", "resnet20", "resnet18", *self.METRICS, "--csv", str(csv), "--plot", str(plot)]
+        command = ["score", "resnet20", "resnet18", *self.METRICS, *HERE, "--csv", str(csv), "--plot", str(plot)]
         assert run(command) == 0
         capsys.readouterr()
         assert csv.read_text().startswith("target,name,params,macs")
@@ -265,7 +268,8 @@ class TestFiles:
 
     def test_one_target_that_cannot_run_stops_nobody_else(self, capsys, tmp_path):
         path = tmp_path / "s.jsonl"
-        command = ["score", "resnet20", "torchvision/alexnet", "resnet18", "--resolution", "16", "-o", str(path)]
+        targets = ["resnet20", "torchvision/alexnet", "resnet18"]
+        command = ["score", *targets, "--resolution", "16", *HERE, "-o", str(path)]
         for _ in range(2):
             assert run([*command, "--json"]) == 2
             out, err = capsys.readouterr()
@@ -282,7 +286,7 @@ class TestFiles:
     def test_against_accuracies(self, capsys, tmp_path):
         table = tmp_path / "acc.csv"
         table.write_text("network,accuracy\nresnet18,70.9\nresnet34,74.4\nresnet50,77.4\nresnet101,78.3\n")
-        command = ["score", "--against", str(table), "--metrics", "zen-closed"]
+        command = ["score", "--against", str(table), "--metrics", "zen-closed", *HERE]
         found = document(capsys, *command)["against"]
         assert list(found["scores"])[:2] == ["params", "macs"]
         assert found["scores"]["zen-closed"]["kendall"]["value"] == pytest.approx(1)

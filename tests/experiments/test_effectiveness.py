@@ -11,6 +11,7 @@ import yaml
 
 from madnas.cli.main import run
 from madnas.errors import DataError, InfeasibleError, SpecError
+from madnas.experiments.effectiveness import networks
 from madnas.experiments.effectiveness.networks import random_networks
 from madnas.experiments.effectiveness.summary import Measured, accuracies_of, measured, summarise
 from madnas.experiments.library import load_recipe, recipe_files
@@ -20,6 +21,8 @@ from madnas.network.specfile import check_spec, load_spec
 
 NAME = "deepmad/effectiveness"
 RECIPE = load_recipe(NAME)
+FEW = ["--quick", "--no-train"]
+"""Twelve of the 65 networks, which are drawn in a second."""
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +52,11 @@ def test_counts_are_those_of_the_module(specs):
         assert sum(p.numel() for p in build(spec).parameters()) == measured(spec).params
 
 
-def test_a_seed_decides_everything(specs):
-    assert random_networks(RECIPE, 0) == specs
-    assert [spec.groups for spec in random_networks(RECIPE, 1)] != [spec.groups for spec in specs]
+def test_a_seed_decides_everything():
+    recipe = RECIPE.quickened()
+    specs = random_networks(recipe, 0)
+    assert random_networks(recipe, 0) == specs
+    assert [spec.groups for spec in random_networks(recipe, 1)] != [spec.groups for spec in specs]
 
 
 def test_figures_2_and_5_entropy_and_depth_rise_and_width_falls(specs):
@@ -62,7 +67,8 @@ def test_figures_2_and_5_entropy_and_depth_rise_and_width_falls(specs):
     assert tau["accuracy"] is None
 
 
-def test_impossible_costs_are_infeasible():
+def test_impossible_costs_are_infeasible(monkeypatch):
+    monkeypatch.setattr(networks, "ROUNDS", 2)
     with pytest.raises(InfeasibleError, match=r"of the 65 slices of rho from 50 to 60"):
         random_networks(replace(RECIPE, rho=(50, 60)), 0)
 
@@ -101,19 +107,19 @@ def test_accuracies_by_name_or_path(tmp_path):
 
 def test_command_writes_networks_table_and_picture(tmp_path, capsys):
     folder = tmp_path / "run"
-    assert run(["experiment", NAME, "--no-train", "-o", str(folder)]) == 0
-    assert "accuracies of 0 of 65 networks" in capsys.readouterr().out
+    assert run(["experiment", NAME, *FEW, "-o", str(folder)]) == 0
+    assert "accuracies of 0 of 12 networks" in capsys.readouterr().out
     rows = list(csv.DictReader((folder / "networks.csv").read_text().splitlines()))
-    assert len(rows) == len(list((folder / "networks").iterdir())) == 65
+    assert len(rows) == len(list((folder / "networks").iterdir())) == 12
     assert measured(load_spec(folder / "networks" / f"{rows[7]['name']}.yaml")).params == int(rows[7]["params"])
     table = tmp_path / "table.csv"
-    table.write_text("network,accuracy\n" + "".join(f"{row['name']},{row['entropy']}\n" for row in rows[:40]))
+    table.write_text("network,accuracy\n" + "".join(f"{row['name']},{row['entropy']}\n" for row in rows[:8]))
     picture = tmp_path / "figure.svg"
-    command = ["experiment", NAME, "-o", str(folder), "--accuracies", str(table), "--plot", str(picture)]
+    command = ["experiment", NAME, "--quick", "-o", str(folder), "--accuracies", str(table), "--plot", str(picture)]
     assert run([*command, "--json"]) == 0
     out, err = capsys.readouterr()
     summary = json.loads(out)
-    assert (err, summary["accuracies"]) == ("", 40)
+    assert (err, summary["accuracies"]) == ("", 8)
     assert summary["groups"][0]["tau"]["value"] == pytest.approx(1)
     assert summary["groups"][1]["paper_tau"] == 0.77
     assert summary["groups"][2]["tau"] is None
@@ -122,7 +128,7 @@ def test_command_writes_networks_table_and_picture(tmp_path, capsys):
     assert run([*command, "--force"]) == 0
     out = capsys.readouterr().out
     assert "rho around" in out
-    assert "accuracies of 40 of 65 networks" in out
+    assert "accuracies of 8 of 12 networks" in out
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def test_command_writes_networks_table_and_picture(tmp_path, capsys):
     ],
 )
 def test_refused(flags, message, capsys):
-    assert run(["experiment", NAME, *flags]) == 2
+    assert run(["experiment", NAME, "--quick", *flags]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
@@ -148,10 +154,10 @@ def test_a_table_has_no_meaning_where_networks_are_trained(capsys):
 
 def test_a_folder_of_another_seed_is_kept(tmp_path, capsys):
     folder = str(tmp_path / "run")
-    assert run(["experiment", NAME, "--no-train", "-o", folder]) == 0
-    assert run(["experiment", NAME, "--no-train", "-o", folder, "--seed", "1"]) == 2
+    assert run(["experiment", NAME, *FEW, "-o", folder]) == 0
+    assert run(["experiment", NAME, *FEW, "-o", folder, "--seed", "1"]) == 2
     assert "holds results of another run: seed 0 there, 1 here" in capsys.readouterr().err
-    assert run(["experiment", NAME, "--no-train", "-o", folder, "--seed", "1", "--restart"]) == 0
+    assert run(["experiment", NAME, *FEW, "-o", folder, "--seed", "1", "--restart"]) == 0
     assert {path.name[:9] for path in (tmp_path / "run" / "networks").iterdir()} == {"random-1-"}
 
 

@@ -190,8 +190,8 @@ class TestFolder:
             result(tmp_path)
 
 
-SLOW = {"epochs": 60, "samples": 400, "depths": [3, 4, 5, 6, 7, 8], "batch_size": 20}
-"""Half a second of work in each of six groups."""
+SLOW = {"epochs": 30, "samples": 400, "depths": [3, 4, 5, 6, 7, 8], "batch_size": 20}
+"""A quarter of a second of work in each of six groups."""
 
 
 def test_interrupted(tmp_path, monkeypatch):

@@ -36,9 +36,10 @@ def test_random_networks(spec: NetworkSpec) -> None:
     assert_counts_agree(spec)
 
 
+@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.slow)], ids=["few", "many"])
 @pytest.mark.parametrize("kind", CONVOLUTIONAL)
-def test_random_networks_of_one_kind(kind: str) -> None:
-    @settings(DETERMINISTIC, max_examples=20)
+def test_random_networks_of_one_kind(kind: str, examples: int) -> None:
+    @settings(DETERMINISTIC, max_examples=examples)
     @given(spec=networks(kinds=(kind,)))
     def check(spec: NetworkSpec) -> None:
         assert_counts_agree(spec)

@@ -18,20 +18,20 @@ from madnas.program import design as module
 from madnas.program.design import design, pareto, point_name, recheck, sweep
 from madnas.program.evaluator import Evaluator
 from madnas.program.problem import Problem
-from madnas.program.recipe import load_recipe
 from madnas.program.search import Effort, search
 from madnas.program.space import load_space
 from madnas.units import parse_quantity
 from tests.program.spaces import TINY, brute_force, meets, network_of, objective_of, random_problem, tiny_space
 
 MLP = Problem(load_space("mlp"), {"params": 100_000}, 0.1)
-B0 = load_recipe("b0-rho0.5").problem()
+SE = Problem(load_space("mobilenet-se"), {"macs": 390_000_000}, 0.5)
+CIFAR = Problem(load_space("basic-cifar"), {"macs": 20_000_000, "params": 200_000}, 0.2)
 FEW = Effort(max_nodes=1, gap=0.5)
 
 
-@pytest.fixture(scope="module", params=["b0", "mlp"])
+@pytest.fixture(scope="module", params=["se", "cifar", "mlp"])
 def designed(request):
-    return design({"b0": B0, "mlp": MLP}[request.param], name="mine")
+    return design({"se": SE, "cifar": CIFAR, "mlp": MLP}[request.param], name="mine")
 
 
 class TestDesign:
@@ -299,7 +299,7 @@ INFEASIBLE = {
 }
 
 
-LONG = ("params", "rho", "both budgets of a bottleneck")
+LONG = ("macs", "params", "rho", "both budgets of a bottleneck")
 """Of these, those that take more than a few seconds."""
 
 
@@ -392,11 +392,11 @@ def test_a_network_at_the_edge_of_what_is_possible_is_found():
 
 def test_rho_may_be_met_to_the_last_digit():
     """The rho of a network, asked for as its limit, admits it: as number, as array and in the recheck."""
-    free = Problem(load_space("mobilenet-se"), {"macs": 400_000_000, "params": 4_000_000}, 0.4)
+    free = CIFAR
     answer = design(free, Effort(max_nodes=5))
     for digit in (0, 1):  # of the array's value and of the number's, which may differ in their last digit
         found = np.array([answer.solution.values, answer.solution.values])
-        rho = float(Evaluator(free)(found).usage[-1, 0] + 1) * 0.4 if digit else answer.structure.rho
+        rho = float(Evaluator(free)(found).usage[-1, 0] + 1) * free.rho if digit else answer.structure.rho
         exact = replace(free, rho=rho)
         assert Evaluator(exact)(found).feasible.all()
         assert design(exact, Effort(max_nodes=5, gap=1e9), known=found).objective >= answer.objective * (1 - 1e-9)

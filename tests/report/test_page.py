@@ -1,5 +1,7 @@
 """The offline page: every kind of file has its part, nothing is loaded from anywhere, nothing breaks out."""
 
+import contextlib
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -14,7 +16,7 @@ from madnas.report.page.collect import collect
 from madnas.report.page.html import Section, Table, page
 from madnas.report.page.sections import section
 from madnas.report.page.values import flat, rows_table, shown
-from tests.cli.shell import document, refused
+from tests.cli.shell import refused
 from tests.measure.latency_table.test_table import table_of
 
 DESIGN = ["design", "--space", "mlp", "--params", "100K"]
@@ -54,10 +56,9 @@ def made(*paths):
     return page("A page", [section(found) for found in collect([str(path) for path in paths])], "now")
 
 
-@pytest.fixture
-def files(tmp_path, capsys, monkeypatch):
-    """One file of every kind that is quick to make."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def documents():
+    """What commands print, one of every kind that is quick to make, by the name of its file."""
     commands = {
         "design.json": DESIGN,
         "sweep.json": [*DESIGN[:-1], "60K,100K", "--rho", "0.1,0.2"],
@@ -66,8 +67,20 @@ def files(tmp_path, capsys, monkeypatch):
         "scale.json": ["scale", "convnext-t", "--macs", "3.3G"],
         "search.json": SEARCH,
     }
+    printed = {}
     for name, words in commands.items():
-        (tmp_path / name).write_text(json.dumps(document(capsys, *words)))
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert run([*words, "--json"]) == 0
+        printed[name] = out.getvalue()
+    return printed
+
+
+@pytest.fixture
+def files(tmp_path, documents, monkeypatch):
+    """One file of every kind."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in documents.items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "net.yaml").write_text(dump_spec(get("resnet20")))
     (tmp_path / "latency.json").write_text(json.dumps(table_of("basic-cifar").document()))
     (tmp_path / "table.csv").write_text("name,value\na,1\nb,2.5\n")
