@@ -1,16 +1,17 @@
 """How far benchmarks can be trusted: repeated, against timm's way of measuring, and a latency table's predictions.
 
-Run: python -m benchmarks.benchmark        (make bench; some three minutes)
+Run: python -m benchmarks.benchmark        (make bench; some fifteen minutes)
 """
 
+import math
 import statistics
 import time
 
 import torch
 
 from madnas.measure.benchmark.request import Request
-from madnas.measure.benchmark.rounds import Pace
 from madnas.measure.benchmark.run import benchmark
+from madnas.measure.intervals import Ratio, speed_ratio
 from madnas.measure.latency_table.measure import measure_table
 from madnas.measure.latency_table.request import TableRequest
 from madnas.measure.prepare import images, measuring, prepared
@@ -20,14 +21,15 @@ from madnas.models import build
 from madnas.network.named import get
 from madnas.program.space import load_space
 
-PAIR = ("resnet20", "mobilenetv2-0.5")
+NAMES = ("resnet20", "mobilenetv2-0.5", "deepmad-r18")
+"""From a network of small maps, which fits a cache, to one that multiplies large matrices."""
+
 REPEATS = 3
 WARM_UP, STEPS = 10, 40
 """Calls before and within timm's measurement, its defaults."""
 
-
 AS_TIMM = 7
-"""Times that its ratio is taken: its networks run one after the other, and not in turns."""
+"""Times that it is taken: its networks run one after the other, and not in turns."""
 
 
 def as_timm(name: str, setting: Setting) -> float:
@@ -43,22 +45,41 @@ def as_timm(name: str, setting: Setting) -> float:
     return (now() - begin) / STEPS
 
 
-def repeated(setting: Setting) -> list[float]:
-    """Print and give the pair's ratio, measured several times."""
-    ratios = []
-    for number in range(REPEATS):
-        result = benchmark(Request(PAIR, setting, pace=Pace(), selftest=True))
-        own, again = result.rows[1].ratio, result.rows[2].ratio
-        ratios.append(own.value)
-        print(
-            f"{setting.clock} clock, repeat {number + 1}: {PAIR[1]} {own.value:.4f} ({own.low:.4f} to {own.high:.4f}) "
-            f"times as fast as {PAIR[0]}, {result.rows[0].latency.n} rounds; itself {again.value:.3f} "
-            f"({again.low:.3f} to {again.high:.3f})"
-        )
-    middle = statistics.median(ratios)
-    off = max(abs(one / middle - 1) for one in ratios)
-    print(f"{setting.clock} clock: repeats within {100 * off:.1f} % of their median")
+def repeated(setting: Setting) -> dict[str, list[Ratio]]:
+    """Print and give every network's ratios to the first, measured several times, and the first's to itself."""
+    ratios: dict[str, list[Ratio]] = {}
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        rows = benchmark(Request(NAMES, setting, selftest=True)).rows[1:]
+        for row in rows:
+            ratios.setdefault(row.name, []).append(row.ratio)
+        print(f"{setting.clock} clock: {rows[0].latency.n} rounds, {time.perf_counter() - begin:.0f} s", flush=True)
+    for name, found in ratios.items():
+        middle = statistics.median(one.value for one in found)
+        off = max(abs(one.value / middle - 1) for one in found)
+        each = ", ".join(f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})" for one in found)
+        print(f"{setting.clock} clock, {name} / {NAMES[0]}: {each}: repeats within {100 * off:.1f} % of their median")
     return ratios
+
+
+def beside_timm(setting: Setting, ours: dict[str, list[Ratio]]) -> None:
+    """Print timm's ratios, with the interval that its repeats support, and whether ours agree within both intervals."""
+    with measuring(setting), torch.inference_mode():
+        seconds = [[as_timm(name, setting) for name in NAMES] for _ in range(AS_TIMM)]
+    first, *others = zip(*seconds, strict=True)
+    for name, own in zip(NAMES[1:], others, strict=True):
+        theirs = speed_ratio(own, first)
+        inside = sum(
+            abs(math.log(one.value / theirs.value)) < math.hypot(one.half_width, theirs.half_width)
+            for one in ours[name]
+        )  # fmt: skip
+        middle = statistics.median(one.value for one in ours[name])
+        print(
+            f"{setting.clock} clock, {name} / {NAMES[0]}, timm's way {AS_TIMM} times: {theirs.value:.4f} "
+            f"({theirs.low:.4f} to {theirs.high:.4f}); ours {middle:.4f}, {100 * (middle / theirs.value - 1):+.1f} %; "
+            f"within the intervals {inside} of {len(ours[name])}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -67,13 +88,7 @@ def main() -> None:
     print(f"{about['hardware']}, {about['cores']} cores, load {about['load']}, commit {about['commit'][:12]}")
     for clock in ("thread", "wall"):
         setting = Setting(threads=1, clock=clock)
-        ratios = repeated(setting)
-        with measuring(setting), torch.inference_mode():
-            theirs = [as_timm(PAIR[0], setting) / as_timm(PAIR[1], setting) for _ in range(AS_TIMM)]
-        print(
-            f"{clock} clock, timm's way, {AS_TIMM} times: {statistics.median(theirs):.4f} ({min(theirs):.4f} to "
-            f"{max(theirs):.4f}); ours {statistics.median(ratios):.4f} ({min(ratios):.4f} to {max(ratios):.4f})"
-        )
+        beside_timm(setting, repeated(setting))
     request = TableRequest(load_space("basic-cifar"), 40_000_000, Setting(threads=1, clock="thread"), minutes=1.0)
     table = measure_table(request)
     error = table.error

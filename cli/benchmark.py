@@ -40,8 +40,8 @@ DEVICE = typer.Option(help="cpu, cuda or cuda:1.", rich_help_panel=WHAT)
 THREADS = typer.Option(help="Threads of the CPU. Default: one for every core.", rich_help_panel=WHAT)
 LAYOUT = typer.Option(help="Of images and maps in memory: channels-first or channels-last.", rich_help_panel=WHAT)
 CLOCK = typer.Option(
-    help="wall; or thread, the seconds during which the one thread (--threads 1) ran, which a busy machine stretches "
-    "less.",
+    help="wall; or thread, the seconds during which the one thread ran, which a busy machine stretches less. Default: "
+    "thread where there is one (--threads 1, --device cpu).",
     rich_help_panel=HOW,
 )
 JSON = typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
@@ -91,7 +91,7 @@ def networks(
     layout: Annotated[str, LAYOUT] = "channels-first",
     compile: Annotated[bool, typer.Option("--compile", help="By torch.compile.", rich_help_panel=WHAT)] = False,
     threads: Annotated[int | None, THREADS] = None,
-    clock: Annotated[str, CLOCK] = "wall",
+    clock: Annotated[str | None, CLOCK] = None,
     rounds: Annotated[
         int | None,
         typer.Option(help="Default: until the ratios are known to 1 %, or the time is over.", rich_help_panel=HOW),
@@ -112,13 +112,13 @@ def networks(
     """Measure networks side by side: latency, throughput, memory, operations per second and share of the device's peak.
 
     All networks run in turns, in a random order every round, and ratios are taken within a round, so that drift of the
-    machine hits all alike; intervals are bootstrapped over the rounds. A matrix product and a copy run with them.
+    machine hits all alike; rounds that are disturbed do not count. A matrix product and a copy run with them.
 
     Examples:
     - madnas benchmark resnet18 deepmad-r18 --threads 1 --rounds 8
     - madnas benchmark net.yaml resnet50 --precision bf16 --batch-size 32 --csv speed.csv --plot speed.png
     - madnas benchmark resnet50 deepmad-r50 --device cuda --batch-size auto
-    - madnas benchmark resnet20 --selftest --threads 1 --clock thread
+    - madnas benchmark resnet20 --selftest --threads 1
     - madnas benchmark ran-e-a ran-e-b --engine vela --npu ethos-u55-256 --npu-activations relu6
     """
     from madnas.units import parse_size
@@ -153,10 +153,7 @@ def latency_table(
     batch_size: Annotated[int, typer.Option(help="Images of a batch.", rich_help_panel=WHAT)] = 1,
     layout: Annotated[str, LAYOUT] = "channels-first",
     threads: Annotated[int | None, typer.Option(help="Threads of the CPU.", rich_help_panel=WHAT)] = 1,
-    clock: Annotated[
-        str | None,
-        typer.Option(help="wall or thread; default: thread where there is one, on the CPU.", rich_help_panel=HOW),
-    ] = None,
+    clock: Annotated[str | None, CLOCK] = None,
     probes: Annotated[int, typer.Option(help="Networks whose blocks are timed.", rich_help_panel=HOW)] = 96,
     held_out: Annotated[
         int, typer.Option(help="Networks that say how good predictions are.", rich_help_panel=HOW)

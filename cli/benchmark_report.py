@@ -9,8 +9,8 @@ from rich.markup import escape
 from madnas.errors import UsageError
 from madnas.files import check_writable, write_text_atomic
 from madnas.measure.benchmark.request import Request, check_request
-from madnas.measure.benchmark.rounds import Pace
-from madnas.measure.setting import Setting
+from madnas.measure.rounds import Pace
+from madnas.measure.setting import Setting, usual_clock
 from madnas.network.layer import Resolution
 from madnas.units import counted, megabytes, parse_quantity, short_quantity
 
@@ -35,7 +35,7 @@ def request(
     batch_size: str,
     layout: str,
     threads: int | None,
-    clock: str,
+    clock: str | None,
     mode: str,
     engine: str,
     compile: bool,
@@ -56,6 +56,7 @@ def request(
         raise UsageError(f"--batch-size: a whole number or auto, got {batch_size[:60]!r}")
     if auto and engine == "onnxruntime":
         raise UsageError("--batch-size auto: for --engine torch", "give a number")
+    clock = usual_clock(device, threads) if clock is None else clock
     setting = Setting(device, precision, 1 if auto else int(batch_size), layout, threads, clock)
     pace = Pace(rounds, seconds, GPU_TURN if device.startswith("cuda") else Pace().turn)
     made = Request(tuple(targets), setting, MODES[mode], engine, compile, auto, resolution, pace, selftest)
@@ -65,7 +66,7 @@ def request(
 
 TIMED = {
     "--device": "cpu", "--precision": "fp32", "--batch-size": "1", "--mode": "infer", "--layout": "channels-first",
-    "--compile": False, "--threads": None, "--clock": "wall", "--rounds": None, "--seconds": 20.0, "--selftest": False,
+    "--compile": False, "--threads": None, "--clock": None, "--rounds": None, "--seconds": 20.0, "--selftest": False,
     "--plot": None,
 }  # fmt: skip
 """Options that say how something is timed, and what they are where nobody gives them."""
@@ -137,7 +138,7 @@ def _print(document: dict[str, Any]) -> None:
     if setting["clock"] == "wall" and about["load"] is not None and about["load"] > (about["cores"] or 1):
         stderr().print(
             f"the machine was busy ({about['load']:.1f} programs for {about['cores']} cores): latencies are longer "
-            "than on an idle one; --threads 1 --clock thread sees through that"
+            "than on an idle one; --threads 1 counts the thread's own time, which hardly feels that"
         )
 
 
@@ -211,8 +212,7 @@ def latency_table(
     """Measure a table, print how good it is, write it."""
     from madnas.measure.latency_table.request import TableRequest, check_table_request
 
-    if clock is None:
-        clock = "thread" if device == "cpu" and threads == 1 else "wall"
+    clock = usual_clock(device, threads) if clock is None else clock
     setting = Setting(device, precision, batch_size, layout, threads, clock)
     found = _space(space, resolution, classes)
     request = TableRequest(found, parse_quantity(macs, "--macs"), setting, probes, held_out, minutes, seed)

@@ -253,8 +253,8 @@ def design(
     compile: Annotated[bool, typer.Option("--compile", help="By torch.compile.", rich_help_panel=SPEED)] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of the CPU.", rich_help_panel=SPEED)] = None,
     clock: Annotated[
-        str, typer.Option(help="wall; or thread, with --threads 1, on a busy machine.", rich_help_panel=SPEED)
-    ] = "wall",
+        str | None, typer.Option(help="wall or thread. Default: thread with --threads 1.", rich_help_panel=SPEED)
+    ] = None,
 ) -> None:
     """Design a network for your budgets, in seconds and without a GPU.
 

@@ -41,7 +41,7 @@ class Flags(SearchFlags):
     layout: str
     compile: bool
     threads: int | None
-    clock: str
+    clock: str | None
 
 
 def match(flags: Flags) -> None:

@@ -53,13 +53,19 @@ Run = Callable[[Sequence[Any], Callable[[int, float], None], Callable[[int, Any]
 """Does tasks: takes them, and ``on_progress`` and ``on_done`` of :func:`run_tasks`."""
 
 
+Lost = Callable[[Any, int], Any]
+"""Takes a task and the signal that killed the process that was at it; the result of the task."""
+
+
 @contextmanager
-def pool(work: Work[Task, Result], workers: int) -> Iterator[Run]:
+def pool(work: Work[Task, Result], workers: int, lost: Lost | None = None) -> Iterator[Run]:
     """Processes that stay for several rounds of tasks; with one worker, this process. See :func:`run_tasks`.
 
     Args:
         work: what to do with a task.
         workers: how many.
+        lost: what a task comes to whose process was killed, by the system for its memory or by itself; another process
+            takes its place. Default: that ends it all.
 
     Returns:
         what does tasks.
@@ -68,7 +74,7 @@ def pool(work: Work[Task, Result], workers: int) -> Iterator[Run]:
         yield lambda tasks, on_progress, on_done: _here(work, tasks, on_progress, on_done)
         return
     with _processes(work, workers) as processes:
-        yield lambda tasks, on_progress, on_done: _elsewhere(processes, tasks, on_progress, on_done)
+        yield lambda tasks, on_progress, on_done: _elsewhere(processes, tasks, on_progress, on_done, lost)
 
 
 def _here(
@@ -82,26 +88,33 @@ def _here(
 
 
 def _elsewhere(
-    processes: dict[Connection, SpawnProcess],
+    processes: "_Processes",
     tasks: Sequence[Any],
     on_progress: Callable[[int, float], None],
     on_done: Callable[[int, Any], None],
+    lost: Lost | None,
 ) -> None:
     todo = iter(enumerate(tasks))
     busy: dict[Connection, int] = {}
-    for connection in processes:
+    for connection in processes.connections:
         _give_next(connection, todo, busy)
     while busy:
         ready = wait(list(busy))
         for connection in [one for one in busy if one in ready]:
-            kind, value = _receive(connection, processes[connection])
+            kind, value = _receive(connection)
             if kind == "progress":
                 on_progress(busy[connection], value)
             elif kind == "done":
                 on_done(busy.pop(connection), value)
                 _give_next(connection, todo, busy)
-            else:
+            elif kind == "failed":
                 raise _failure(*value)
+            else:
+                index, code = busy.pop(connection), processes.exit_code(connection)
+                if lost is None or code >= 0:
+                    raise _ended(code)
+                on_done(index, lost(tasks[index], -code))
+                _give_next(processes.replace(connection), todo, busy)
 
 
 def _give_next(connection: Connection, todo: Iterator[tuple[int, Any]], busy: dict[Connection, int]) -> None:
@@ -112,15 +125,18 @@ def _give_next(connection: Connection, todo: Iterator[tuple[int, Any]], busy: di
         return
 
 
-def _receive(connection: Connection, process: SpawnProcess) -> tuple[str, Any]:
+def _receive(connection: Connection) -> tuple[str, Any]:
     try:
         return connection.recv()
     except (EOFError, OSError):
-        process.join()
-        raise MadnasError(
-            f"a worker process ended with code {process.exitcode}, probably for want of memory",
-            "give fewer --workers; with -o, the same command goes on with what is left",
-        ) from None
+        return "gone", None
+
+
+def _ended(code: int) -> MadnasError:
+    return MadnasError(
+        f"a worker process ended with code {code}, probably for want of memory",
+        "give fewer --workers; with -o, the same command goes on with what is left",
+    )
 
 
 def _failure(code: int | None, message: str, hint: str | None) -> Exception:
@@ -131,28 +147,67 @@ def _failure(code: int | None, message: str, hint: str | None) -> Exception:
     return error
 
 
-@contextmanager
-def _processes(work: Work, workers: int) -> Iterator[dict[Connection, SpawnProcess]]:
-    """Processes that wait for tasks, by their connection; ended whatever happens."""
-    context = multiprocessing.get_context("spawn")  # forked processes inherit locks and, with CUDA, do not work
-    processes: dict[Connection, SpawnProcess] = {}
-    try:
-        with _interrupts_ignored():  # by the processes, which inherit it
-            for _ in range(workers):
-                here, there = context.Pipe()
-                process = context.Process(target=_serve, args=(work, there), daemon=True)
-                process.start()
-                there.close()
-                processes[here] = process
-        yield processes
-        for connection, process in processes.items():  # all is done: they may go in peace, and clean up
+class _Processes:
+    """Processes that wait for tasks, by their connections."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._running: dict[Connection, SpawnProcess] = {}
+
+    @property
+    def connections(self) -> list[Connection]:
+        """To all of them."""
+        return list(self._running)
+
+    def start(self) -> Connection:
+        """One more."""
+        context = multiprocessing.get_context("spawn")  # forked processes inherit locks and, with CUDA, do not work
+        with _interrupts_ignored():  # by the process, which inherits it
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(self._work, there), daemon=True)
+            process.start()
+            there.close()
+        self._running[here] = process
+        return here
+
+    def exit_code(self, connection: Connection) -> int:
+        """Of one that is gone; -9 where it was killed by signal 9."""
+        process = self._running[connection]
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode
+
+    def replace(self, connection: Connection) -> Connection:
+        """Another one for one that is gone."""
+        connection.close()
+        del self._running[connection]
+        return self.start()
+
+    def dismiss(self) -> None:
+        """All is done: they may go in peace, and clean up."""
+        for connection, process in self._running.items():
             connection.close()
             process.join(PATIENCE)
-    finally:
-        for process in processes.values():
+
+    def kill(self) -> None:
+        """End them, whatever they do."""
+        for process in self._running.values():
             process.kill()
-        for process in processes.values():
+        for process in self._running.values():
             process.join()
+
+
+@contextmanager
+def _processes(work: Work, workers: int) -> Iterator[_Processes]:
+    """So many processes, ended whatever happens."""
+    processes = _Processes(work)
+    try:
+        for _ in range(workers):
+            processes.start()
+        yield processes
+        processes.dismiss()
+    finally:
+        processes.kill()
 
 
 @contextmanager

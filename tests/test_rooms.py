@@ -11,8 +11,6 @@ HEADING = "## Who may import whom"
 BACK = {
     ("madnas/models/registry.py", "targets"): "importing madnas.models is what makes timm know restructured networks "
     "too; the room above is loaded when one is asked for",
-    ("madnas/measure/latency.py", "measure/benchmark"): "timing in turns (rounds.py) needs nothing of the rooms above "
-    "measure; it lies with the benchmark that it was made for",
 }
 """Imports against the direction, with the reason."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from madnas.errors import DataError, MadnasError
-from madnas.workers import run_tasks
+from madnas.workers import pool, run_tasks
 
 
 def work(task, report):
@@ -22,6 +22,8 @@ def work(task, report):
         raise ZeroDivisionError("a bug")
     if task == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if task == "ended":
+        os._exit(3)
     return task * 2
 
 
@@ -51,6 +53,19 @@ def test_a_bug_shows_where_it_is():
 def test_a_process_that_dies():
     with pytest.raises(MadnasError, match="ended with code -9"):
         run_tasks(work, ["killed", 1], 2, lambda *_: None, lambda *_: None)
+
+
+def test_a_process_that_is_killed_costs_its_task_alone():
+    done = {}
+    with pool(work, 2, lambda task, signal: (task, signal)) as run:
+        run([1, "killed", 2, "killed", "killed", 3], lambda *_: None, done.__setitem__)
+        run([4], lambda *_: None, lambda index, result: done.__setitem__("later", result))
+    assert done == {0: 2, 1: ("killed", 9), 2: 4, 3: ("killed", 9), 4: ("killed", 9), 5: 6, "later": 8}
+
+
+def test_a_process_that_ends_by_itself_ends_it_all():
+    with pytest.raises(MadnasError, match="ended with code 3"), pool(work, 2, pytest.fail) as run:
+        run([1, "ended", 2], lambda *_: None, lambda *_: None)
 
 
 def work_for_ever(task, report):

@@ -5,7 +5,7 @@ from PIL import Image
 
 from madnas.data.augment.scene import Scene, SceneAugmentation, fitted_size
 from madnas.data.folder import SeededSamples
-from madnas.data.masks import Scenes
+from madnas.data.masks import IGNORED, Scenes
 
 
 class TrainingScenes(SeededSamples):
@@ -22,8 +22,14 @@ class TrainingScenes(SeededSamples):
         self._augmentation = augmentation
 
     def load(self, index: int) -> Scene:
-        """Image and labels."""
+        """Image and labels.
+
+        Raises:
+            ValueError: a mask from which nothing can be learned; and what the files' reader raises.
+        """
         found: Scene = self._reader.read(index)
+        if (found[1] == IGNORED).all():
+            raise ValueError("no pixel of its mask has a label: 0 means none, and classes begin at 1")
         return found
 
     def finish(self, loaded: Scene) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from madnas.measure.benchmark.rounds import Pace, in_turns
 from madnas.measure.clock import synchronise
+from madnas.measure.rounds import Pace, in_turns
 
 ROUNDS = 15
 TURN = 0.02

@@ -38,6 +38,11 @@ class Setting:
         return asdict(self)
 
 
+def usual_clock(device: str, threads: int | None) -> str:
+    """The clock where nobody names one: that of the thread where one thread of a CPU does all the work."""
+    return "thread" if device == "cpu" and threads == 1 else "wall"
+
+
 def check_setting(setting: Setting) -> None:
     """Refuse what nothing can be measured with.
 

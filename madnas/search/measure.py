@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from signal import SIGKILL
 from statistics import fmean, stdev
 from typing import Any
 
@@ -88,6 +89,12 @@ def _described(spec: NetworkSpec, name: str) -> float:
     """A score in closed form that is not computed for whole batches."""
     mass = nn_mass(spec)
     return float({"nn-mass": mass.mass, "density": mass.density, "units": mass.units}[name])
+
+
+def lost(task: Task, signal: int) -> Result:
+    """The result of a task whose process was killed."""
+    memory = ", probably because the system was out of memory" if signal == SIGKILL else ""
+    return Result(failed={task.names[0]: f"its process was killed by signal {signal}{memory}"})
 
 
 def may_succeed_later(result: Result) -> bool:

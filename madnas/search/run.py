@@ -16,7 +16,7 @@ from madnas.search.family import Family
 from madnas.search.fixed import Fixed
 from madnas.search.goal import Goal
 from madnas.search.journal import Journal
-from madnas.search.measure import Result, Task, work
+from madnas.search.measure import Result, Task, lost, work
 from madnas.search.measured import MeasuredSearch, OutOfTime, Scorer
 from madnas.search.outcome import (
     Comparison,
@@ -300,7 +300,7 @@ def processes_of(workers: int, device: str) -> Iterator[Scorer]:
     """
     from madnas.workers import pool
 
-    with pool(work, workers) as do:
+    with pool(work, workers, lost) as do:
 
         def score(tasks: Sequence[Task], on_done: Callable[[int, Result], None]) -> None:
             do(_placed(tasks, device), lambda index, share: None, on_done)

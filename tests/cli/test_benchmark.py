@@ -48,6 +48,20 @@ def test_compiled_networks_say_so_and_compiling_is_not_timed(capsys, tmp_path):
     assert float(row["p95_seconds"]) < 0.5  # compiling it takes ten seconds and more
 
 
+@pytest.mark.parametrize(
+    ("words", "clock"),
+    [
+        ((), "wall"),
+        (("--threads", "1"), "thread"),
+        (("--threads", "2"), "wall"),
+        (("--threads", "1", "--clock", "wall"), "wall"),
+    ],
+)
+def test_one_thread_counts_its_own_time(capsys, words, clock):
+    found = document(capsys, "benchmark", "resnet20", "--rounds", "4", *words)
+    assert found["setting"]["clock"] == clock
+
+
 def test_the_word_networks_may_be_left_out(capsys):
     assert run(["benchmark", "networks", *QUICK[1:], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["results"][0]["name"] == "resnet20"

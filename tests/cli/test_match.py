@@ -8,9 +8,9 @@ import pytest
 from madnas.cli.main import run
 from madnas.measure.benchmark.bout import Bout
 from madnas.measure.benchmark.duel import Duel, duel
-from madnas.measure.benchmark.intervals import Ratio
 from madnas.measure.benchmark.request import Request
-from madnas.measure.benchmark.rounds import Pace
+from madnas.measure.intervals import Ratio
+from madnas.measure.rounds import Pace
 from madnas.measure.setting import Setting
 from madnas.network.count import count
 from madnas.network.named import get

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -20,12 +21,14 @@ from madnas.search.effort import Effort
 from madnas.search.fixed import Fixed
 from madnas.search.goal import make_goal
 from madnas.search.journal import Journal
-from madnas.search.measure import Result, Task, work
+from madnas.search.measure import Result, Task, lost, work
 from madnas.search.measured import MeasuredSearch, OutOfTime
 from madnas.search.rows import Rows
 from madnas.search.run import Search, run
 from madnas.search.space import load_evolution_space
+from madnas.workers import pool
 from tests.program.spaces import brute_force, tiny_space
+from tests.search import fatal
 
 QUICK = Effort(population=64, proposals=256, survivors=6, repeats=3, batch_size=2, candidates=3_000)
 
@@ -171,6 +174,27 @@ def test_a_failed_score_is_a_reason_and_no_number():
     assert all(np.isnan(record.fitness) for record in failed.values())
     assert not set(failed) & set(search.population)
     assert search.scored == len(search.records) - len(failed)
+
+
+def test_a_network_that_gets_its_process_killed_is_a_failed_one():
+    family, asked = zen_rows(), Counter()
+    with pool(fatal.work, 2, lost) as do:
+
+        def scorer(tasks, on_done):
+            asked.update(task.spec for task in tasks)
+            do(tasks, lambda index, share: None, on_done)
+
+        goal = make_goal("synflow", family, {"params": 100_000})
+        search = MeasuredSearch(family, goal, replace(QUICK, repeats=1, proposals=32), scorer)
+        for number in search.rounds():
+            if number == 4:
+                break
+    died = [record for record in search.records.values() if record.reason]
+    assert 0 < len(died) < len(search.records)
+    assert {record.reason for record in died} == {
+        "synflow its process was killed by signal 9, probably because the system was out of memory"
+    }
+    assert all(asked[spec] == 1 + fatal.is_fatal(spec) for spec in asked), "only they are tried once more, alone"
 
 
 def test_a_leader_has_all_its_draws():

@@ -10,7 +10,7 @@ import pytest
 
 from madnas.errors import InfeasibleError, UsageError
 from madnas.measure.benchmark.bout import Bout, bout_from
-from madnas.measure.benchmark.intervals import Ratio
+from madnas.measure.intervals import Ratio
 from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.spec import Group, Head, NetworkSpec, Stem

@@ -130,6 +130,26 @@ def test_a_test_set_without_labels_has_no_figure(tmp_path: Path, masks: Path) ->
         finish(task_job("segmentation", tmp_path, data, "epochs=1"))
 
 
+def test_a_mask_without_labels_teaches_nothing_and_says_so(tmp_path: Path, masks: Path) -> None:
+    data = tmp_path / "set"
+    shutil.copytree(masks, data)
+    paths = sorted((data / "annotations/training").iterdir())
+
+    def empty(path: Path) -> None:
+        with Image.open(path) as file:
+            size = file.size
+        Image.new("L", size).save(path)
+
+    empty(paths[2])
+    result = train(task_job("segmentation", tmp_path, data, "epochs=1", "bad_data_rate=0.3"), print, print)
+    (line,) = [json.loads(one) for one in (tmp_path / "run" / "ledger.jsonl").read_text().splitlines()]
+    assert result["unreadable_samples"] == 1 and "no pixel of its mask has a label" in line["error"]
+    for path in paths:
+        empty(path)
+    with pytest.raises(DataError, match="no pixel of its mask has a label"):
+        finish(task_job("segmentation", tmp_path, data, "epochs=1", name="none"))
+
+
 def test_several_sizes_and_mirror_images_are_another_test(
     tmp_path: Path, masks: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

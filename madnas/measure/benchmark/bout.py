@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from madnas.measure.benchmark.intervals import Ratio
+from madnas.measure.intervals import Ratio
 
 
 @dataclass(frozen=True, slots=True)

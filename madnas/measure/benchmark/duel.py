@@ -12,14 +12,14 @@ import torch
 from madnas.errors import UsageError
 from madnas.measure.benchmark.bout import Bout
 from madnas.measure.benchmark.contestant import Contestant, contestant, contestant_of
-from madnas.measure.benchmark.intervals import percentiles, speed_ratio
 from madnas.measure.benchmark.memory import OutOfMemory
 from madnas.measure.benchmark.request import Request, check_request
-from madnas.measure.benchmark.rounds import in_turns, nothing
 from madnas.measure.benchmark.run import in_force
 from madnas.measure.clock import synchronise
+from madnas.measure.intervals import percentiles, speed_ratio
 from madnas.measure.prepare import measuring
 from madnas.measure.provenance import complete, provenance
+from madnas.measure.rounds import in_turns, nothing
 from madnas.network.spec import NetworkSpec
 from madnas.targets import Target
 

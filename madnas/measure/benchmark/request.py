@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from madnas.errors import UsageError
-from madnas.measure.benchmark.rounds import FEWEST_ROUNDS, Pace
+from madnas.measure.rounds import FEWEST_ROUNDS, Pace
 from madnas.measure.setting import Setting, check_setting
 from madnas.network.layer import Resolution
 

@@ -11,14 +11,14 @@ import torch
 
 from madnas.errors import MadnasError
 from madnas.measure.benchmark.contestant import Contestant, contestant
-from madnas.measure.benchmark.intervals import Percentiles, Ratio, percentiles, speed_ratio
 from madnas.measure.benchmark.memory import OutOfMemory
 from madnas.measure.benchmark.peaks import COPY, PRODUCT, peak_calls, peak_of
 from madnas.measure.benchmark.request import Request, check_request
-from madnas.measure.benchmark.rounds import in_turns, nothing
 from madnas.measure.clock import synchronise
+from madnas.measure.intervals import Percentiles, Ratio, percentiles, speed_ratio
 from madnas.measure.prepare import measuring
 from madnas.measure.provenance import complete, provenance
+from madnas.measure.rounds import in_turns, nothing
 from madnas.targets import find
 
 AGAIN = " (again)"

@@ -15,9 +15,9 @@ from madnas.measure.benchmark import run as runs
 from madnas.measure.benchmark.contestant import contestant, explained_memory, ran_out
 from madnas.measure.benchmark.memory import OutOfMemory, peak_bytes
 from madnas.measure.benchmark.request import Request
-from madnas.measure.benchmark.rounds import Pace
 from madnas.measure.benchmark.run import AGAIN, benchmark
 from madnas.measure.provenance import NEEDED, missing, provenance
+from madnas.measure.rounds import Pace
 from madnas.measure.setting import Setting
 from madnas.models import build
 from madnas.network.count import count

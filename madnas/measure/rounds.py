@@ -1,22 +1,27 @@
 """Calls timed in turns, in a random order every round, so that drift of the machine hits all alike."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from madnas.measure.benchmark.intervals import speed_ratio
+from madnas.measure.intervals import speed_ratio
 
 FEWEST_ROUNDS = 4
 """Never fewer, however long they take; ..."""
 
-LEAST_ROUNDS = 15
+LEAST_ROUNDS = 20
 """... with fewer, ratios do not count as known."""
 
 CHECK_EVERY = 5
-SHORT = 0.02
-"""Seconds of a call up to which caches matter: such a one is called once before every turn."""
+SHORT = 0.1
+"""Seconds of a call up to which caches matter: such a one is called before every turn, ..."""
+
+WARM = 0.02
+"""... for so many seconds at least. What ran before has emptied the caches: of a call of 3 ms, the second is still 10 %
+slower than the sixth, and by how much depends on what it runs beside."""
 
 SURE = 0.01
 """Half width of the ratios' intervals at which enough rounds have been measured."""
@@ -31,11 +36,14 @@ class Pace:
         seconds: most for each contestant, where ``rounds`` is None.
         turn: seconds of a turn at least; what is shorter is called several times. Many short turns are better than a
             few long ones: on a busy machine, half of the short ones run undisturbed.
+        least: seconds for all together, where ``rounds`` is None: a machine is in one state for a second, and in
+            another one some seconds later, and a ratio that is known well in one of them is not known yet.
     """
 
     rounds: int | None = None
     seconds: float = 20.0
-    turn: float = 0.002
+    turn: float = 0.005
+    least: float = 10.0
 
 
 def nothing() -> None:
@@ -69,7 +77,7 @@ def in_turns(
     names = list(contestants)
     once = {name: _once(contestants[name], wait, now) for name in names}
     calls = {name: max(1, round(pace.turn / once[name])) for name in names}
-    short = {name: once[name] < SHORT for name in names}
+    warm = {name: math.ceil(WARM / once[name]) if once[name] < SHORT else 0 for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     random = Random(0)
     begin = time.monotonic()
@@ -78,8 +86,7 @@ def in_turns(
     while not _enough(seconds, judging, pace, number, time.monotonic() - begin):
         for name in random.sample(names, len(names)):
             before()
-            if short[name]:  # what ran before has emptied its caches
-                _turn(contestants[name], 1, wait, now)
+            _turn(contestants[name], warm[name], wait, now)
             seconds[name].append(_turn(contestants[name], calls[name], wait, now) / calls[name])
         number += 1
         say(f"round {number}" + ("" if pace.rounds is None else f" of {pace.rounds}"))
@@ -91,7 +98,7 @@ def _enough(seconds: Mapping[str, list[float]], names: list[str], pace: Pace, nu
         return number >= pace.rounds
     if number >= FEWEST_ROUNDS and passed > pace.seconds * len(seconds):
         return True
-    if number < LEAST_ROUNDS or number % CHECK_EVERY:
+    if passed < pace.least or number < LEAST_ROUNDS or number % CHECK_EVERY:
         return False
     first = seconds[names[0]] if len(names) > 1 else [1.0] * number  # one alone: its own median has to be known
     return all(speed_ratio(seconds[name], first).half_width < SURE for name in names[1:] or names)
