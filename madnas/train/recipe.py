@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from madnas.errors import SpecError, UsageError
+from madnas.network.library import load, shipped
 from madnas.network.yamlfile import parse_yaml, validate
-from madnas.program.library import load, shipped
 from madnas.train.recipe_checks import idle_settings, problems
 
 SCHEMA = "madnas/train-recipe/1"
