@@ -158,9 +158,9 @@ def train(
         raise UsageError(f"{recipe}: a recipe for {loaded.task}, not for {task}",
                          f"madnas train --list --task {task} lists those")  # fmt: skip
     if target is not None:
-        from madnas.targets import find
+        from madnas.targets import as_library
 
-        network = find(target)
+        network = as_library(target)  # whose weights timm and --initial-checkpoint understand
     if network is None:
         raise UsageError("which network?", "madnas train resnet20, say; madnas train --help")
     if slurm:

@@ -14,7 +14,7 @@ from madnas.errors import DataError, UsageError
 from madnas.files import read_text
 from madnas.models.weights import load_initial
 from madnas.runfolder import RUN
-from madnas.targets import Target, find
+from madnas.targets import Target, as_library, find
 from madnas.train.best import BEST
 from madnas.train.build import new_engine
 from madnas.train.checkpoint import AVERAGE, LAST, MANIFEST, MODEL, open_checkpoint
@@ -81,7 +81,7 @@ def past(folder: Path) -> Past:
     if found is None:
         raise UsageError(f"{folder}: not the folder of a run of madnas train", "--eval takes such a folder, or a file")
     word = str(found["network"])
-    target = find(word) if found["spec"] is None else replace(find(str(folder / NETWORK)), word=word)
+    target = as_library(word) if found["spec"] is None else replace(find(str(folder / NETWORK)), word=word)
     return Past(target, folder / RECIPE, int(found["seed"]))
 
 

@@ -6,6 +6,7 @@ import sys
 from itertools import groupby
 
 import pytest
+import timm
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
@@ -115,6 +116,27 @@ def test_weights_to_start_from(command, tmp_path, capsys):
     best = load_file(tmp_path / "run" / "best.safetensors")
     assert torch.equal(other["head.fc.weight"], best["head.fc.weight"])
     assert one.keys() == other.keys()
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_035", "test_resnet"])
+def test_weights_of_timms_models_whether_they_have_a_description_or_not(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    theirs = timm.create_model(name, in_chans=1, num_classes=10)
+    save_file({key: value.clone() for key, value in theirs.state_dict().items()}, "theirs.safetensors")
+    words = ["train", f"timm/{name}", "--recipe", "digits/quick", "--set", "image_size=16", "--set", "lr=1e-12",
+             "--set", "weight_decay=0", "--set", "epochs=1", "--set", "warmup_epochs=0", "-o", "run"]  # fmt: skip
+    assert run([*words, "--initial-checkpoint", "theirs.safetensors"]) == 0
+    ours = load_file("run/last.safetensors")
+    for key, value in theirs.named_parameters():
+        assert torch.allclose(ours[key], value, atol=1e-6), key
+    timm.create_model(name, in_chans=1, num_classes=10).load_state_dict(ours)
+    capsys.readouterr()
+    assert run(["train", "--eval", "run", "--json"]) == 0
+    top1 = json.loads(capsys.readouterr().out)["top1"]
+    assert run([*words[:-2], "--eval", "run/best.safetensors", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["top1"] == top1
+    assert run([*words, "--initial-checkpoint", "theirs.safetensors"]) == 0  # is done already
 
 
 def test_default_folder_and_no_second_run(command, tmp_path, capsys):
