@@ -61,8 +61,8 @@ bench: $(STAMP) ## measure how fast designing, scaling, training and scoring are
 	$(BIN)/python -m benchmarks.benchmark
 
 tables: $(STAMP) ## solve every design recipe and rewrite the generated parts of the documentation
-	$(BIN)/python benchmarks/recipe_table.py
-	$(BIN)/python benchmarks/scaling_table.py
+	$(BIN)/python -m benchmarks.recipe_table
+	$(BIN)/python -m benchmarks.scaling_table
 	$(BIN)/python -m benchmarks.zen_table
 	$(BIN)/python -m benchmarks.search_table
 	$(BIN)/python -m benchmarks.train_table

@@ -11,9 +11,8 @@ from importlib.metadata import version
 from torch import nn
 
 import madnas
+from benchmarks.readme import ROOT, write_part
 from benchmarks.restructure_table import closest, narrower
-from benchmarks.scaling_table import BEGIN, END, ROOT
-from madnas.files import write_text_atomic
 from madnas.measure.npu.convert import convert
 from madnas.measure.npu.estimate import Activations, NpuEstimate, estimate_graph
 from madnas.models import build
@@ -132,10 +131,7 @@ def main() -> None:
     parts.append("\n".join(summary(found)))
     versions = f"madnas {madnas.__version__}, Python {platform.python_version()}, torch {version('torch')}, "
     versions += f"ethos-u-vela {version('ethos-u-vela')}, tflite {version('tflite')}."
-    text = "\n".join([BEGIN, "\n\n".join(parts), "", versions, END])
-    old = README.read_text(encoding="utf-8")
-    before, after = old[: old.index(BEGIN)], old[old.index(END) + len(END) :]
-    write_text_atomic(README, before + text + after, overwrite=True)
+    write_part(README, ["\n\n".join(parts), "", versions])
 
 
 if __name__ == "__main__":

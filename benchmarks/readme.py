@@ -1,6 +1,7 @@
-"""The console blocks of README.md: run every command and write what it prints below it.
+"""What scripts write into READMEs: the parts between marks, and the console blocks of the topmost one.
 
-Run: make tables        (tests/test_readme.py checks that the blocks are what the commands print today)
+Run: make tables        (runs every command of README.md and writes what it prints below it; tests/test_readme.py checks
+that the blocks are what the commands print today)
 """
 
 import os
@@ -9,15 +10,43 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+from madnas.files import write_text_atomic
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 BLOCK = re.compile(r"```console\n\$ (madnas [^\n]*)\n(.*?)```", re.DOTALL)
 TIMES = re.compile(
     r"\b\d+\.\d+ s\b|\(CasADi [\d.]+\)|\b\d+\.\d+ % after epoch \d+|\blast \d+\.\d+ %|\b\d+ (s|min)\b|[\d,]+ images/s"
 )
+
+
+def part_of(text: str, part: str = "table") -> tuple[str, str, str]:
+    """A text before a part that a script writes, the part, and the text after it; both marks are outside the part.
+
+    >>> part_of("a<!-- table: begin, written by `make tables` -->b<!-- table: end -->c")[1]
+    'b'
+    """
+    begin, end = f"<!-- {part}: begin, written by `make tables` -->", f"<!-- {part}: end -->"
+    before, rest = text.split(begin)
+    inside, after = rest.split(end)
+    return before + begin, inside, end + after
+
+
+def write_part(readme: Path, lines: str | Sequence[str], part: str = "table") -> None:
+    """Rewrite a part of a README.
+
+    Args:
+        readme: the file.
+        lines: of the part, or its text.
+        part: the name in its marks.
+    """
+    before, _, after = part_of(readme.read_text(encoding="utf-8"), part)
+    text = lines if isinstance(lines, str) else "\n".join(lines)
+    write_text_atomic(readme, before + "\n" + text.rstrip("\n") + "\n" + after, overwrite=True)
 
 
 @dataclass(frozen=True, slots=True)

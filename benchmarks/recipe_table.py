@@ -8,10 +8,9 @@ import platform
 import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 
 import madnas
-from madnas.files import write_text_atomic
+from benchmarks.readme import ROOT, write_part
 from madnas.network.analyse import analyse
 from madnas.network.count import count
 from madnas.network.named import get
@@ -19,8 +18,7 @@ from madnas.program.design import Design, design
 from madnas.program.recipe import DesignRecipe, load_recipe, recipe_files
 from madnas.units import format_quantity
 
-README = Path(__file__).resolve().parent.parent / "recipes" / "README.md"
-BEGIN, END = "<!-- table: begin, written by `make tables` -->", "<!-- table: end -->"
+README = ROOT / "recipes" / "README.md"
 
 HEADER = (
     "| recipe | row | MACs: value / budget | % | params: value / budget | % | rho / limit | layers | entropy "
@@ -70,10 +68,7 @@ def main() -> None:
         f"({platform.machine()}); {time.perf_counter() - begin:.0f} s in all, one recipe after the other. "
         "Seconds depend on the machine and on what else it does; everything else is the same on every run.\n"
     )
-    text = README.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    write_text_atomic(README, f"{head}{BEGIN}\n{HEADER}{''.join(lines)}{stamp}{END}{tail}", overwrite=True)
+    write_part(README, f"{HEADER}{''.join(lines)}{stamp}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 import madnas
-from benchmarks.scaling_table import BEGIN, END, ROOT
-from madnas.files import write_text_atomic
+from benchmarks.readme import ROOT, write_part
 from madnas.measure.module_count import count_module
 from madnas.models import build
 from madnas.models.norms import unsettle
@@ -177,10 +176,7 @@ def main() -> None:
     parts = ["\n".join(part()) for part in (table_1, table_4, collapsed, splits)]
     versions = f"madnas {madnas.__version__}, Python {platform.python_version()}, torch {torch.__version__}, "
     versions += f"timm {version('timm')}; {torch.get_num_threads()} threads, {platform.machine()}."
-    text = "\n".join([BEGIN, "\n\n".join(parts), "", versions, END])
-    old = README.read_text(encoding="utf-8")
-    before, after = old[: old.index(BEGIN)], old[old.index(END) + len(END) :]
-    write_text_atomic(README, before + text + after, overwrite=True)
+    write_part(README, ["\n\n".join(parts), "", versions])
 
 
 if __name__ == "__main__":

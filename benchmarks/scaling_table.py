@@ -7,7 +7,6 @@ import platform
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import yaml
 from torch import nn
 
 import madnas
-from madnas.files import write_text_atomic
+from benchmarks.readme import ROOT, write_part
 from madnas.measure.module_count import count_module
 from madnas.models import build
 from madnas.network.mass import nn_mass
@@ -25,9 +24,7 @@ from madnas.network.spec import NetworkSpec
 from madnas.network.zoo.skip import skip_cnn
 from madnas.scaling.family import depth_choices, width_choices
 
-ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "madnas" / "scaling" / "README.md"
-BEGIN, END = "<!-- table: begin, written by `make tables` -->", "<!-- table: end -->"
 HEADER = "| source | network | quantity | printed | ours | difference |\n|---|---|---|---|---|---|\n"
 
 Row = tuple[str, str, str, str, float]
@@ -141,11 +138,7 @@ def main() -> None:
     lines = [line(row) for rows in (nn_mass_rows(), figure_6_rows(), ran_rows()) for row in rows]
     versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "timm", "fvcore", "numpy"))
     stamp = f"\nmadnas {madnas.__version__}, Python {platform.python_version()}, {versions}.\n"
-    text = README.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN)
-    write_text_atomic(
-        README, f"{head}{BEGIN}\n{HEADER}{''.join(lines)}{stamp}{END}{rest.split(END)[1]}", overwrite=True
-    )
+    write_part(README, f"{HEADER}{''.join(lines)}{stamp}")
 
 
 if __name__ == "__main__":

@@ -9,15 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from statistics import fmean
 from time import process_time
 
 import numpy as np
 
 import madnas
+from benchmarks.readme import ROOT, write_part
 from benchmarks.search import AUTHORS, cifar_task, closed_rate, closed_tasks, of_task
-from madnas.files import write_text_atomic
 from madnas.program.recipe import load_recipe
 from madnas.scores.ranks import kendall
 from madnas.search.effort import Effort
@@ -28,7 +27,6 @@ from madnas.search.measured import MeasuredSearch
 from madnas.search.rows import Rows
 from madnas.search.run import Search, processes_of, run
 
-ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "madnas" / "search" / "README.md"
 SEEDS = (0, 1, 2)
 CPU_SECONDS = 480
@@ -164,10 +162,7 @@ def main() -> None:
     for name in sys.argv[1:] or PARTS:
         rows, head = PARTS[name]
         lines = [*head, *rows(), "", made]
-        begin, end = f"<!-- {name}: begin, written by `make tables` -->", f"<!-- {name}: end -->"
-        text = README.read_text()
-        before, after = text.split(begin)[0], text.split(end)[1]
-        write_text_atomic(README, before + begin + "\n" + "\n".join(lines) + "\n" + end + after, overwrite=True)
+        write_part(README, lines, name)
 
 
 if __name__ == "__main__":

@@ -6,20 +6,18 @@ Run: make tables     (this part: half a minute)
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 
 import timm
 import torch
 
 import madnas
-from madnas.files import write_text_atomic
+from benchmarks.readme import ROOT, write_part
 from madnas.models.names import timm_name
 from madnas.tasks.costs import detector_costs
 from madnas.tasks.detectors import fcos
 from madnas.tasks.published import Row, rows
 
-README = Path(__file__).resolve().parent.parent / "madnas" / "tasks" / "README.md"
-BEGIN, END = "<!-- table: begin, written by `make tables` -->", "<!-- table: end -->"
+README = ROOT / "madnas" / "tasks" / "README.md"
 HEADER = ["| source | network | input | quantity | printed | ours | why |", "|---|---|---|---|---|---|---|"]
 WHOLE = ["| FCOS over | input | params | MACs | backbone | pyramid | head |", "|---|---|---|---|---|---|---|"]
 DETECTORS = (
@@ -55,9 +53,7 @@ def main() -> None:
     lines = [*HEADER, *map(line, found), "", f"{equal} of {len(found)} show every printed digit.", "", *WHOLE, *whole()]
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm"))
     lines += ["", f"madnas {madnas.__version__}, Python {platform.python_version()}, {packages}."]
-    text = README.read_text(encoding="utf-8")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    write_text_atomic(README, before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after, overwrite=True)
+    write_part(README, lines)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ from statistics import fmean
 import torch
 
 import madnas
-from benchmarks.zen_table import BEGIN, END, ROOT
-from madnas.files import write_text_atomic
+from benchmarks.readme import ROOT, write_part
 from madnas.targets import find
 from madnas.train.job import Job
 from madnas.train.recipe import load_recipe
@@ -47,9 +46,9 @@ def main() -> None:
         [sys.executable, "-m", "benchmarks.train"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     hardware = f"{torch.get_num_threads()} threads, {platform.machine()}"
-    text = "\n".join(
+    write_part(
+        README,
         [
-            BEGIN,
             "| network | recipe | test top-1 %, seeds 0, 1, 2 | mean | seconds each |",
             "|---|---|---|---|---|",
             *lines,
@@ -60,12 +59,8 @@ def main() -> None:
             "",
             f"madnas {madnas.__version__}, Python {platform.python_version()}, torch {torch.__version__}, timm "
             f"{version('timm')}; {hardware}.",
-            END,
-        ]
+        ],
     )
-    readme = README.read_text(encoding="utf-8")
-    before, rest = readme.split(BEGIN)
-    write_text_atomic(README, before + text + rest.split(END)[1], overwrite=True)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,14 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from statistics import fmean, median
 
 import yaml
 
 import madnas
+from benchmarks.readme import ROOT, write_part
 from benchmarks.scaling_table import Row
 from madnas.errors import UsageError
-from madnas.files import write_text_atomic
 from madnas.measure.memory import keep_freed_memory
 from madnas.network.count import count
 from madnas.network.named import get, names
@@ -26,9 +25,7 @@ from madnas.scores.ranks import kendall
 from madnas.scores.registry import measure
 from madnas.scores.subject import Settings, subject_of
 
-ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "madnas" / "scores" / "README.md"
-BEGIN, END = "<!-- table: begin, written by `make tables` -->", "<!-- table: end -->"
 TABLE_5 = {"resnet18": "59.53", "resnet34": "112.32", "resnet50": "140.3", "resnet101": "287.87", "resnet152": "433.57"}
 REPEATS = 8
 RANDOM = 200
@@ -118,9 +115,7 @@ def main() -> None:
     lines += [agreement("random networks, 32 px", [random_network(draw, number) for number in range(RANDOM)])]
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "numpy"))
     lines += ["", f"madnas {madnas.__version__}, Python {platform.python_version()}, {packages}."]
-    text = README.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    write_text_atomic(README, before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after, overwrite=True)
+    write_part(README, lines)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from . import design_match_report as report
 from . import design_request as asked
 from .benchmark_report import request as benchmark_request
 from .console import print_json
-from .design_report import check_name
+from .design_flags import SearchFlags, check_apart
 from .outputs import check_places
 from .progress import status
 
@@ -27,31 +27,21 @@ SPACE = "bottleneck"
 """Space of Appendix D: ResNet's blocks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """The flags as they were typed; see ``madnas design --help``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags(SearchFlags):
+    """Those of ``--match-throughput`` as well."""
 
     reference: str
-    request: asked.Request
     effort: "Effort"
     tilts: str | None
     measurements: int
     seconds: float
-    device: str
     precision: str
     batch_size: str
     layout: str
     compile: bool
     threads: int | None
     clock: str | None
-    journal: Path | None
-    restart: bool
-    output: Path | None
-    csv: Path | None
-    plot: Path | None
-    force: bool
-    json: bool
-    name: str
 
 
 def match(flags: Flags) -> None:
@@ -63,9 +53,7 @@ def match(flags: Flags) -> None:
     from madnas.measure.benchmark.duel import duel
     from madnas.search.throughput import Matching, check_task
 
-    journal = flags.journal
-    if journal is None and flags.output is not None:
-        journal = flags.output.with_name(f"{flags.output.name}.jsonl")
+    journal = flags.journal_place
     replaces = flags.force or (journal is not None and journal.exists() and not flags.restart)
     _check_files(flags, journal, replaces)
     measuring = _benchmark_request(flags)
@@ -190,12 +178,9 @@ def _named(found: "Matched", name: str, about: dict[str, Any]) -> "Matched":
 
 
 def _check_files(flags: Flags, journal: Path | None, replaces: bool) -> None:
-    check_name(flags.name)
-    if flags.restart and journal is None:
-        raise UsageError("--restart is for a journal, which -o or --journal names", "leave it out")
+    flags.check()
     places = [path for path in (flags.output, flags.csv, flags.plot) if path is not None]
     check_places(places, flags.plot, replaces)
     if journal is not None:
         check_writable(journal, overwrite=True)
-        if journal.resolve() in {path.resolve() for path in places}:
-            raise UsageError("two results would go to one file", "give -o, --journal, --csv and --plot a file each")
+    check_apart(places, journal)

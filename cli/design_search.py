@@ -11,7 +11,7 @@ from madnas.network.specfile import dump_spec
 from madnas.units import parse_quantity
 
 from . import design_request as asked
-from .design_report import check_name
+from .design_flags import SearchFlags, check_apart
 from .outputs import check_places
 from .progress import status
 
@@ -28,11 +28,10 @@ MOST = 10**9
 """Largest number of candidates, seconds and seed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """The flags of a search as they were typed; see ``madnas design --help``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags(SearchFlags):
+    """Those of ``--method evolution`` and ``random`` as well."""
 
-    request: asked.Request
     method: str
     score: str | None
     pareto: str | None
@@ -48,17 +47,8 @@ class Flags:
     mutation: str
     repeats: int
     batch_size: int
-    device: str
     dtype: str
     workers: int | None
-    journal: Path | None
-    restart: bool
-    output: Path | None
-    csv: Path | None
-    plot: Path | None
-    force: bool
-    json: bool
-    name: str
 
 
 def search(flags: Flags) -> None:
@@ -154,10 +144,7 @@ def make_search(flags: Flags) -> "Search":
         seconds=flags.max_seconds,
     )
     workers = process_count(flags.workers, flags.device) if goal.measured else 1
-    journal = flags.journal
-    if journal is None and flags.output is not None:
-        journal = flags.output.with_name(f"{flags.output.name}.jsonl")
-    return Search(family, goal, effort, described, flags.name, workers, journal, flags.restart)
+    return Search(family, goal, effort, described, flags.name, workers, flags.journal_place, flags.restart)
 
 
 def _family(flags: Flags) -> "tuple[Family, dict[str, Any], dict[str, float]]":
@@ -276,9 +263,7 @@ def _check(flags: Flags) -> None:
         raise UsageError(f"--dtype: unknown {flags.dtype[:60]!r}; one of {', '.join(DTYPES)}")
     if flags.mutation not in ("mixed", "zen-nas"):
         raise UsageError(f"--mutation: unknown {flags.mutation[:60]!r}; mixed or zen-nas")
-    if flags.restart and flags.journal is None and flags.output is None:
-        raise UsageError("--restart is for a journal, which -o or --journal names", "leave it out")
-    check_name(flags.name)
+    flags.check()
 
 
 def _refuse_idle(flags: Flags, measured: bool) -> None:
@@ -334,9 +319,7 @@ class Files:
         elif output is not None:
             places.append(output)
         check_places(places, plot, self.replaces)
-        everything = [*places, *([self.journal] if self.journal is not None else [])]
-        if len({path.resolve() for path in everything}) < len(everything):
-            raise UsageError("two results would go to one file", "give -o, --journal, --csv and --plot a file each")
+        check_apart(places, self.journal)
 
     def write(self, outcome: "Outcome") -> None:
         """Write every file that was asked for."""

@@ -2,6 +2,12 @@
 
 import re
 
+HUB = "hfds/"
+"""Before the name of a data set of Hugging Face, as timm has it."""
+
+SHARDS = "wds/"
+"""Before the folder of a webdataset's shards, below that of ``--data``; alone where they are in that."""
+
 SYNTHETIC = re.compile(r"(seg|circle)([2-9]|[1-9][0-9]{1,2})")
 REAL = ("mnist", "digits")
 CIFAR = {"cifar10": 10, "cifar100": 100}

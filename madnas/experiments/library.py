@@ -11,7 +11,7 @@ from madnas.experiments.effectiveness.recipe import EffectivenessRecipe
 from madnas.experiments.recipe import Recipe
 from madnas.experiments.restructuring import recipe as restructuring
 from madnas.experiments.restructuring.recipe import RestructuringRecipe
-from madnas.program.library import load, shipped
+from madnas.network.library import load, shipped
 
 PAPERS = ("deepmad", "nn-mass", "ran", "zen-nas")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from madnas.errors import SpecError, UsageError
-from madnas.program.library import load, shipped
+from madnas.network.library import load, shipped
 from madnas.program.problem import Problem
 from madnas.program.space import Space, customise, load_space
 from madnas.units import parse_quantity

@@ -7,9 +7,9 @@ from pathlib import Path
 from madnas.errors import SpecError, UsageError
 from madnas.network.blocks import CATALOGUE, BlockKind
 from madnas.network.layer import strided
+from madnas.network.library import load, shipped
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.network.specfile import MAX_CHANNELS, MAX_SIDE, check_spec
-from madnas.program.library import load, shipped
 from madnas.theory.numerics import Number
 
 SCHEMA = "madnas/space/1"

@@ -12,11 +12,11 @@ from typing import Any
 
 from madnas.errors import SpecError
 from madnas.network.blocks import CATALOGUE
+from madnas.network.library import load, shipped
 from madnas.network.plainnet import UNITS
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
 from madnas.network.specfile import MAX_CHANNELS, MAX_SIDE, check_spec
 from madnas.network.yamlfile import read_yaml
-from madnas.program.library import load, shipped
 from madnas.theory.numerics import Number
 
 SCHEMA = "madnas/evolution-space/1"

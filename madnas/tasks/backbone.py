@@ -122,3 +122,23 @@ def load_backbone(model: nn.Module, body: nn.Module, path: Path) -> str:
 
 def _plain(name: str) -> str:
     return name.replace(".", "_")
+
+
+def check_runs(target: Target, model: nn.Module, images: Any) -> None:
+    """Refuse a module over a backbone that cannot take images of any size, before anything is begun.
+
+    Args:
+        target: the backbone.
+        model: the whole module; it is left in evaluation mode.
+        images: what it is tried with.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(images)
+    except Exception as error:  # whatever somebody else's code raises
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise UsageError(f"{target.word} does not run as a backbone on images of any size: {reason}") from error

@@ -14,7 +14,7 @@ from madnas.errors import UsageError
 from madnas.models.norms import set_norms
 from madnas.targets import Target
 from madnas.tasks.average_precision import AveragePrecision, check_installed
-from madnas.tasks.backbone import build_body, load_backbone
+from madnas.tasks.backbone import build_body, check_runs, load_backbone
 from madnas.tasks.detectors import fcos, two_stage
 from madnas.train.model import Network
 from madnas.train.normalise import normaliser
@@ -104,7 +104,7 @@ class Detection:
         model.transform = Batched(recipe.channels_last)
         for head in [model.head] if is_fcos else [model.rpn.head, model.roi_heads.box_predictor]:
             head.register_forward_hook(_in_float32)
-        _check_runs(network.target, model)
+        check_runs(network.target, model, [torch.zeros(3, BLANK_SIDE, BLANK_SIDE // 2)])
         found: nn.Module = model.to(memory_format=torch.channels_last) if recipe.channels_last else model
         return found
 
@@ -139,17 +139,6 @@ def _in_float32(head: nn.Module, inputs: Any, outputs: Any) -> Any:
     if isinstance(outputs, dict):
         return {name: _in_float32(head, inputs, one) for name, one in outputs.items()}
     return type(outputs)(_in_float32(head, inputs, one) for one in outputs)
-
-
-def _check_runs(target: Target, model: nn.Module) -> None:
-    """Refuse a module that cannot take images of any size, before anything is begun."""
-    model.eval()
-    try:
-        with torch.no_grad():
-            model([torch.zeros(3, BLANK_SIDE, BLANK_SIDE // 2)])
-    except Exception as error:  # whatever somebody else's code raises
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise UsageError(f"{target.word} does not run as a backbone on images of any size: {reason}") from error
 
 
 class DetectionLearner:

@@ -16,12 +16,12 @@ from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Batch, Facts, Proces
 from madnas.errors import DataError, UsageError
 from madnas.models.norms import set_norms
 from madnas.targets import Target
-from madnas.tasks.backbone import build_body, load_backbone, reductions_of
+from madnas.tasks.backbone import build_body, check_runs, load_backbone, reductions_of
 from madnas.tasks.confusion import confusion, scores
 from madnas.tasks.segmenter import LEVELS, Segmenter, pixel_loss, upsampled
 from madnas.train.distributed import total
+from madnas.train.learner import ImageLearner
 from madnas.train.model import Network
-from madnas.train.normalise import normaliser
 from madnas.train.objective import Teacher
 from madnas.train.recipe import TrainRecipe
 
@@ -87,7 +87,7 @@ class Segmentation:
             tuple(scale / max(scales) for scale in scales),
             bool(recipe.test_flip),
         )
-        _check_runs(target, model)
+        check_runs(target, model, torch.zeros(1, 3, *TRIED))
         set_norms(model, recipe.bn_momentum, recipe.bn_eps)
         return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
 
@@ -106,7 +106,7 @@ class Segmentation:
         """Every recipe makes sense from the beginning."""
 
 
-class SegmentationLearner:
+class SegmentationLearner(ImageLearner):
     """See :class:`madnas.train.task.Learner`.
 
     Args:
@@ -119,9 +119,8 @@ class SegmentationLearner:
     beside = None
 
     def __init__(self, model: nn.Module, recipe: TrainRecipe, facts: Facts, process: Process) -> None:
+        super().__init__(recipe, facts, process)
         self.student = model
-        self._recipe, self._facts, self._process = recipe, facts, process
-        self._normalise = normaliser(facts, process.device)
 
     def prepare(self, batch: Batch, epoch: int, step: int, seed: int) -> tuple[Tensor, Tensor]:
         """Normalised images (n, 3, size, size), and labels (n, size, size)."""
@@ -142,16 +141,9 @@ class SegmentationLearner:
         labels = torch.zeros(samples, *self._facts.shape[1:], dtype=torch.long, device=device)
         return self._laid_out(images), labels
 
-    def normalised(self, images: Tensor) -> Tensor:
-        """Normalised, in the recipe's memory layout."""
-        return self._laid_out(self._normalise(images))
-
     def scores(self, source: Source) -> "PixelScores":
         """See :class:`PixelScores`."""
         return PixelScores(self._facts.classes, self._process.device)
-
-    def _laid_out(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=torch.channels_last) if self._recipe.channels_last else images
 
 
 class PixelScores:
@@ -186,17 +178,6 @@ class PixelScores:
         if not labelled:
             raise DataError("no pixel of the test images has a label", "0 in a mask means none, and classes begin at 1")
         return {"loss": loss / labelled, **scores(counts), "n": int(n)}
-
-
-def _check_runs(target: Target, model: nn.Module) -> None:
-    """Refuse a module that cannot take images of any size, before anything is begun."""
-    model.eval()
-    try:
-        with torch.no_grad():
-            model(torch.zeros(1, 3, *TRIED))
-    except Exception as error:  # whatever somebody else's code raises
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise UsageError(f"{target.word} does not run as a backbone on images of any size: {reason}") from error
 
 
 def _scales(recipe: TrainRecipe) -> tuple[float, ...]:

@@ -17,8 +17,8 @@ from madnas.targets import Target
 from madnas.tasks.backbone import as_written
 from madnas.tasks.tsn import TSN, consensus
 from madnas.train.classification import Accuracies, Classification
+from madnas.train.learner import ImageLearner
 from madnas.train.model import Network, build_model
-from madnas.train.normalise import normaliser
 from madnas.train.objective import Teacher
 from madnas.train.recipe import TrainRecipe
 
@@ -79,7 +79,7 @@ def _facts(train: VideoList, test: VideoList, size: int) -> Facts:
     return Facts(len(train.videos), len(test.videos), train.classes, shape, IMAGENET_MEAN, IMAGENET_STD, digest)
 
 
-class VideoLearner:
+class VideoLearner(ImageLearner):
     """See :class:`madnas.train.task.Learner`.
 
     Args:
@@ -92,9 +92,8 @@ class VideoLearner:
     beside = None
 
     def __init__(self, model: nn.Module, recipe: TrainRecipe, facts: Facts, process: Process) -> None:
+        super().__init__(recipe, facts, process)
         self.student = TSN(model, recipe.channels_last)
-        self._recipe, self._facts, self._process = recipe, facts, process
-        self._normalise = normaliser(facts, process.device)
 
     def prepare(self, batch: Batch, epoch: int, step: int, seed: int) -> tuple[Tensor, Tensor]:
         """Normalised frames and labels."""

@@ -13,8 +13,8 @@ from madnas.models.weights import load_initial
 from madnas.targets import Target
 from madnas.train.data import open_data
 from madnas.train.distributed import total
+from madnas.train.learner import ImageLearner
 from madnas.train.model import Network, build_model, fitted
-from madnas.train.normalise import normaliser
 from madnas.train.objective import Mixing, Objective, Student, Teacher, feature_size
 from madnas.train.recipe import TrainRecipe
 
@@ -58,7 +58,7 @@ class Classification:
         """Every recipe makes sense from the beginning."""
 
 
-class ClassificationLearner:
+class ClassificationLearner(ImageLearner):
     """See :class:`madnas.train.task.Learner`.
 
     Args:
@@ -73,14 +73,14 @@ class ClassificationLearner:
     def __init__(
         self, model: nn.Module, recipe: TrainRecipe, facts: Facts, process: Process, seed: int, teacher: Teacher | None
     ) -> None:
+        super().__init__(recipe, facts, process)
         features = None if teacher is None or not recipe.kd_feature else feature_size(teacher.model)
         student = Student(model, features).to(process.device)
         self.student: nn.Module = student
         self.beside = student.project
-        self._recipe, self._facts, self._process, self._seed = recipe, facts, process, seed
+        self._seed = seed
         self._objective = Objective(recipe, teacher)
         self._mixing = Mixing(recipe, facts.classes)
-        self._normalise = normaliser(facts, process.device)
 
     def prepare(self, batch: Batch, epoch: int, step: int, seed: int) -> tuple[Tensor, Tensor]:
         """Normalised, erased and mixed images, and their targets."""
@@ -106,16 +106,9 @@ class ClassificationLearner:
         images = torch.zeros(samples, *self._facts.shape, device=self._process.device)
         return self._laid_out(images), torch.zeros(samples, dtype=torch.long, device=self._process.device)
 
-    def normalised(self, images: Tensor) -> Tensor:
-        """Normalised, in the recipe's memory layout."""
-        return self._laid_out(self._normalise(images))
-
     def scores(self, source: Source) -> "Accuracies":
         """See :class:`Accuracies`."""
         return Accuracies(self._process.device)
-
-    def _laid_out(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=torch.channels_last) if self._recipe.channels_last else images
 
 
 class Accuracies:

@@ -12,14 +12,14 @@ from timm.data.auto_augment import NAME_TO_OP, AutoAugment, RandAugment
 from madnas.data.augment.batch import Augmentation
 from madnas.data.augment.policy import BatchPolicy
 from madnas.data.images import load_images
-from madnas.data.names import is_resident
+from madnas.data.names import SHARDS, is_resident
 from madnas.data.resident import ResidentSource, statistics
 from madnas.data.shards import ShardReader, open_shards
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Facts, Source
 from madnas.errors import DataError, UsageError
 from madnas.targets import Target
 from madnas.train.model import own_size
-from madnas.train.recipe import SHARDS, TrainRecipe
+from madnas.train.recipe import TrainRecipe
 
 
 def open_data(

@@ -1,4 +1,4 @@
-"""What a run leaves behind when it is done: weights, tables, pictures, and last ``result.json``, which says so."""
+"""The files that say what a run is, and those that it leaves: weights, tables, pictures, and last ``result.json``."""
 
 import json
 from contextlib import suppress
@@ -9,6 +9,8 @@ from torch import nn
 
 from madnas.files import write_bytes_atomic, write_text_atomic
 from madnas.models.weights import weights
+from madnas.network.spec import NetworkSpec
+from madnas.network.specfile import dump_spec
 from madnas.train.best import BEST
 from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
@@ -17,6 +19,7 @@ from madnas.train.job import Job
 from madnas.train.kinds import KINDS
 from madnas.train.log import EVENTS, LEDGER, METRICS, SUMMARY, TIMING, write_summary
 from madnas.train.memory import Memory
+from madnas.train.recipe import dump_recipe
 from madnas.train.report import write_report
 
 FINAL, RESULT, NETWORK, ENVIRONMENT = "last.safetensors", "result.json", "network.yaml", "environment.json"
@@ -61,6 +64,20 @@ def result_of(job: Job, memory: Memory, model: nn.Module, epochs: int, metrics: 
 def _test(line: dict[str, Any]) -> dict[str, Any]:
     """Epoch and metrics of a test's line in the log."""
     return {name: value for name, value in line.items() if name not in ("event", "step", "train_loss", "lr")}
+
+
+def write_description(job: Job, spec: NetworkSpec | None, environment: dict[str, Any]) -> None:
+    """Write what a run is, when it begins: network, recipe, versions and hardware.
+
+    Args:
+        job: what is trained.
+        spec: the network as the data have it; None for those without a description.
+        environment: versions and hardware.
+    """
+    if spec is not None:
+        write_text_atomic(job.folder / NETWORK, dump_spec(spec), overwrite=True)
+    write_text_atomic(job.folder / RECIPE, dump_recipe(job.recipe), overwrite=True)
+    write_text_atomic(job.folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n", overwrite=True)
 
 
 def write_results(

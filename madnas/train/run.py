@@ -13,29 +13,27 @@ import torch
 from madnas.data.order import Order
 from madnas.data.source import Batch, Process, Source
 from madnas.device import explained, keep_freed_memory
-from madnas.errors import DataError, DivergedError, RequeueError
-from madnas.files import write_text_atomic
+from madnas.errors import DivergedError, RequeueError
 from madnas.models.weights import weights
-from madnas.network.specfile import dump_spec
 from madnas.runfolder import UNFINISHED, claimed_folder, remove
 from madnas.train.best import FOLDER as WEIGHTS
 from madnas.train.best import existing, ranked, tidy_weights, write_weights
 from madnas.train.build import Talk, new_engine
 from madnas.train.checkpoint import BEGUN, Checkpoint, newest, save_checkpoint, unloadable
 from madnas.train.checkpoint import FOLDER as CHECKPOINTS
-from madnas.train.distributed import gathered, highest, processes, rows, told, total
+from madnas.train.distributed import highest, processes, rows, told, total
 from madnas.train.environment import environment
 from madnas.train.evidence import NONFINITE, save_about, save_batch
 from madnas.train.job import Job
 from madnas.train.kinds import KINDS
-from madnas.train.log import LEDGER, Records
+from madnas.train.log import Records
 from madnas.train.memory import Memory, Progress
 from madnas.train.model import Network
 from madnas.train.optimise import total_epochs
-from madnas.train.recipe import dump_recipe
-from madnas.train.results import BELONGINGS, ENVIRONMENT, NETWORK, RECIPE, finished, result_of, write_results
+from madnas.train.results import BELONGINGS, finished, result_of, write_description, write_results
 from madnas.train.signals import INTERRUPT, NOTHING, Wish, wishes
 from madnas.train.task import task_of
+from madnas.train.unreadable import note_unreadable
 
 WEIGHT = "weight"
 """What is not finite, where it is not the loss or a gradient: a weight, or a statistic."""
@@ -130,7 +128,8 @@ class Run:
             return found | {"folder": str(self.job.folder), "was_finished": True}
         self._resume()
         self._wish.waits = True
-        self._describe()
+        if self.process.is_first:
+            write_description(self.job, self.network.spec, environment(self.process))
         self._records.open_board(self.memory.step)
         self._begin = self._saved = self._epoch_begin = time.monotonic()
         begun = self.memory.step
@@ -145,7 +144,7 @@ class Run:
         """Updates until the end, or until one has to be taken back."""
         for batch in self.source.train(self.order, self.memory.step, self.steps, self.process):
             step = self.memory.step
-            self._note_broken(batch, step)
+            note_unreadable(batch, step, self.job, self.order, self.process, self.memory, self._records, self._talk)
             skipped = step in self.memory.skipped
             update = None if skipped else self.engine.propose(batch, step)
             wrong = "" if update is None else update.wrong
@@ -367,36 +366,7 @@ class Run:
             "processes": self.process.world,
         }
 
-    def _note_broken(self, batch: Batch, step: int) -> None:
-        """Write unreadable samples into the ledger; too many of them end the run."""
-        counts = torch.zeros(self.process.world, dtype=torch.long)
-        counts[self.process.rank] = len(batch.broken)
-        if not sum(highest(counts.tolist(), self.process)):
-            return
-        found = gathered(batch.broken, self.process)
-        epoch = step // self.order.steps_per_epoch
-        for one in found:
-            self._talk(f"{one['file']}: cannot be read ({one['error']}); sample {one['replaced_by']} instead")
-            self._records.add_broken({"epoch": epoch, "step": step, **one})
-        self.memory.broken += len(found)
-        self.memory.broken_total += len(found)
-        most = self.job.recipe.bad_data_rate * self.order.samples
-        if self.memory.broken > most:
-            raise DataError(
-                f"{self.memory.broken} samples of epoch {epoch} could not be read, more than {most:g} "
-                f"({self.job.recipe.bad_data_rate:g} of {self.order.samples}); {self.job.folder / LEDGER} names them",
-                "mend the data, or --set bad_data_rate=...",
-            )
-
-    # Files
-
-    def _describe(self) -> None:
-        if self.process.is_first:
-            if self.network.spec is not None:
-                write_text_atomic(self.job.folder / NETWORK, dump_spec(self.network.spec), overwrite=True)
-            write_text_atomic(self.job.folder / RECIPE, dump_recipe(self.job.recipe), overwrite=True)
-            text = json.dumps(environment(self.process), indent=2) + "\n"
-            write_text_atomic(self.job.folder / ENVIRONMENT, text, overwrite=True)
+    # The end
 
     def _finish(self, seconds: float, steps: int) -> dict[str, Any]:
         metrics = self._records.metrics() if self.process.is_first else []

@@ -173,10 +173,7 @@ def test_a_copied_mlp_needs_neither_weights_nor_penalty(tmp_path):
 def test_a_space_is_read_and_checked_without_what_is_built_on_it():
     code = "import sys; from madnas.program.space import load_space; load_space('mlp'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {name for name in done.stdout.split() if name.startswith("madnas.program.")} == {
-        "madnas.program.library",
-        "madnas.program.space",
-    }
+    assert {name for name in done.stdout.split() if name.startswith("madnas.program.")} == {"madnas.program.space"}
 
 
 def test_unknown_name_suggests_and_lists():

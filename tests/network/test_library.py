@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from madnas.errors import SpecError, UsageError
-from madnas.program.library import load, shipped
+from madnas.network.library import load, shipped
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
