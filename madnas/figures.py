@@ -52,7 +52,7 @@ def tau_text(tau: dict[str, float | None] | None) -> str:
 
 
 def render(figure: "Figure", kind: str) -> bytes:
-    """A figure as the bytes of a file; the same bytes for the same figure. A $ in a name is a $, and begins no formula."""
+    """A figure as the bytes of a file; the same bytes for the same figure. A $ in a name begins no formula."""
     from matplotlib import rc_context
     from matplotlib.text import Text
 

@@ -23,6 +23,7 @@ measured, so the answer holds; it need not be the only scale at which the ratio 
 import json
 import math
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -364,19 +365,18 @@ class Remembered:
 
     def __init__(self, measure: Measure, journal: Journal) -> None:
         self.measure, self.journal = measure, journal
-        self._held: dict[tuple[str, int], Bout] = {}
+        self._held: defaultdict[tuple[str, int], deque[Bout]] = defaultdict(deque)
         for line in journal.lines:
             try:
-                self._held.setdefault((str(line["network"]), int(line["effort"])), bout_from(line["bout"]))
+                self._held[str(line["network"]), int(line["effort"])].append(bout_from(line["bout"]))
             except (KeyError, TypeError, ValueError) as error:
                 raise UsageError(f"{journal.path}: a line is broken: {error}", "--restart begins anew") from error
 
     def __call__(self, spec: NetworkSpec, effort: int) -> Bout:
-        """See :class:`Measure`; a network is measured once with each effort, the last time to confirm it anew."""
+        """See :class:`Measure`; what was measured twice with one effort, to decide and to confirm, is given in turn."""
         key = (sha256(json.dumps(spec_to_tree(plain(spec))).encode()).hexdigest(), effort)
-        held = self._held.pop(key, None)
-        if held is not None:
-            return held
+        if self._held[key]:
+            return self._held[key].popleft()
         bout = self.measure(spec, effort)
         self.journal.add({"network": key[0], "effort": effort, "bout": bout.tree()})
         return bout

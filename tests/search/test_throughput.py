@@ -220,6 +220,19 @@ def test_a_journal_is_taken_up_again(tmp_path):
         Remembered(rest, Journal(path, {"what": "test"}))
 
 
+def test_what_was_measured_twice_with_one_effort_is_remembered_twice(tmp_path):
+    """A network that took the most rounds to decide, and was confirmed with as many."""
+    path, spec = tmp_path / "j.jsonl", solve(task().problem, "n", None).spec
+    first = Remembered(Speed(9e6, noise=0.1), Journal(path, {"what": "test"}))
+    measured = [first(spec, 4), first(spec, 4)]
+    assert measured[0] != measured[1]
+    rest = Speed(9e6)
+    again = Remembered(rest, Journal(path, {"what": "test"}))
+    assert [again(spec, 4), again(spec, 4)] == measured and rest.calls == []
+    again(spec, 4)
+    assert len(rest.calls) == 1
+
+
 def test_bouts_as_plain_data():
     bout = Speed(1.0)(solve(task().problem, "n", None).spec, 2)
     assert bout_from(bout.tree()) == bout
