@@ -10,8 +10,9 @@ The paper designs networks for several budgets, measures all, and takes one that
 3. The next scale: while nothing is fast enough, or nothing too slow, that at which the ratio would be 1 if time grew as
    the budgets do. Between two that are, where the line through both ratios (in logarithms) has it, but not too close to
    either; after two steps on the same side, the middle.
-4. It ends when the two are :data:`PRECISION` apart, or the measurements are used up. Other proportions of params to
-   MACs are searches of their own, which begin at the scale that the one before found.
+4. It ends when the two are :data:`PRECISION` apart, when larger budgets change nothing any more (a limit of latency,
+   layers or rho binds), or when the measurements are used up. Other proportions of params to MACs are searches of their
+   own, which begin at the scale that the one before found.
 5. Of all that are fast enough, that with the highest objective is measured once more, with four times the rounds: the
    first measurement was also a choice. If it does not hold then, it is undecided and the next best is measured; where
    there is none, the search goes on below.
@@ -178,12 +179,14 @@ class Matching:
         low: Step | None = None
         high: Step | None = None
         side: list[bool] = []  # whether a step became the lower end
+        stuck = 0
         while self.measurements < self.task.measurements:
             step = self._step(tilt, scale)
             self.watch(describe(step))
             lower = step.verdict in (FAST, NONE)
             side.append(lower)
-            stuck = lower and low is not None and (low.same_as or low.number) == step.same_as
+            same = lower and low is not None and (low.same_as or low.number) == step.same_as
+            stuck = stuck + 1 if same else 0
             low, high = (step, high) if lower else (low, step)
             following = following_scale(low, high, side, stuck)
             if following is None:
@@ -263,19 +266,20 @@ class Matching:
         return self.steps[step.number - 1]
 
 
-def following_scale(
-    low: Step | None, high: Step | None, side: Sequence[bool] = (), stuck: bool = False
-) -> float | None:
+def following_scale(low: Step | None, high: Step | None, side: Sequence[bool] = (), stuck: int = 0) -> float | None:
     """The next scale to try; None where there is none.
 
     Args:
         low: the largest scale that is fast enough, or has no network.
         high: the smallest one that is not.
         side: of every step, whether it became the lower end.
-        stuck: whether the larger scale of the last step had the network of the one before.
+        stuck: how many of the last steps had, at a larger scale, the network of the one before; after two, of which the
+            second had :data:`STEP` times the budgets, something else than these binds.
     """
     if high is None:
         assert low is not None
+        if stuck > 1:
+            return None
         grow = STEP if low.bout is None or stuck else low.bout.ratio.value
         following = low.scale * min(max(grow, PRECISION**2), STEP)
         return following if following <= RANGE else None
