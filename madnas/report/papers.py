@@ -58,7 +58,7 @@ def summary(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 def summary_markdown(results: Sequence[Result], about: dict[str, Any]) -> str:
     """How many numbers of every table come out, as a table."""
-    lines = ["| paper | table | numbers recomputed | every printed digit | need training, hardware or what is not printed |",
+    lines = ["| paper | table | numbers recomputed | every printed digit | need what is not here |",
              "|---|---|---|---|---|"]  # fmt: skip
     for row in summary(results):
         here = row["recomputed"]
