@@ -52,9 +52,13 @@ def tau_text(tau: dict[str, float | None] | None) -> str:
 
 
 def render(figure: "Figure", kind: str) -> bytes:
-    """A figure as the bytes of a file; the same bytes for the same figure."""
+    """A figure as the bytes of a file; the same bytes for the same figure. A $ in a name begins no formula."""
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        if "$" in text.get_text():
+            text.set_parse_math(False)
     data = io.BytesIO()
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
     with rc_context({"svg.hashsalt": "madnas"}):

@@ -67,7 +67,7 @@ def in_turns(
         wait: returns when everything called so far is done.
         now: the clock, in seconds.
         say: is told how far it is.
-        before: every turn, outside of its time.
+        before: every turn, outside of its time; a call that counts is never the first one after it.
         judged: names whose ratios decide when there are enough rounds; the first is what they are ratios to. Default:
             all.
 
@@ -77,7 +77,8 @@ def in_turns(
     names = list(contestants)
     once = {name: _once(contestants[name], wait, now) for name in names}
     calls = {name: max(1, round(pace.turn / once[name])) for name in names}
-    warm = {name: math.ceil(WARM / once[name]) if once[name] < SHORT else 0 for name in names}
+    fewest = 0 if before is nothing else 1
+    warm = {name: math.ceil(WARM / once[name]) if once[name] < SHORT else fewest for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     random = Random(0)
     begin = time.monotonic()

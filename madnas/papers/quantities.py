@@ -6,7 +6,7 @@ are not rounded) or, before it, ``bare`` (without squeeze-excitation), ``twice``
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import nn
@@ -210,9 +210,14 @@ def npu_speed(npu: str) -> Callable[[Network], float]:
     """Inferences per second with ReLU6, over those of :data:`NPU_BASE`."""
 
     def speed(network: Network) -> float:
-        return _inferences(network, npu) / _inferences(Network("network", NPU_BASE), npu)
+        return _inferences(network, npu) / _base_inferences(npu)
 
     return speed
+
+
+@cache
+def _base_inferences(npu: str) -> float:
+    return _inferences(Network("network", NPU_BASE), npu)
 
 
 def _inferences(network: Network, npu: str) -> float:

@@ -20,8 +20,8 @@ class Result:
         cell: what is printed.
         ours: the value in the printed unit; None where it cannot be computed here.
         shown: ours with as many digits as are printed.
-        verdict: ``same``: every printed digit; ``differs``; ``not here``: needs training or other hardware; ``not
-            installed``: needs an extra.
+        verdict: ``same``: every printed digit; ``differs``; ``not here``: needs training, other hardware, or what the
+            paper does not print; ``not installed``: needs an extra.
         why: what is known about a difference, or what is needed.
     """
 

@@ -57,8 +57,8 @@ def summary(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def summary_markdown(results: Sequence[Result], about: dict[str, Any]) -> str:
-    """A table of the tables, and every difference with its reason."""
-    lines = ["| paper | table | numbers recomputed | every printed digit | need training or other hardware |",
+    """How many numbers of every table come out, as a table."""
+    lines = ["| paper | table | numbers recomputed | every printed digit | need what is not here |",
              "|---|---|---|---|---|"]  # fmt: skip
     for row in summary(results):
         here = row["recomputed"]

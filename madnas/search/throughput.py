@@ -10,8 +10,9 @@ The paper designs networks for several budgets, measures all, and takes one that
 3. The next scale: while nothing is fast enough, or nothing too slow, that at which the ratio would be 1 if time grew as
    the budgets do. Between two that are, where the line through both ratios (in logarithms) has it, but not too close to
    either; after two steps on the same side, the middle.
-4. It ends when the two are :data:`PRECISION` apart, or the measurements are used up. Other proportions of params to
-   MACs are searches of their own, which begin at the scale that the one before found.
+4. It ends when the two are :data:`PRECISION` apart, when larger budgets change nothing any more (a limit of latency,
+   layers or rho binds), or when the measurements are used up. Other proportions of params to MACs are searches of their
+   own, which begin at the scale that the one before found.
 5. Of all that are fast enough, that with the highest objective is measured once more, with four times the rounds: the
    first measurement was also a choice. If it does not hold then, it is undecided and the next best is measured; where
    there is none, the search goes on below.
@@ -23,6 +24,7 @@ measured, so the answer holds; it need not be the only scale at which the ratio 
 import json
 import math
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -177,12 +179,14 @@ class Matching:
         low: Step | None = None
         high: Step | None = None
         side: list[bool] = []  # whether a step became the lower end
+        stuck = 0
         while self.measurements < self.task.measurements:
             step = self._step(tilt, scale)
             self.watch(describe(step))
             lower = step.verdict in (FAST, NONE)
             side.append(lower)
-            stuck = lower and low is not None and (low.same_as or low.number) == step.same_as
+            same = lower and low is not None and (low.same_as or low.number) == step.same_as
+            stuck = stuck + 1 if same else 0
             low, high = (step, high) if lower else (low, step)
             following = following_scale(low, high, side, stuck)
             if following is None:
@@ -262,19 +266,20 @@ class Matching:
         return self.steps[step.number - 1]
 
 
-def following_scale(
-    low: Step | None, high: Step | None, side: Sequence[bool] = (), stuck: bool = False
-) -> float | None:
+def following_scale(low: Step | None, high: Step | None, side: Sequence[bool] = (), stuck: int = 0) -> float | None:
     """The next scale to try; None where there is none.
 
     Args:
         low: the largest scale that is fast enough, or has no network.
         high: the smallest one that is not.
         side: of every step, whether it became the lower end.
-        stuck: whether the larger scale of the last step had the network of the one before.
+        stuck: how many of the last steps had, at a larger scale, the network of the one before; after two, of which the
+            second had :data:`STEP` times the budgets, something else than these binds.
     """
     if high is None:
         assert low is not None
+        if stuck > 1:
+            return None
         grow = STEP if low.bout is None or stuck else low.bout.ratio.value
         following = low.scale * min(max(grow, PRECISION**2), STEP)
         return following if following <= RANGE else None
@@ -364,19 +369,18 @@ class Remembered:
 
     def __init__(self, measure: Measure, journal: Journal) -> None:
         self.measure, self.journal = measure, journal
-        self._held: dict[tuple[str, int], Bout] = {}
+        self._held: defaultdict[tuple[str, int], deque[Bout]] = defaultdict(deque)
         for line in journal.lines:
             try:
-                self._held.setdefault((str(line["network"]), int(line["effort"])), bout_from(line["bout"]))
+                self._held[str(line["network"]), int(line["effort"])].append(bout_from(line["bout"]))
             except (KeyError, TypeError, ValueError) as error:
                 raise UsageError(f"{journal.path}: a line is broken: {error}", "--restart begins anew") from error
 
     def __call__(self, spec: NetworkSpec, effort: int) -> Bout:
-        """See :class:`Measure`; a network is measured once with each effort, the last time to confirm it anew."""
+        """See :class:`Measure`; what was measured twice with one effort, to decide and to confirm, is given in turn."""
         key = (sha256(json.dumps(spec_to_tree(plain(spec))).encode()).hexdigest(), effort)
-        held = self._held.pop(key, None)
-        if held is not None:
-            return held
+        if self._held[key]:
+            return self._held[key].popleft()
         bout = self.measure(spec, effort)
         self.journal.add({"network": key[0], "effort": effort, "bout": bout.tree()})
         return bout

@@ -98,6 +98,8 @@ def test_a_failed_selftest_is_told(capsys, monkeypatch):
         (["latency-table", "--space", "mlp", "--macs", "-1"], "--macs"),
         (["latency-table", "--space", "mlp", "--macs", "1M", "--minutes", "-1"], "--minutes"),
         (["latency-table", "--space", "mlp", "--macs", "1M", "--precision", "int8"], "int8"),
+        (["latency-table", "--space", "mlp", "--macs", "1M", "--device", "cuda:99"], "no CUDA device"),
+        (["latency-table", "--space", "mlp", "--macs", "1M", "--device", "gpu"], "unknown device"),
         (["latency-table", "--space", "mlp", "--macs", "1M", "-o", "/nowhere/table.json"], "no folder"),
     ],
 )

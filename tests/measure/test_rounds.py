@@ -50,6 +50,22 @@ def test_short_calls_fill_a_turn_and_are_warm(seconds, warm, turn):
     assert len(machine.called) == 3 + 10 * (warm + turn)
 
 
+@pytest.mark.parametrize("seconds", [0.003, 0.2])
+def test_what_is_done_before_a_turn_costs_it_nothing(seconds):
+    """A GPU's memory that was given back has to be asked for again, by long calls too."""
+    machine = Machine()
+    cold = [True]
+
+    def call():
+        machine.time += seconds * (3 if cold[0] else 1)
+        cold[0] = False
+
+    def give_back():
+        cold[0] = True
+
+    assert in_turns({"a": call}, Pace(5), now=machine.now, before=give_back)["a"] == pytest.approx([seconds] * 5)
+
+
 def test_what_runs_beside_a_short_call_does_not_change_its_time():
     """Of a cache that a call has to itself after six of its own."""
 

@@ -46,6 +46,25 @@ def test_every_cell_can_be_computed_or_says_what_it_needs():
         assert kind in SUBJECTS and (kind != "design" or name in recipe_files()), cell
 
 
+def test_no_column_is_without_numbers():
+    """RAN's Table 1 once had a column of accuracies without any of them."""
+    for path in sorted(Path(room.__file__).parent.glob("*.yaml")):
+        for table in yaml.safe_load(path.read_text())["tables"]:
+            printed = {column for row in table["rows"] for column in row}
+            assert {*table["columns"], *table.get("needs", {})} <= printed, (path.name, table["table"])
+
+
+def test_a_ratio_of_a_network_to_itself_is_not_recomputed():
+    speeds = [cell for cell in all_cells() if cell.quantity.startswith("ethos")]
+    assert len(speeds) == 18 and all(cell.subject[1] != room.NPU_BASE for cell in speeds)
+
+
+def test_a_network_that_cannot_be_rebuilt_is_not_left_out():
+    found = {cell.column: cell.needs for cell in cells("ran") if cell.label == "SubNetwork-W"}
+    assert set(found) == {"Params", "MACs", "Top-1", "Ethos-U55", "Ethos-U65"}
+    assert all("not printed" in needs for needs in found.values())
+
+
 def test_every_network_is_known():
     for kind, name in {cell.subject for cell in all_cells()}:
         if kind != "design":
@@ -139,7 +158,7 @@ def test_documents_and_tables(quick):
 
 
 def recompute_nothing():
-    """The cells that need training or other hardware."""
+    """The cells that need what is not here."""
     return [Result(cell, None, "", "not here", cell.needs) for cell in all_cells() if cell.needs]
 
 

@@ -135,6 +135,19 @@ def test_a_run_that_goes_on_is_shown_as_far_as_it_is(tmp_path):
     assert "Training of resnet20" in made(tmp_path) and "Finished." in made(tmp_path)
 
 
+def test_a_run_whose_result_is_no_document(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("[" * 100_000)
+    (tmp_path / "result.json").write_text("[" * 100_000)
+    with pytest.raises(SpecError, match="not a JSON document"):
+        collect([str(tmp_path)])
+
+
+def test_a_latency_table_that_no_network_was_held_out_of(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(table_of("basic-cifar").document() | {"held_out": []}))
+    [words] = [section(found).words for found in collect([str(tmp_path / "a.json")])]
+    assert words[1] == "No held-out network is covered: how far predictions are off is not known."
+
+
 def test_results_of_score_with_a_torn_last_line(tmp_path):
     result = {"target": "a", "scores": {"params": {"value": 5, "std": 0.0, "n": 1}}, "failed": {}, "input": [3, 8, 8]}
     line = json.dumps({"schema": "madnas/score-line/1", "key": "k", "result": result})
@@ -162,7 +175,10 @@ def test_a_document_without_a_section_of_its_own_is_shown_as_it_is(tmp_path):
         ("a.json", "[" * 10_000, "not a JSON document"),
         ("a.csv", "", "no table"),
         ("a.csv", "a,b\n1\n", "no table"),
+        ("a.csv", "a\n" + "x" * 200_000, "no table: field larger"),
         ("a.jsonl", "{}\n", "no results"),
+        ("a.jsonl", '[1]\n{"result": {}}\n', "no results"),
+        ("a.jsonl", "[" * 100_000, "no results"),
         ("a.yaml", "x: 1\n", "not a network"),
     ],
 )

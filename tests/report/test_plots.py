@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from madnas.errors import UsageError
 from madnas.figures import FORMATS, picture_format, render
@@ -33,6 +34,17 @@ def swept(**values):
         budgets = {"params": point.get("params", 100_000)}
         problems.append((point, replace(MLP, budgets=budgets, rho=point.get("rho", 0.1))))
     return list(sweep(problems))
+
+
+def test_a_dollar_in_a_name_begins_no_formula():
+    figure = Figure()
+    axis = figure.subplots()
+    axis.set(title="$a_{$", xticks=[1, 2], xticklabels=["$a_{$", "b"])
+    assert render(figure, "svg") == render(figure, "svg")
+    with_tick = Figure()  # powers of ten, which matplotlib writes as formulas
+    with_tick.subplots().set(xscale="log", xlim=(1, 1e5))
+    render(with_tick, "svg")
+    assert all("$" in tick.get_text() and tick.get_parse_math() for tick in with_tick.axes[0].get_xticklabels())
 
 
 class TestFormat:

@@ -183,6 +183,13 @@ def test_budgets_too_small_for_any_network_come_first():
     assert 0.9 * 20e6 < count(found.best.design.spec).macs <= 20e6
 
 
+def test_it_ends_where_larger_budgets_change_nothing_any_more():
+    """The largest network of the family fits the first budgets, and is fast enough."""
+    found = Matching(task({"macs": 2_000_000_000, "params": 20_000_000}), Speed(1e12)).run()
+    assert [(step.scale, step.same_as) for step in found.steps] == [(1, None), (4, 1), (16, 1)]
+    assert found.best.number == 1
+
+
 def test_an_interrupt_leaves_the_best_so_far():
     measure = Speed(55e6)
 
@@ -218,6 +225,20 @@ def test_a_journal_is_taken_up_again(tmp_path):
     path.write_text(path.read_text() + '{"network": "x"}\n')
     with pytest.raises(UsageError, match="a line is broken"):
         Remembered(rest, Journal(path, {"what": "test"}))
+
+
+def test_what_was_measured_twice_with_one_effort_is_remembered_twice(tmp_path):
+    """A network that took the most rounds to decide, and was confirmed with as many."""
+    path, spec = tmp_path / "j.jsonl", solve(task().problem, "n", None).spec
+    first = Remembered(Speed(9e6, noise=0.1), Journal(path, {"what": "test"}))
+    measured = [first(spec, 4), first(spec, 4)]
+    assert measured[0] != measured[1]
+    del first  # and with it the lock of its journal
+    rest = Speed(9e6)
+    again = Remembered(rest, Journal(path, {"what": "test"}))
+    assert [again(spec, 4), again(spec, 4)] == measured and rest.calls == []
+    again(spec, 4)
+    assert len(rest.calls) == 1
 
 
 def test_bouts_as_plain_data():

@@ -12,7 +12,7 @@ from madnas.measure.latency_table.profile import Times, profile
 from madnas.measure.latency_table.request import TableRequest, check_table_request
 from madnas.measure.latency_table.table import LatencyTable, Measured
 from madnas.measure.prepare import measuring
-from madnas.measure.provenance import provenance
+from madnas.measure.provenance import complete, provenance
 from madnas.network.spec import NetworkSpec
 
 CHUNK = 8
@@ -37,27 +37,32 @@ def measure_table(request: TableRequest, say: Callable[[str], None] = lambda mes
         say: is told how far it is.
 
     Raises:
-        UsageError: a setting that is not possible here, or too few networks.
+        UsageError: a setting that is not possible here, or too few networks; or nothing is known about where a number
+            comes from, without which it is no result.
         InfeasibleError: the space has too few networks of this size.
     """
     check_table_request(request)
-    space, most = request.space, float(request.macs)
-    shallow, deep = (most / SHALLOW_SHARE, most), (most / DEEP_SHARE, most)
-    half = request.probes // 2
-    probes = [
-        *space.draw(half, shallow, SHALLOW, request.seed, "shallow"),
-        *space.draw(request.probes - half, deep, DEEP, request.seed, "deep"),
-    ]
-    held_out = space.draw(request.held_out, deep, DEEP, request.seed + 1, "held-out")
-    about = provenance(request.setting.device)
-    networks = [*probes, *held_out]
     with measuring(request.setting), torch.inference_mode():
+        about = complete(provenance(request.setting.device))
         threads = torch.get_num_threads()
+        networks = _drawn(request)
         times = _measure(networks, request, say)
     measured = [_measured(spec, one) for spec, one in zip(networks, times, strict=True)]
     setting = request.setting.tree() | {"threads": threads}
-    split = len(probes)
-    return LatencyTable(space.name, request.macs, setting, about, tuple(measured[:split]), tuple(measured[split:]))
+    probes, held_out = tuple(measured[: request.probes]), tuple(measured[request.probes :])
+    return LatencyTable(request.space.name, request.macs, setting, about, probes, held_out)
+
+
+def _drawn(request: TableRequest) -> list[NetworkSpec]:
+    """The networks that rates are fitted to, then those that predictions are compared with."""
+    space, most = request.space, float(request.macs)
+    shallow, deep = (most / SHALLOW_SHARE, most), (most / DEEP_SHARE, most)
+    half = request.probes // 2
+    return [
+        *space.draw(half, shallow, SHALLOW, request.seed, "shallow"),
+        *space.draw(request.probes - half, deep, DEEP, request.seed, "deep"),
+        *space.draw(request.held_out, deep, DEEP, request.seed + 1, "held-out"),
+    ]
 
 
 def _measure(networks: Sequence[NetworkSpec], request: TableRequest, say: Callable[[str], None]) -> list[Times]:

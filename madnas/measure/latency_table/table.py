@@ -309,8 +309,11 @@ def table_from(tree: Any, source: str) -> LatencyTable:
         found = tree.get("schema") if isinstance(tree, dict) else None
         raise SpecError(source, [f"schema: expected {SCHEMA!r}, found {found!r}"], HINT)
     read = validate(tree, _Document, source)
-    problems = [f"setting.{key}: missing" for key in SETTING if key not in read.setting]
-    problems += [f"environment.{key}: missing" for key in ("hardware",) if key not in read.environment]
+    problems = [f"{name}: above 0, got {number}" for name, number in (
+        ("macs", read.macs), ("setting.batch_size", read.setting.batch_size), ("setting.threads", read.setting.threads)
+    ) if number < 1]  # fmt: skip
+    if not isinstance(read.environment.get("hardware"), str):
+        problems.append("environment.hardware: missing, or no text")
     if problems:
         raise SpecError(source, problems, HINT)
     probes, held_out = (
@@ -319,11 +322,22 @@ def table_from(tree: Any, source: str) -> LatencyTable:
     )
     if not probes:
         raise SpecError(source, ["probes: at least one"], HINT)
-    return LatencyTable(read.space, read.macs, read.setting, read.environment, probes, held_out)
+    return LatencyTable(read.space, read.macs, asdict(read.setting), read.environment, probes, held_out)
 
 
 HINT = "madnas benchmark latency-table --space ... -o table.json measures one"
-SETTING = ("device", "precision", "batch_size", "layout", "threads", "clock")
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """How a table was measured, as it stands in the file."""
+
+    device: str
+    precision: str
+    batch_size: int
+    layout: str
+    threads: int
+    clock: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +358,7 @@ class _Document:
     schema: str
     space: str
     macs: int
-    setting: dict[str, Any]
+    setting: _Setting
     environment: dict[str, Any]
     probes: list[_Network]
     held_out: list[_Network]
@@ -357,6 +371,8 @@ def _measured(read: _Network, source: str) -> Measured:
     times = (*read.parts_seconds, read.seconds, read.median_seconds)
     if len(read.parts_seconds) != len(_blocks(spec)) or not all(0 < time < float("inf") for time in times):
         raise SpecError(source, ["parts_seconds: one time above 0 for the stem, every block and the head"], HINT)
+    if read.n < 1:
+        raise SpecError(source, [f"n: at least one round, got {read.n}"], HINT)
     return Measured(spec, tuple(read.parts_seconds), read.seconds, read.median_seconds, read.n)
 
 

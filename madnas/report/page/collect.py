@@ -111,16 +111,20 @@ def _lines(path: Path) -> Iterator[Found]:
     for text in read_text(path, MOST_BYTES).splitlines():
         try:
             lines.append(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             break
-    results = [line["result"] for line in lines if isinstance(line, dict) and "result" in line]
+    lines = [line for line in lines if isinstance(line, dict)]
+    results = [line["result"] for line in lines if "result" in line]
     if not results or not str(lines[0].get("schema", "")).startswith(OURS):
         raise SpecError(str(path), ["no results of 'madnas score -o'"])
     yield Found(str(path), "madnas/score/1", {"results": results})
 
 
 def _table(path: Path) -> list[list[str]]:
-    rows = list(csv.reader(read_text(path, MOST_BYTES).splitlines()))
+    try:
+        rows = list(csv.reader(read_text(path, MOST_BYTES).splitlines()))
+    except csv.Error as error:
+        raise SpecError(str(path), [f"no table: {error}"]) from None
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise SpecError(str(path), ["no table: rows of different lengths, or none"])
     return rows
@@ -132,7 +136,7 @@ def _training(folder: Path) -> dict[str, Any]:
     for text in read_text(folder / METRICS, MOST_BYTES).splitlines():
         try:
             metrics.append(json.loads(text))
-        except ValueError:  # the line that is being written
+        except (ValueError, RecursionError):  # the line that is being written
             break
     found: dict[str, Any] = {"metrics": metrics}
     for name in ("result", "environment", "run"):
@@ -146,7 +150,7 @@ def _document_or_none(path: Path) -> Any:
         return None
     try:
         return json.loads(read_text(path, MOST_BYTES))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SpecError(str(path), ["not a JSON document"]) from None
 
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from madnas.errors import InfeasibleError, UsageError
+from madnas.measure.latency_table import measure as room
 from madnas.measure.latency_table.measure import measure_table
 from madnas.measure.latency_table.pieces import pieces
 from madnas.measure.latency_table.profile import Profiled
 from madnas.measure.latency_table.request import TableRequest
+from madnas.measure.provenance import provenance
 from madnas.measure.setting import Setting
 from madnas.network.count import count
 from madnas.network.named import get
@@ -48,6 +50,12 @@ def test_a_table_of_a_small_space():
         assert 0.5 < sum(one.parts_seconds) / one.seconds < 2
     assert said[0].startswith("pass 1: 0 of 20 networks")
     assert table.error.n >= 3 and table.error.median < 0.5
+
+
+def test_without_evidence_there_is_no_table(monkeypatch):
+    monkeypatch.setattr(room, "provenance", lambda *_: provenance("cpu") | {"commit": ""})
+    with pytest.raises(UsageError, match="no result: commit"):
+        measure_table(TableRequest(small_space(), 4_000_000, QUICK, probes=8, held_out=4, minutes=0.0))
 
 
 def test_draws_are_in_the_range_and_the_same_again():

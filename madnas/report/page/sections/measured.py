@@ -84,7 +84,9 @@ def latency_table_section(found: Found) -> Section:
         f"of {table.batch_size}, {counted(table.setting['threads'], 'thread')}, {table.setting['clock']} clock. "
         f"{len(table.rates)} shapes of blocks from {len(table.probes)} networks.",
         f"Predictions of {error.n} networks that were held out are off by {100 * error.median:.1f} % (median) and "
-        f"{100 * error.p95:.1f} % (95th percentile), bias {100 * error.bias:+.1f} %.",
+        f"{100 * error.p95:.1f} % (95th percentile), bias {100 * error.bias:+.1f} %."
+        if error.n
+        else "No held-out network is covered: how far predictions are off is not known.",
     ]
     rows = [
         [str(shape), "first" if shape.opens else "following", str(rates.pieces), f"{100 * rates.error:.1f} %"]
