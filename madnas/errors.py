@@ -51,6 +51,10 @@ class SolverError(MadnasError):
     exit_code = 4
 
 
+class ReaderError(MadnasError):
+    """A process that reads data has ended without having been asked to."""
+
+
 class DivergedError(MadnasError):
     """Training met a loss, gradient or weight that is not finite, more often than its recipe allows."""
 

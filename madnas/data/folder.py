@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from madnas.data.order import Order
 from madnas.data.source import Batch, Facts, Process
-from madnas.errors import DataError
+from madnas.errors import DataError, MadnasError, ReaderError
 
 TRIES = 100
 """Samples that are tried in the place of an unreadable one."""
@@ -105,6 +105,13 @@ class _Places:
         return self.stop - self.start
 
 
+GONE = "DataLoader worker (pid"
+"""What torch says of one that has ended begins so."""
+
+LOST = "a process that reads data has ended, probably for want of memory"
+LOST_HINT = "fewer --workers, or a smaller batch; the same command goes on"
+
+
 class FileSource:
     """Samples on disk.
 
@@ -186,13 +193,24 @@ def _as_float(images: Any) -> Any:
 
 
 def _told(loader: "DataLoader[Any]") -> Iterator[Any]:
-    """What a loader gives; of an error in a reading process the message, without its traceback."""
+    """What a loader gives; of an error in a reading process the message, without its traceback.
+
+    Raises:
+        DataError: of such a process.
+        ReaderError: one has ended.
+    """
     try:
         yield from loader
         return
     except DataError as error:
-        told, hint = str(error).rpartition("DataError: ")[2].strip(), error.hint
-    raise DataError(told, hint)  # out here, where nothing keeps the loader and its processes alive
+        told: MadnasError = DataError(str(error).rpartition("DataError: ")[2].strip(), error.hint)
+    except (EOFError, ConnectionError):
+        told = ReaderError(LOST, LOST_HINT)
+    except RuntimeError as error:
+        if GONE not in str(error):
+            raise
+        told = ReaderError(LOST, LOST_HINT)
+    raise told  # out here, where nothing keeps the loader and its processes alive
 
 
 def _let_the_parent_decide(worker: int) -> None:

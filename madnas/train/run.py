@@ -13,7 +13,7 @@ import torch
 from madnas.data.order import Order
 from madnas.data.source import Batch, Process, Source
 from madnas.device import explained, keep_freed_memory
-from madnas.errors import DivergedError, RequeueError
+from madnas.errors import DivergedError, ReaderError, RequeueError
 from madnas.models.weights import weights
 from madnas.runfolder import UNFINISHED, claimed_folder, remove
 from madnas.train.best import FOLDER as WEIGHTS
@@ -136,8 +136,13 @@ class Run:
         if self.memory.pending is not None:
             self._test()
             self._save()
-        while self.memory.step < self.steps:
-            self._train(begun)
+        try:
+            while self.memory.step < self.steps:
+                self._train(begun)
+        except ReaderError:  # a signal to the whole group may reach one that is only being started
+            if self._wish.value == NOTHING or self.process.world > 1:
+                raise
+            self._stop(self._wish.value)
         return self._finish(time.monotonic() - self._begin, self.memory.step - begun)
 
     def _train(self, begun: int) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import struct
 import tarfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ import torch
 from PIL import Image
 
 from madnas.data.cifar import read_cifar
+from madnas.data.folder import FileSource
 from madnas.data.images import load_images
 from madnas.data.order import Order
 from madnas.data.source import Process
-from madnas.errors import DataError, UsageError
+from madnas.errors import DataError, ReaderError, RequeueError, UsageError
 from madnas.targets import find
 from madnas.train.data import open_data
 from madnas.train.job import Job
@@ -28,6 +30,7 @@ from tests.train.shell import (
     Task,
     assert_equal_runs,
     crash_at,
+    descendants,
     finish,
     job,
     madnas,
@@ -234,6 +237,37 @@ def test_signals_to_the_whole_group_leave_the_readers_to_the_parent(tmp_path, im
     _, err = process.communicate(timeout=60)
     assert process.returncode == (130 if number == signal.SIGINT else 75), err
     assert "is saved in run" in err
+
+
+def test_a_reader_that_the_signal_took_too_costs_nothing(tmp_path, images, monkeypatch):
+    finish(folder_job(tmp_path, images, name="whole"))
+    real = FileSource.train
+
+    def losing(source, *arguments):
+        for number, batch in enumerate(real(source, *arguments)):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGUSR1)
+                raise ReaderError("a reader has ended")
+            yield batch
+
+    with monkeypatch.context() as context:
+        context.setattr(FileSource, "train", losing)
+        with pytest.raises(RequeueError, match="update 2 of 6 is saved"):
+            train(folder_job(tmp_path, images), print, print)
+    finish(folder_job(tmp_path, images))
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_killed_reader_is_told(tmp_path, images):
+    settings = [part for change in (*CHANGES, "epochs=500") for part in ("--set", change)]
+    arguments = ["--recipe", "imagenet/deepmad", "--data", str(images), "-o", "run", "-j", "2", "--log-interval", "1"]
+    process = Task(tmp_path, madnas, network(tmp_path), *arguments, *settings)
+    when(lambda: steps_logged(tmp_path / "run") >= 1, process)
+    for reader in descendants(process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(reader, signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2 and "a process that reads data has ended" in err and "fewer --workers" in err, err
 
 
 def as_shards(images, folder, per_shard=5):
