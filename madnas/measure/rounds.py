@@ -57,7 +57,7 @@ def in_turns(
     now: Callable[[], float] = time.perf_counter,
     say: Callable[[str], None] = lambda message: None,
     before: Callable[[], None] = nothing,
-    judged: Sequence[str] | None = None,
+    judged: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, list[float]]:
     """Time calls.
 
@@ -68,8 +68,8 @@ def in_turns(
         now: the clock, in seconds.
         say: is told how far it is.
         before: every turn, outside of its time; a call that counts is never the first one after it.
-        judged: names whose ratios decide when there are enough rounds; the first is what they are ratios to. Default:
-            all.
+        judged: groups of names whose ratios, to the first of their group, decide when there are enough rounds. Default:
+            all are one group.
 
     Returns:
         seconds of a call, for each contestant, a number for every round; those of a round belong together.
@@ -83,8 +83,8 @@ def in_turns(
     random = Random(0)
     begin = time.monotonic()
     number = 0
-    judging = list(names if judged is None else judged)
-    while not _enough(seconds, judging, pace, number, time.monotonic() - begin):
+    groups = [names] if judged is None else judged
+    while not _enough(seconds, groups, pace, number, time.monotonic() - begin):
         for name in random.sample(names, len(names)):
             before()
             _turn(contestants[name], warm[name], wait, now)
@@ -94,15 +94,22 @@ def in_turns(
     return seconds
 
 
-def _enough(seconds: Mapping[str, list[float]], names: list[str], pace: Pace, number: int, passed: float) -> bool:
+def _enough(
+    seconds: Mapping[str, list[float]], groups: Sequence[Sequence[str]], pace: Pace, number: int, passed: float
+) -> bool:
     if pace.rounds is not None:
         return number >= pace.rounds
     if number >= FEWEST_ROUNDS and passed > pace.seconds * len(seconds):
         return True
     if passed < pace.least or number < LEAST_ROUNDS or number % CHECK_EVERY:
         return False
-    first = seconds[names[0]] if len(names) > 1 else [1.0] * number  # one alone: its own median has to be known
-    return all(speed_ratio(seconds[name], first).half_width < SURE for name in names[1:] or names)
+    return all(_known([seconds[name] for name in group]) for group in groups)
+
+
+def _known(seconds: Sequence[list[float]]) -> bool:
+    """Whether the ratios to the first are known; of one alone its own median."""
+    first, *others = seconds if len(seconds) > 1 else ([1.0] * len(seconds[0]), seconds[0])
+    return all(speed_ratio(own, first).half_width < SURE for own in others)
 
 
 def _once(call: Callable[[], Any], wait: Callable[[], None], now: Callable[[], float]) -> float:

@@ -116,6 +116,18 @@ def test_a_ratio_is_not_known_before_the_machine_can_have_changed():
     assert len(times["a"]) > LEAST_ROUNDS  # each round takes next to nothing of the real time that counts here
 
 
+def test_ratios_are_judged_within_their_group():
+    """Training is as noisy as can be, but alike for both networks; its ratio to inference says nothing."""
+    machine, random = Machine(), np.random.default_rng(6)
+    noise = np.exp(0.5 * random.standard_normal(1000))
+    calls = {"infer": machine.call("infer", 0.1)}
+    for name, seconds in (("train", 3.0), ("train b", 6.0)):
+        turns = iter(noise)
+        calls[name] = lambda seconds=seconds, turns=turns: machine.call("", seconds * next(turns))()
+    times = in_turns(calls, Pace(least=0.0), now=machine.now, judged=[["infer"], ["train", "train b"]])
+    assert len(times["train"]) == LEAST_ROUNDS
+
+
 def test_noise_means_more_rounds():
     random = np.random.default_rng(0)
     machine = Machine(lambda now: float(np.exp(0.05 * random.standard_normal())))

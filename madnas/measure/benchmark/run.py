@@ -100,7 +100,9 @@ def benchmark(request: Request, say: Callable[[str], None] = lambda message: Non
             device = torch.device(request.setting.device)
             clean = torch.cuda.empty_cache if request.auto_batch and device.type == "cuda" else nothing
             now = time.thread_time if request.setting.clock == "thread" else time.perf_counter
-            times = in_turns(calls, request.pace, partial(synchronise, device), now, say, clean, list(made))
+            modes = dict.fromkeys(one.mode for one in made.values())
+            judged = [[name for name, one in made.items() if one.mode == mode] for mode in modes]
+            times = in_turns(calls, request.pace, partial(synchronise, device), now, say, clean, judged)
     best = {name: peak_of(name, min(times[name]), request.setting) for name in peaks if times}
     rows = _rows(made, times)
     return Benchmark(rows, failed, best.get(PRODUCT), best.get(COPY), setting, about)
