@@ -133,7 +133,11 @@ def test_estimates_of_an_npu(capsys, tmp_path):
     first, second = found["results"]
     assert first["npu"] == "ethos-u55-256" and first["activations"] == "relu6" and "Vela" in first["conditions"]
     assert second["ratio"] == pytest.approx(second["inferences_per_second"] / first["inferences_per_second"])
-    assert [row["target"] for row in csv.DictReader(io.StringIO(path.read_text()))] == ["ran-e-digits", "resnet20"]
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["target"] for row in rows] == ["ran-e-digits", "resnet20"]
+    about = found["environment"]
+    assert about["commit"] and about["command"] and about["versions"]["ethos-u-vela"]
+    assert all(row["commit"] == about["commit"] and "ethos-u-vela=" in row["versions"] for row in rows)
     assert run(words) == 0
     assert "not measured" in capsys.readouterr().out
 
