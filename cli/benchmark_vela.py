@@ -33,6 +33,7 @@ def vela(
     npu: str,
     activations: str,
     resolution: Resolution | None,
+    sram: int | None,
     csv: Path | None,
     force: bool,
     json: bool,
@@ -52,7 +53,7 @@ def vela(
 
     about = complete(provenance("cpu", ("ethos-u-vela",)))
     with status(quiet=json) as say:
-        results, failed = _estimate(targets, npu, activations, resolution, say)
+        results, failed = _estimate(targets, npu, activations, resolution, sram, say)
     if csv is not None and results:
         write_text_atomic(csv, _csv(results, about), force)
     if json:
@@ -65,7 +66,7 @@ def vela(
 
 
 def _estimate(
-    targets: list[str], npu: str, activations: str, resolution: Resolution | None, say: Any
+    targets: list[str], npu: str, activations: str, resolution: Resolution | None, sram: int | None, say: Any
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     from madnas.measure.npu.estimate import estimate
     from madnas.scores.targets import subject
@@ -78,7 +79,7 @@ def _estimate(
         say(f"estimating {word}")
         try:
             network = one.make() if one.spec is None else one.spec
-            found = estimate(network, one.input, npu, activations, name=word)  # type: ignore[arg-type]
+            found = estimate(network, one.input, npu, activations, sram=sram, name=word)  # type: ignore[arg-type]
         except MadnasError as error:
             failed[word] = str(error) if error.hint is None else f"{error} ({error.hint})"
             continue
