@@ -88,6 +88,11 @@ def networks(
         typer.Option(help="Of --engine vela: as-is (the default), or relu6 for all of them, as in RAN's tables.",
                      rich_help_panel=WHAT),
     ] = None,
+    npu_sram: Annotated[
+        str | None,
+        typer.Option(help="Of --engine vela: bytes of SRAM that there are, such as 512K; what needs more is refused.",
+                     rich_help_panel=WHAT),
+    ] = None,
     layout: Annotated[str, LAYOUT] = "channels-first",
     compile: Annotated[bool, typer.Option("--compile", help="By torch.compile.", rich_help_panel=WHAT)] = False,
     threads: Annotated[int | None, THREADS] = None,
@@ -121,7 +126,7 @@ def networks(
     - madnas benchmark resnet20 --selftest --threads 1
     - madnas benchmark ran-e-a ran-e-b --engine vela --npu ethos-u55-256 --npu-activations relu6
     """
-    from madnas.units import parse_size
+    from madnas.units import parse_quantity, parse_size
 
     from . import benchmark_report as report
 
@@ -131,10 +136,11 @@ def networks(
         report.refuse_with_vela(timed)
         from .benchmark_vela import vela
 
-        vela(targets, npu or "ethos-u55-256", npu_activations or "as-is", size, csv, force, json)
+        sram = None if npu_sram is None else parse_quantity(npu_sram, "--npu-sram")
+        vela(targets, npu or "ethos-u55-256", npu_activations or "as-is", size, sram, csv, force, json)
         return
-    if npu is not None or npu_activations is not None:
-        raise UsageError("--npu and --npu-activations: for --engine vela", "leave them out")
+    if any(one is not None for one in (npu, npu_activations, npu_sram)):
+        raise UsageError("--npu, --npu-activations and --npu-sram: for --engine vela", "leave them out")
     request = report.request(
         targets, device, precision, batch_size, layout, threads, clock, mode, engine, compile, size, rounds,
         seconds, selftest,

@@ -2,6 +2,7 @@
 
 import csv as csv_format
 import io
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ ACTIVATIONS = ("as-is", "relu6")
 COLUMNS = (
     *("target", "npu", "system_config", "memory_mode", "core_clock", "activations", "vela", "macs"),
     *("inferences_per_second", "seconds", "cycles", "sram_bytes", "npu_share", "cpu_operators", "utilisation", "ratio"),
+    *("versions", "command", "commit"),
 )
 
 
@@ -31,6 +33,7 @@ def vela(
     npu: str,
     activations: str,
     resolution: Resolution | None,
+    sram: int | None,
     csv: Path | None,
     force: bool,
     json: bool,
@@ -46,12 +49,15 @@ def vela(
     need_vela()
     if csv is not None:
         check_writable(csv, force)
+    from madnas.measure.provenance import complete, provenance
+
+    about = complete(provenance("cpu", ("ethos-u-vela",)))
     with status(quiet=json) as say:
-        results, failed = _estimate(targets, npu, activations, resolution, say)
+        results, failed = _estimate(targets, npu, activations, resolution, sram, say)
     if csv is not None and results:
-        write_text_atomic(csv, _csv(results), force)
+        write_text_atomic(csv, _csv(results, about), force)
     if json:
-        print_json({"schema": SCHEMA, "results": results, "failed": failed})
+        print_json({"schema": SCHEMA, "results": results, "failed": failed, "environment": about})
     elif results:
         _print(results)
     if failed:
@@ -60,7 +66,7 @@ def vela(
 
 
 def _estimate(
-    targets: list[str], npu: str, activations: str, resolution: Resolution | None, say: Any
+    targets: list[str], npu: str, activations: str, resolution: Resolution | None, sram: int | None, say: Any
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     from madnas.measure.npu.estimate import estimate
     from madnas.scores.targets import subject
@@ -73,7 +79,7 @@ def _estimate(
         say(f"estimating {word}")
         try:
             network = one.make() if one.spec is None else one.spec
-            found = estimate(network, one.input, npu, activations, name=word)  # type: ignore[arg-type]
+            found = estimate(network, one.input, npu, activations, sram=sram, name=word)  # type: ignore[arg-type]
         except MadnasError as error:
             failed[word] = str(error) if error.hint is None else f"{error} ({error.hint})"
             continue
@@ -110,11 +116,16 @@ def _print(results: list[dict[str, Any]]) -> None:
         console.print(f"not of the same work, for other operators are on the CPU than of the first: {', '.join(other)}")
 
 
-def _csv(results: list[dict[str, Any]]) -> str:
+def _csv(results: list[dict[str, Any]], about: dict[str, Any]) -> str:
     text = io.StringIO()
+    origin = {
+        "versions": " ".join(f"{name}={number}" for name, number in about["versions"].items()),
+        "command": shlex.join(about["command"]),
+        "commit": about["commit"],
+    }
     rows = csv_format.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
     rows.writeheader()
     for row in results:
         sums = {"cycles": row["cycles"]["total"], "sram_bytes": row["memory"]["sram"]}
-        rows.writerow(row | sums | {"cpu_operators": named(row["cpu_operators"])})
+        rows.writerow(row | sums | {"cpu_operators": named(row["cpu_operators"])} | origin)
     return text.getvalue()

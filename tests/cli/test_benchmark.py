@@ -92,6 +92,8 @@ def test_a_failed_selftest_is_told(capsys, monkeypatch):
         (["resnet20", "--batch-size", "auto", "--engine", "onnxruntime"], "auto"),
         (["resnet2O"], "did you mean"),
         (["resnet20", "--npu", "ethos-u55-256"], "--engine vela"),
+        (["resnet20", "--npu-sram", "1M"], "--engine vela"),
+        (["resnet20", "--engine", "vela", "--npu-sram", "many"], "--npu-sram"),
         (["resnet20", "--engine", "vela", "--npu", "ethos-u99"], "ethos-u99"),
         (["resnet20", "--engine", "vela", "--npu-activations", "gelu"], "--npu-activations"),
         (["resnet20", "--engine", "vela", "--threads", "1", "--batch-size", "2"], "--batch-size, --threads"),
@@ -133,9 +135,21 @@ def test_estimates_of_an_npu(capsys, tmp_path):
     first, second = found["results"]
     assert first["npu"] == "ethos-u55-256" and first["activations"] == "relu6" and "Vela" in first["conditions"]
     assert second["ratio"] == pytest.approx(second["inferences_per_second"] / first["inferences_per_second"])
-    assert [row["target"] for row in csv.DictReader(io.StringIO(path.read_text()))] == ["ran-e-digits", "resnet20"]
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["target"] for row in rows] == ["ran-e-digits", "resnet20"]
+    about = found["environment"]
+    assert about["commit"] and about["command"] and about["versions"]["ethos-u-vela"]
+    assert all(row["commit"] == about["commit"] and "ethos-u-vela=" in row["versions"] for row in rows)
     assert run(words) == 0
     assert "not measured" in capsys.readouterr().out
+
+
+def test_a_network_that_does_not_fit_the_npu_is_refused(capsys):
+    pytest.importorskip("ethosu", reason="needs the extra npu")
+    words = ["benchmark", "ran-e-digits", "resnet20", "--engine", "vela", "--json", "--npu-sram"]
+    assert run([*words, "2K"]) == 2
+    out, err = capsys.readouterr()
+    assert "does not fit ethos-u55-256" in err and set(json.loads(out)["failed"]) == {"ran-e-digits", "resnet20"}
 
 
 def test_an_estimate_says_what_stays_on_the_cpu(capsys, tmp_path):

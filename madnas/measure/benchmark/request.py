@@ -48,6 +48,9 @@ def check_request(request: Request) -> None:
     check_setting(request.setting)
     precision, device = request.setting.precision, request.setting.device
     rounds = request.pace.rounds
+    unknown = [mode for mode in request.modes if mode not in MODES]
+    if unknown or not request.modes:
+        raise UsageError(f"--mode: unknown {', '.join(unknown)[:60]!r}", f"one of {', '.join(MODES)}")
     if request.engine not in ENGINES:
         raise UsageError(f"--engine: unknown {request.engine[:60]!r}", f"one of {', '.join(ENGINES)}, vela")
     if rounds is not None and not FEWEST_ROUNDS <= rounds <= MAX_ROUNDS:

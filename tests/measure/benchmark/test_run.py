@@ -182,6 +182,7 @@ def test_evidence_is_complete_here():
     ("changes", "words"),
     [
         ({"engine": "vela"}, "--engine"),
+        ({"modes": ("test",)}, "--mode"),
         ({"setting": Setting(precision="int8")}, "8-bit"),
         ({"engine": "onnxruntime", "modes": ("train",)}, "does not train"),
         ({"engine": "onnxruntime", "compiled": True}, "--compile"),
