@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.readme import README as TOP
 from benchmarks.readme import ROOT, part_of, write_part
-from madnas.measure.memory import keep_freed_memory
+from madnas.device import keep_freed_memory
 from madnas.measure.provenance import provenance
 from madnas.papers.printed import PAPERS
 from madnas.papers.recompute import recompute

@@ -19,7 +19,7 @@ import torch
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import nn
 
-from madnas.measure.memory import keep_freed_memory
+from madnas.device import keep_freed_memory
 from madnas.network.named import get
 from madnas.network.zen import zen_closed
 from madnas.scores.subject import Settings, subject_of

@@ -15,8 +15,8 @@ import yaml
 import madnas
 from benchmarks.readme import ROOT, write_part
 from benchmarks.scaling_table import Row
+from madnas.device import keep_freed_memory
 from madnas.errors import UsageError
-from madnas.measure.memory import keep_freed_memory
 from madnas.network.count import count
 from madnas.network.named import get, names
 from madnas.network.spec import Group, Head, NetworkSpec, Stem

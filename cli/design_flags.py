@@ -31,6 +31,15 @@ class SearchFlags:
             return self.output.with_name(f"{self.output.name}.jsonl")
         return self.journal
 
+    @property
+    def replaces(self) -> bool:
+        """Whether files that exist may be replaced: the user says so, or they are those of the search that goes on.
+
+        Its journal lies beside its output; a journal that the user named says nothing of what may be replaced.
+        """
+        beside = self.journal is None and self.journal_place is not None and self.journal_place.exists()
+        return self.force or beside
+
     def check(self) -> None:
         """Refuse a name that cannot be, and a restart of nothing.
 

@@ -54,7 +54,7 @@ def match(flags: Flags) -> None:
     from madnas.search.throughput import Matching, check_task
 
     journal = flags.journal_place
-    replaces = flags.force or (journal is not None and journal.exists() and not flags.restart)
+    replaces = flags.replaces  # by what is there before the search makes a journal
     _check_files(flags, journal, replaces)
     measuring = _benchmark_request(flags)
     with status(quiet=flags.json) as say, duel(measuring, say) as measure:
@@ -167,7 +167,8 @@ def _named(found: "Matched", name: str, about: dict[str, Any]) -> "Matched":
     matched = {
         "reference": about["reference"]["target"], "times_as_fast": round(last.ratio.value, 4),
         "interval": [round(last.ratio.low, 4), round(last.ratio.high, 4)], "rounds": last.rounds,
-        "batch_size": last.batch, "hardware": about["environment"]["hardware"], "precision": setting["precision"],
+        "batch_size": last.batch, "hardware": about["environment"]["hardware"], "device": setting["device"],
+        "threads": setting["threads"], "clock": setting["clock"], "precision": setting["precision"],
         "layout": setting["layout"], "compiled": setting["compiled"],
     }  # fmt: skip
     spec = best.design.spec

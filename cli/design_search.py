@@ -298,8 +298,8 @@ class Files:
 
     @property
     def replaces(self) -> bool:
-        """Whether files that exist may be replaced: the same search goes on, or the user says so."""
-        return self.flags.force or (self.journal is not None and self.journal.exists())
+        """See :attr:`SearchFlags.replaces`."""
+        return self.flags.replaces
 
     def check(self) -> None:
         """Raise what would go wrong at the end.

@@ -1,6 +1,7 @@
 """Where modules are computed, and what cannot be computed there."""
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,16 +29,15 @@ def check_device(device: str) -> None:
         raise UsageError(f"no CUDA device {number}; there are {torch.cuda.device_count()}")
 
 
-def keep_freed_memory() -> None:
-    """Let this process keep what tensors on the CPU free, where the C library is glibc.
+def keep_freed_memory() -> bool:
+    """Let this process keep what tensors on the CPU free, where the C library is glibc; whether it could be set.
 
-    Every step of training frees what the next one takes again. By default glibc gives large blocks back to the system,
-    which then clears every page anew: some 8 % of a step of resnet20.
+    Every step of training frees what the next one takes again, and every layer of a forward pass a map. By default
+    glibc gives large blocks back to the system, which then clears every page anew: some 8 % of a step of resnet20, and
+    more of a Zen-Score (``benchmarks/zen.py``).
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_TRIM_THRESHOLD, _LARGEST)
-        mallopt(_MMAP_MAX, 0)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
+    return mallopt is not None and bool(mallopt(_TRIM_THRESHOLD, _LARGEST)) and bool(mallopt(_MMAP_MAX, 0))
 
 
 @contextmanager

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from madnas.device import check_device
-from madnas.measure.memory import keep_freed_memory
+from madnas.device import check_device, keep_freed_memory
 from madnas.measure.setting import Setting, check_setting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -67,7 +67,7 @@ def score_all(
 def evaluate_quickly(request: Request, on_progress: Callable[[float], None]) -> Tree:
     """:func:`~madnas.scores.evaluate.evaluate` in a process of ours, whose allocator may be set for it."""
     if request.metrics:
-        from madnas.measure.memory import keep_freed_memory
+        from madnas.device import keep_freed_memory
 
         keep_freed_memory()
     return evaluate(request, on_progress)

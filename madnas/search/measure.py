@@ -71,7 +71,7 @@ def work(task: Task, on_progress: Callable[[float], None]) -> Result:
 def _measured(task: Task, name: str) -> list[float]:
     import torch
 
-    from madnas.measure.memory import keep_freed_memory
+    from madnas.device import keep_freed_memory
     from madnas.scores.registry import draws
     from madnas.scores.subject import Settings, subject_of
 

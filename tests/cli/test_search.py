@@ -71,6 +71,16 @@ def test_writes_network_table_picture_and_journal_and_goes_on(tmp_path, monkeypa
     assert run(other) == 0
 
 
+def test_a_journal_of_its_own_name_does_not_let_a_search_replace_other_files(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run([*ZEN, "--journal", "kept.jsonl"]) == 0
+    (tmp_path / "precious.yaml").write_text("precious")
+    capsys.readouterr()
+    assert "--force" in refused(capsys, *ZEN, "--journal", "kept.jsonl", "-o", "precious.yaml")
+    assert (tmp_path / "precious.yaml").read_text() == "precious"
+    assert run([*ZEN, "--journal", "kept.jsonl", "-o", "precious.yaml", "--force"]) == 0
+
+
 def test_a_front_goes_into_a_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     found = document(capsys, *ZEN, "--pareto", "macs", "-o", "front")
