@@ -37,6 +37,9 @@ VECTOR = 256
 TILE = 2**21
 """Elements of a wide map that are made at a time."""
 
+SMALL = 2**18
+"""Elements of a map below which it costs more to begin such things than they save."""
+
 MOMENTS = 32
 """Second moments of an input of C channels cost as much as norms of an output of about C * C / 32 channels."""
 
@@ -63,10 +66,10 @@ class Step:
         conv = self.conv
         return conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and conv.groups == 1
 
-    @property
-    def follows(self) -> bool:
+    def folds(self, x: Tensor) -> bool:
         """Whether the statistics of its output follow from its input more cheaply than from itself."""
-        return self.pointwise and self.conv.in_channels**2 <= MOMENTS * self.conv.out_channels
+        inputs, outputs = self.conv.in_channels, self.conv.out_channels
+        return self.pointwise and inputs**2 <= MOMENTS * outputs and x.numel() // inputs * outputs >= SMALL
 
     def weight(self, dtype: torch.dtype) -> Tensor:
         """Its weights (O, I / groups, K, K)."""
@@ -116,7 +119,7 @@ def passes(steps: Sequence[Step], pair: Maps, dtype: torch.dtype) -> tuple[Tenso
     place = 0
     while place < len(steps):
         step = steps[place]
-        if step.follows and place + 1 < len(steps):
+        if place + 1 < len(steps) and step.folds(maps[0]):
             maps, variance = (_folded_apart if apart else _folded)(step, steps[place + 1], maps)
             variances.append(variance)
             place += 1
@@ -143,6 +146,12 @@ def _differ(maps: Maps) -> bool:
 
 def _normed(step: Step, maps: Maps) -> tuple[Maps, Tensor]:
     """Outputs of a convolution behind norm and activation, and the first one's mean variance."""
+    if maps[0].numel() < SMALL:
+        one = torch.ones(maps[0].shape[1], device=maps[0].device)  # parameters in float32 make the statistics so too
+        (here, _, inverse), (near, _, _) = (
+            torch.native_batch_norm(x, one, torch.zeros_like(one), None, None, True, 0.0, step.eps) for x in maps
+        )
+        return (_after(step, here), _after(step, near)), (inverse.double() ** -2 - step.eps).mean()
     statistics = [_statistics(x) for x in maps]
     here, near = (_after(step, _norm(step, x, one)) for x, one in zip(maps, statistics, strict=True))
     return (here, near), statistics[0][1].double().mean()
@@ -154,7 +163,7 @@ def _statistics(x: Tensor) -> Maps:
         variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
         return mean, variance
     wide, beside = _wide(x)  # on a CPU that function takes ten times as long as what norms call
-    one = torch.ones(wide.shape[1])  # parameters in float32 make the statistics so too
+    one = torch.ones(wide.shape[1])  # in float32, as above
     means, variances = torch.batch_norm_update_stats(wide, torch.zeros_like(one), one, 0.0)
     if beside == 1:
         return means, variances

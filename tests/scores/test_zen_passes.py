@@ -21,6 +21,12 @@ from madnas.scores.zen_passes import passes, steps_of
 SETTINGS = Settings(batch_size=6)
 
 
+@pytest.fixture(autouse=True)
+def _large(monkeypatch):
+    """The networks here are small ones."""
+    monkeypatch.setattr(zen_passes, "SMALL", 0)
+
+
 def network(*groups: Group, size: int = 20) -> NetworkSpec:
     return NetworkSpec("small", (3, size, size), groups, Head(10, 20), Stem(12))
 
@@ -104,6 +110,15 @@ def test_tiles_change_nothing(name, dtype, monkeypatch):
     whole = quick(CASES[name], 0, dtype)
     monkeypatch.setattr(zen_passes, "TILE", 2**12)  # an image or two at a time
     assert quick(CASES[name], 0, dtype) == pytest.approx(whole, abs=1e-4 if dtype == torch.float32 else 5e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_small_maps_take_the_short_way(dtype, monkeypatch):
+    spec = CASES["depthwise, SiLU"]
+    monkeypatch.setattr(zen_passes, "SMALL", 2**40)
+    monkeypatch.setattr(zen_passes, "_folded", None)  # which is not called then
+    tolerance = 2e-4 if dtype == torch.float32 else 0.03
+    assert sum(quick(spec, 0, dtype)) == pytest.approx(sum(plain(spec, 0)), abs=tolerance)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 8, 300])
