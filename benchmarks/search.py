@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import product
 
 import numpy as np
 
@@ -75,10 +76,10 @@ def of_task(number: int, score: str = "zen-closed") -> list[NetworkSpec]:
     return [family.network(found[place], "candidate") for place in places]
 
 
-def zen_rates(specs: list[NetworkSpec], batch_size: int) -> Iterator[float]:
+def zen_rates(specs: list[NetworkSpec], batch_size: int, dtype: str = "float32") -> Iterator[float]:
     """CPU seconds of a draw of the Zen-Score, network by network, building included."""
     for spec in specs:
-        yield work(Task(spec, ("zen",), 0, 1, 0, batch_size), lambda share: None).seconds
+        yield work(Task(spec, ("zen",), 0, 1, 0, batch_size, dtype=dtype), lambda share: None).seconds
 
 
 def main() -> None:
@@ -92,12 +93,12 @@ def main() -> None:
         print(f"{label + ', ' + score:24} {rate:10,.0f} candidates per CPU second   goal > 100,000   best {best:,.1f}")
     list(zen_rates([get("zennet-cifar-1m")], 16))  # to warm up
     specs = of_task(12)
-    for batch_size in (64, 16):
-        seconds = list(zen_rates(specs, batch_size))
-        own = statistics.fmean(zen_rates([get("zennet-cifar-1m")], batch_size))
+    for batch_size, dtype in product((64, 16), ("float32", "bfloat16")):
+        seconds = list(zen_rates(specs, batch_size, dtype))
+        own = statistics.fmean(zen_rates([get("zennet-cifar-1m")], batch_size, dtype))
         print(
-            f"Zen-Score, batch {batch_size:2}       {len(seconds) / sum(seconds):10.2f} candidates per CPU second over "
-            f"the course of a search ({min(seconds):.2f} to {max(seconds):.2f} s each); ZenNet-1.0M {own:.2f} s   "
+            f"Zen-Score, {dtype}, batch {batch_size:2}  {len(seconds) / sum(seconds):10.2f} candidates per CPU second "
+            f"over the course of a search ({min(seconds):.2f} to {max(seconds):.2f} s each); ZenNet-1.0M {own:.2f} s   "
             f"goal > {3 * AUTHORS}"
         )
 

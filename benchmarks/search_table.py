@@ -1,14 +1,14 @@
 """Evolution beside the mathematical program, and the Zen-Score that a search reaches: the table in the search's README.
 
-Run: make tables     (some 20 minutes on two cores; python -m benchmarks.search_table zen: a part alone)
+Run: make tables     (some 30 minutes on two cores; python -m benchmarks.search_table zen: a part alone)
 """
 
 import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from importlib.metadata import version
+from itertools import product
 from statistics import fmean
 from time import process_time
 
@@ -53,11 +53,11 @@ def programs() -> Iterator[str]:
 
 
 def zen_search(workers: int = 2) -> Iterator[str]:
-    """Rows: the CIFAR task of Zen-NAS for 480 seconds of CPU time, with and without the closed form."""
-    for prescreen in (True, False):
+    """Rows: Zen-NAS's CIFAR task for 480 seconds of CPU time, with and without the closed form, in two precisions."""
+    for dtype, prescreen in product(("float32", "bfloat16"), (True, False)):
         family = Rows(cifar_task().space, plain=not prescreen)
         goal = make_goal("zen", family, {"params": 1_000_000}, prescreen=prescreen)
-        effort = replace(Effort(population=64, proposals=2048, survivors=16, batch_size=BATCH), prescreen=prescreen)
+        effort = Effort(population=64, proposals=2048, survivors=16, batch_size=BATCH, dtype=dtype, prescreen=prescreen)
         begin = process_time()
         with processes_of(workers, "cpu") as score:
             search = MeasuredSearch(family, goal, effort, score)
@@ -69,7 +69,7 @@ def zen_search(workers: int = 2) -> Iterator[str]:
         assert best is not None
         record = search.records[best]
         spread = record.draws.spread(goal.fitness, record.closed)
-        how = "closed form picks, mixed mutations" if prescreen else "Zen-NAS's mutations alone"
+        how = ("closed form picks, mixed mutations" if prescreen else "Zen-NAS's mutations alone") + f", {dtype}"
         depth = family.depth(record.candidate[None])[0]
         yield (f"| {how} | {seconds:.0f} | {search.scored} ({search.scored / seconds:.2f}) | "
                f"{search.draws} ({search.draws / search.cpu_seconds:.2f}) | {record.fitness:.2f} ± {spread or 0:.2f} "

@@ -19,9 +19,9 @@ def block_layers(group: Group, in_chs: int, index: int) -> dict[str, Layer]:
     return {layer.name: layer for layer in CATALOGUE[group.block].layers(group, in_chs, (1, 1), index)}
 
 
-def conv2d(layer: Layer) -> nn.Conv2d:
+def conv2d(layer: Layer, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
     """The layer's convolution; an odd kernel is padded by ``(k - 1) / 2``, which gives ``ceil(side / stride)``."""
-    return nn.Conv2d(
+    return kind(
         layer.in_chs,
         layer.out_chs,
         layer.kernel,

@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 
 from madnas.errors import UsageError
 from madnas.measure.graph import LAYERS, MAP, concatenated, last_map, main_input, shape, trace
-from madnas.scores.chain import chain_of
+from madnas.scores.chain import EPS, chain_of
 from madnas.scores.subject import Settings, Subject, made
 from madnas.theory.zen import ALPHA
 
@@ -59,7 +59,7 @@ class Rescale(nn.Module):
 
 
 def bare(subject: Subject, normless: bool = False) -> nn.Module:
-    """The chain of a network, on the meta device: its weights are still to be drawn.
+    """The chain of a network, without values, on the meta device or the CPU: its weights are still to be drawn.
 
     Tracing a module of a hundred layers takes longer than running it; networks of our own are built as a chain instead.
 
@@ -72,10 +72,9 @@ def bare(subject: Subject, normless: bool = False) -> nn.Module:
         UsageError: it is none, or has sums that are no residual links; says what.
     """
     if subject.spec is not None and not normless:
-        with torch.device("meta"):
-            parts = chain_of(subject.spec)
+        parts = chain_of(subject.spec, lambda: StatNorm(EPS))  # on the CPU: torch's own meta device is slower
         if parts is not None:
-            return nn.Sequential(*(StatNorm(part.eps) if isinstance(part, nn.BatchNorm2d) else part for part in parts))
+            return nn.Sequential(*parts)
     traced = trace(_on_meta(subject), subject.input).eval()
     last = last_map(traced)
     while (kept := main_input(last)) is not None:

@@ -1,8 +1,10 @@
 """The chain that Zen-Score is defined on, built from a description instead of traced and cut out of a module."""
 
+from collections.abc import Callable
+
 from torch import nn
 
-from madnas.models.layers import ConvNormAct
+from madnas.models.layers import activation, conv2d
 from madnas.network.blocks import shortcut_of
 from madnas.network.expand import segments
 from madnas.network.spec import Group, NetworkSpec
@@ -15,12 +17,26 @@ OURS = {
 }
 """Blocks, with the shortcuts that nobody else's modules have: these are always built from their description."""
 
+EPS = nn.BatchNorm2d(1, affine=False, track_running_stats=False).eps
+"""Of their batch norms."""
 
-def chain_of(spec: NetworkSpec) -> list[nn.Module] | None:
+
+class Undrawn(nn.Conv2d):
+    """Convolution whose weights have no values at first, for whoever makes it draws them; that saves time."""
+
+    def reset_parameters(self) -> None:
+        """Leave them."""
+
+
+def chain_of(spec: NetworkSpec, norm: Callable[[], nn.Module]) -> list[nn.Module] | None:
     """Convolutions, batch norms and activations in the order of the main path, without links and squeeze-excitation.
 
     They are those of the built module, on the present default device, in the order in which it holds them, so that the
     same seed draws the same weights.
+
+    Args:
+        spec: the network.
+        norm: makes what takes the place of a batch norm.
 
     Returns:
         None for other networks than those of Zen-NAS's and DeepMAD's spaces.
@@ -37,8 +53,9 @@ def chain_of(spec: NetworkSpec) -> list[nn.Module] | None:
         main = [layer for layer in segment.layers if layer.main]
         for _ in range(int(segment.repeat)):
             for layer in main:
-                part = ConvNormAct(layer, acts[segment.part])
-                modules += [part.conv, part.bn, part.act]
+                modules.append(conv2d(layer, Undrawn))
+                modules.append(norm() if layer.norm else nn.Identity())
+                modules.append(activation(acts[segment.part]))
     return modules
 
 

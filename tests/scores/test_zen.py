@@ -161,7 +161,7 @@ def test_what_is_no_chain_is_said(word, reason):
 
 def test_half_precision_is_refused():
     with pytest.raises(UsageError, match="float32 or float64"):
-        zen(subject_of(SMALL), Settings(dtype=torch.bfloat16))
+        zen(subject_of(SMALL), Settings(dtype=torch.float16))
     with pytest.raises(UsageError, match="homogeneous, not for"):
         phi(subject_of(get("mobilenetv2")), Settings(2))(0)
 
