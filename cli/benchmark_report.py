@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from madnas.search.draw import Drawn
 
 MODES = {"infer": ("infer",), "train": ("train",), "both": ("infer", "train")}
-GPU_TURN = 0.02
-"""Seconds of a turn on a GPU, where waiting for its end costs something."""
 
 
 def request(
@@ -58,7 +56,7 @@ def request(
         raise UsageError("--batch-size auto: for --engine torch", "give a number")
     clock = usual_clock(device, threads) if clock is None else clock
     setting = Setting(device, precision, 1 if auto else int(batch_size), layout, threads, clock)
-    pace = Pace(rounds, seconds, GPU_TURN if device.startswith("cuda") else Pace().turn)
+    pace = Pace(rounds, seconds, each=not device.startswith("cuda"))
     made = Request(tuple(targets), setting, MODES[mode], engine, compile, auto, resolution, pace, selftest)
     check_request(made)
     return made

@@ -12,8 +12,6 @@ from madnas.measure.clock import synchronise
 from madnas.measure.rounds import Pace, in_turns
 
 ROUNDS = 15
-TURN = 0.02
-"""Seconds of a turn at least: with so few rounds, each has to be worth something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def race(
         rounds: at least 4.
     """
     with torch.inference_mode():
-        seconds = in_turns(contestants, Pace(rounds, turn=TURN), partial(synchronise, device))
+        seconds = in_turns(contestants, Pace(rounds, each=device.type == "cpu"), partial(synchronise, device))
     first = next(iter(seconds.values()))
     return {name: _latency(times, first) for name, times in seconds.items()}
 

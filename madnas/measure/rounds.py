@@ -1,6 +1,7 @@
 """Calls timed in turns, in a random order every round, so that drift of the machine hits all alike."""
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,15 +35,17 @@ class Pace:
     Attributes:
         rounds: how many; None: until the ratios are known to :data:`SURE`, or for ``seconds``.
         seconds: most for each contestant, where ``rounds`` is None.
-        turn: seconds of a turn at least; what is shorter is called several times. Many short turns are better than a
-            few long ones: on a busy machine, half of the short ones run undisturbed.
+        turn: seconds of a turn, about; what is shorter is called several times.
+        each: whether these calls are timed one by one, and their median counts: on a busy machine a few of them are
+            interrupted. On a GPU they queue, and the turn is timed as a whole.
         least: seconds for all together, where ``rounds`` is None: a machine is in one state for a second, and in
             another one some seconds later, and a ratio that is known well in one of them is not known yet.
     """
 
     rounds: int | None = None
     seconds: float = 20.0
-    turn: float = 0.005
+    turn: float = 0.02
+    each: bool = True
     least: float = 10.0
 
 
@@ -88,7 +91,9 @@ def in_turns(
         for name in random.sample(names, len(names)):
             before()
             _turn(contestants[name], warm[name], wait, now)
-            seconds[name].append(_turn(contestants[name], calls[name], wait, now) / calls[name])
+            portion = 1 if pace.each else calls[name]
+            turns = [_turn(contestants[name], portion, wait, now) for _ in range(calls[name] // portion)]
+            seconds[name].append(statistics.median(turns) / portion)
         number += 1
         say(f"round {number}" + ("" if pace.rounds is None else f" of {pace.rounds}"))
     return seconds

@@ -66,6 +66,18 @@ def test_what_is_done_before_a_turn_costs_it_nothing(seconds):
     assert in_turns({"a": call}, Pace(5), now=machine.now, before=give_back)["a"] == pytest.approx([seconds] * 5)
 
 
+def test_calls_that_are_interrupted_do_not_count_where_each_is_timed():
+    """One of four of a turn, which takes ten times as long."""
+    for each, expected in ((True, 0.005), (False, 0.005 * 13 / 4)):
+        machine = Machine()
+        calls = iter(range(10_000))
+
+        def call(machine=machine, calls=calls):
+            machine.time += 0.05 if next(calls) % 4 == 3 else 0.005
+
+        assert in_turns({"a": call}, Pace(10, each=each), now=machine.now)["a"] == pytest.approx([expected] * 10)
+
+
 def test_what_runs_beside_a_short_call_does_not_change_its_time():
     """Of a cache that a call has to itself after six of its own."""
 
