@@ -22,6 +22,15 @@ class Learnt(nn.Module):
         return self.norm(self.last(self.act(self.second(self.idle(self.first(x))))))
 
 
+def assert_rebuilt(description, model):
+    """What is made from a description takes the weights of the model that it describes, and computes the same."""
+    again = room.rebuild(description)
+    again.load_state_dict(model.state_dict())
+    images = torch.randn(2, *description.input)
+    with torch.no_grad():
+        assert torch.equal(again(images), model(images))
+
+
 def test_a_prelu_that_became_linear_is_so_again(monkeypatch):
     model = unsettled(Learnt())
     nn.init.ones_(model.idle.weight)
@@ -33,11 +42,7 @@ def test_a_prelu_that_became_linear_is_so_again(monkeypatch):
         SCHEMA, "learnt", (3, 6, 6), 4, merged=tuple(one.modules for one in found.merged), linear=linear, base="it"
     )
     monkeypatch.setattr(room, "base_model", lambda description: Learnt().eval())
-    again = room.rebuild(described)
-    again.load_state_dict(found.model.state_dict())
-    images = torch.randn(2, 3, 6, 6)
-    with torch.no_grad():
-        assert torch.equal(again(images), found.model(images))
+    assert_rebuilt(described, found.model)
 
 
 def test_merges_within_some_modules_are_made_again(monkeypatch):
@@ -47,8 +52,4 @@ def test_merges_within_some_modules_are_made_again(monkeypatch):
     merged = tuple(one.modules for one in found.merged)
     described = Description(SCHEMA, "row", (4, 6, 6), 4, merged=merged, only=("a",), base="it")
     monkeypatch.setattr(room, "base_model", lambda description: Row().eval())
-    again = room.rebuild(described)
-    again.load_state_dict(found.model.state_dict())
-    images = torch.randn(2, 4, 6, 6)
-    with torch.no_grad():
-        assert torch.equal(again(images), found.model(images))
+    assert_rebuilt(described, found.model)
