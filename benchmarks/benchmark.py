@@ -1,21 +1,23 @@
-"""How far benchmarks can be trusted: repeated, against timm's way of measuring, and a latency table's predictions.
+"""How far benchmarks can be trusted: repeats, other builds, timm's way of measuring; and a latency table's predictions.
 
-Run: python -m benchmarks.benchmark        (make bench; some fifteen minutes)
+Run: python -m benchmarks.benchmark        (make bench; some twenty-five minutes)
 """
 
 import math
 import statistics
 import time
 
+import numpy as np
 import torch
 
 from madnas.measure.benchmark.request import Request
-from madnas.measure.benchmark.run import benchmark
-from madnas.measure.intervals import Ratio, speed_ratio
+from madnas.measure.benchmark.run import Row, benchmark
+from madnas.measure.intervals import STRETCHES, Ratio, speed_ratio
 from madnas.measure.latency_table.measure import measure_table
 from madnas.measure.latency_table.request import TableRequest
 from madnas.measure.prepare import images, measuring, prepared
 from madnas.measure.provenance import provenance
+from madnas.measure.rounds import Pace
 from madnas.measure.setting import Setting
 from madnas.models import build
 from madnas.network.named import get
@@ -25,6 +27,9 @@ NAMES = ("resnet20", "mobilenetv2-0.5", "deepmad-r18")
 """From a network of small maps, which fits a cache, to one that multiplies large matrices."""
 
 REPEATS = 3
+BUILDS = 4
+"""Of one network, side by side."""
+
 WARM_UP, STEPS = 10, 40
 """Calls before and within timm's measurement, its defaults."""
 
@@ -50,16 +55,36 @@ def repeated(setting: Setting) -> dict[str, list[Ratio]]:
     ratios: dict[str, list[Ratio]] = {}
     for _ in range(REPEATS):
         begin = time.perf_counter()
-        rows = benchmark(Request(NAMES, setting, selftest=True)).rows[1:]
+        first, *rows = benchmark(Request(NAMES, setting, selftest=True)).rows
         for row in rows:
             ratios.setdefault(row.name, []).append(row.ratio)
-        print(f"{setting.clock} clock: {rows[0].latency.n} rounds, {time.perf_counter() - begin:.0f} s", flush=True)
+        passed = time.perf_counter() - begin
+        print(f"{setting.clock} clock: {first.latency.n} rounds, {passed:.0f} s; {states(first, rows)}", flush=True)
     for name, found in ratios.items():
         middle = statistics.median(one.value for one in found)
         off = max(abs(one.value / middle - 1) for one in found)
         each = ", ".join(f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})" for one in found)
         print(f"{setting.clock} clock, {name} / {NAMES[0]}: {each}: repeats within {100 * off:.1f} % of their median")
     return ratios
+
+
+def states(first: Row, others: list[Row]) -> str:
+    """How the machine's state moved the first network's time, and the ratios to it, between stretches of the rounds."""
+    middles = [1e3 * float(np.median(some)) for some in np.array_split(first.seconds, STRETCHES)]
+    said = [f"{first.name} {min(middles):.2f} to {max(middles):.2f} ms"]
+    for row in others:
+        ratios = np.divide(first.seconds, row.seconds)
+        middles = [float(np.median(some)) for some in np.array_split(ratios, STRETCHES)]
+        said.append(f"{row.name} / {first.name} {min(middles):.4f} to {max(middles):.4f}")
+    return "between its tenths: " + ", ".join(said)
+
+
+def builds(setting: Setting) -> None:
+    """Print how far several builds of each network are from the first one in the same rounds."""
+    for name in NAMES:
+        _, *rows = benchmark(Request((name,) * BUILDS, setting, pace=Pace(seconds=10))).rows
+        each = ", ".join(f"{row.ratio.value:.4f} +- {row.ratio.half_width:.4f}" for row in rows)
+        print(f"{setting.clock} clock, other builds of {name} in the same rounds: {each}", flush=True)
 
 
 def beside_timm(setting: Setting, ours: dict[str, list[Ratio]]) -> None:
@@ -89,6 +114,7 @@ def main() -> None:
     for clock in ("thread", "wall"):
         setting = Setting(threads=1, clock=clock)
         beside_timm(setting, repeated(setting))
+        builds(setting)
     request = TableRequest(load_space("basic-cifar"), 40_000_000, Setting(threads=1, clock="thread"), minutes=1.0)
     table = measure_table(request)
     error = table.error

@@ -22,8 +22,8 @@ from madnas.measure.rounds import in_turns, nothing
 from madnas.targets import find
 
 AGAIN = " (again)"
-"""What the first network is called where it is measured a second time: the very same module, because another one lies
-elsewhere in memory, which alone makes a difference of up to 3 % on a CPU."""
+"""What the first network is called where it is measured a second time: the very same module, because another one, which
+lies elsewhere in memory, may differ by 1 %."""
 
 SELFTEST_LEVEL = 0.997
 """Of the self-test's interval: with 95 %, one of twenty would fail by chance."""
