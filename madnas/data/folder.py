@@ -84,7 +84,7 @@ class SeededSamples(Dataset[Item]):
         key = self._key(*purpose)
         random.seed(key)
         np.random.seed(key % 2**32)
-        torch.manual_seed(key)
+        torch.default_generator.manual_seed(key)  # torch.manual_seed, for GPUs too, would take most of a small sample
 
     def _key(self, *purpose: Any) -> int:
         return int.from_bytes(blake2b(repr((self._seed, *purpose)).encode(), digest_size=7).digest(), "little")
