@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from madnas.data.folder import FileSource, SeededSamples, _let_the_parent_decide
 from madnas.data.order import Order
-from madnas.data.source import Facts, Process
+from madnas.data.source import Batch, Facts, Process
 from tests.train.shell import FORKS, Task
 
 ORDER = Order(64, 8, 0)
@@ -17,6 +18,8 @@ ORDER = Order(64, 8, 0)
 
 class Numbers(SeededSamples):
     """Black images."""
+
+    kept: Iterator[Batch]
 
     def __init__(self) -> None:
         super().__init__(range(64), None, 0)
