@@ -177,10 +177,12 @@ def search(
     - madnas restructure search ran-e-supernet --recipe imagenet/ran-e-100 --data /data --device cuda --lambda 1e-3
     - madnas restructure search mobilenetv2 --lambda 1e-2,3e-2,1e-1 --set epochs=5 --macs-aware -o front
     """
+    from madnas.files import check_folder
     from madnas.targets import find
     from madnas.train.recipe import load_recipe
 
     strengths, settings, network = _strengths(strength), load_recipe(recipe, set_ or []), find(target)
+    check_folder(output)
     from madnas.train.job import Job  # what takes seconds to load waits until the request has been read
 
     from .restructure_search import search as run

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from madnas.data.source import Process
 from madnas.device import check_device
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.files import check_folder, check_writable, write_bytes_atomic, write_text_atomic
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
 from madnas.network.restructured import dump
 from madnas.network.specfile import dump_spec
@@ -145,10 +145,7 @@ class Files:
         """Raise before the work what would go wrong when it is written."""
         if folder is None:
             return None
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder}: not a folder", "there are several files to write: name a folder")
-        if not folder.exists():
-            check_writable(folder)
+        check_folder(folder)
         for name in (WEIGHTS, CERTIFICATE, REPORT, NETWORK) if folder.exists() else ():
             check_writable(folder / name, force)
         return cls(folder)
