@@ -1,17 +1,16 @@
 """What ``madnas benchmark --engine vela`` estimates and shows: nothing is timed."""
 
-import csv as csv_format
-import io
-import shlex
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
+from madnas.csvtext import csv_text
 from madnas.errors import MadnasError, UsageError
 from madnas.files import check_writable, write_text_atomic
 from madnas.measure.npu.accelerators import accelerator
 from madnas.measure.npu.vela import left_out, named, need_vela
+from madnas.measure.provenance import cells
 from madnas.network.layer import Resolution
 from madnas.units import short_quantity
 
@@ -117,15 +116,8 @@ def _print(results: list[dict[str, Any]]) -> None:
 
 
 def _csv(results: list[dict[str, Any]], about: dict[str, Any]) -> str:
-    text = io.StringIO()
-    origin = {
-        "versions": " ".join(f"{name}={number}" for name, number in about["versions"].items()),
-        "command": shlex.join(about["command"]),
-        "commit": about["commit"],
-    }
-    rows = csv_format.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    rows.writeheader()
+    rows = []
     for row in results:
         sums = {"cycles": row["cycles"]["total"], "sram_bytes": row["memory"]["sram"]}
-        rows.writerow(row | sums | {"cpu_operators": named(row["cpu_operators"])} | origin)
-    return text.getvalue()
+        rows.append(row | sums | {"cpu_operators": named(row["cpu_operators"])} | cells(about))
+    return csv_text(rows, COLUMNS)

@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.files import write_bytes_atomic, write_text_atomic
 from madnas.network.specfile import MAX_NAME, dump_spec
 from madnas.units import format_quantity, short_quantity
 
 from .console import print_json, stdout
-from .outputs import check_places
+from .outputs import check_new_folder, check_places
 from .tables import network_table, new_table, share
 
 if TYPE_CHECKING:  # it loads the solver, which --list does without
@@ -62,7 +62,7 @@ class OutputFiles:
             raise UsageError("two points of the sweep have the same values", "give each value once")
         places = [path for path in (self.csv, self.plot) if path is not None]
         if self.output is not None and self.swept:
-            self._check_folder(self.output)
+            check_new_folder(self.output, self.force)
             if self.output.is_dir():
                 places += [self.output / file for file in self._sweep_files()]
         elif self.output is not None:
@@ -71,17 +71,6 @@ class OutputFiles:
 
     def _sweep_files(self) -> list[str]:
         return [*(f"{name}.yaml" for name in self.names), "sweep.csv", "sweep.png"]
-
-    def _check_folder(self, folder: Path) -> None:
-        try:
-            if not folder.exists():
-                check_writable(folder)
-            elif not folder.is_dir():
-                raise UsageError(f"{folder}: not a folder", "a sweep writes one file for each network: name a folder")
-            elif any(folder.iterdir()) and not self.force:
-                raise UsageError(f"{folder}: not empty", "use --force to write into it")
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{folder}: cannot be written: {error}") from error
 
     def write(self, designs: "list[Design]") -> None:
         """Write every file that was asked for."""

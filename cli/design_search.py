@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.files import write_bytes_atomic, write_text_atomic
 from madnas.network.specfile import dump_spec
 from madnas.units import parse_quantity
 
 from . import design_request as asked
 from .design_flags import SearchFlags, check_apart
-from .outputs import check_places
+from .outputs import check_new_folder, check_places
 from .progress import status
 
 if TYPE_CHECKING:
@@ -310,12 +310,7 @@ class Files:
         output, csv, plot = self.flags.output, self.flags.csv, self.flags.plot
         places = [path for path in (csv, plot) if path is not None]
         if output is not None and self.front:
-            if output.exists() and not output.is_dir():
-                raise UsageError(f"{output}: not a folder", "a front writes one file for each network: name a folder")
-            if output.is_dir() and any(output.iterdir()) and not self.replaces:
-                raise UsageError(f"{output}: not empty", "use --force to write into it")
-            if not output.exists():
-                check_writable(output)
+            check_new_folder(output, self.replaces)
         elif output is not None:
             places.append(output)
         check_places(places, plot, self.replaces)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
+from madnas.files import check_folder, check_writable, write_bytes_atomic, write_text_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +31,25 @@ def check_places(places: Sequence[Path], plot: Path | None, force: bool) -> None
         check_writable(path, force)
     if len({path.resolve() for path in places}) < len(places):
         raise UsageError("two results would go to one file", "give -o, --csv and --plot a file each")
+
+
+def check_new_folder(folder: Path, force: bool) -> None:
+    """Raise before the work what would go wrong when a file for each of several networks is written into a folder.
+
+    Args:
+        folder: created if it is not there.
+        force: whether it may hold files.
+
+    Raises:
+        UsageError: no files can be written into it, or there are some.
+    """
+    check_folder(folder)
+    try:
+        holds = folder.is_dir() and any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be read: {error.strerror}") from error
+    if holds and not force:
+        raise UsageError(f"{folder}: not empty", "use --force to write into it")
 
 
 @dataclass(frozen=True, slots=True)

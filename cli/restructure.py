@@ -19,20 +19,30 @@ restructure = typer.Typer(
 )
 
 OUTPUT = "Output"
+TARGET = typer.Argument(
+    metavar="NET",
+    show_default=False,
+    help="A named network, a spec file (.yaml), a model of timm or torchvision; or the folder of a run of madnas "
+    "train, whose best weights are taken.",
+)
+CHECKPOINT = typer.Option(help="Its weights (.safetensors or of torch).")
+TIMED = typer.Option("--timed/--untimed", help="Measure latencies.")
+DEVICE = typer.Option(help="Where latencies are measured: cpu or cuda.")
+DATA = typer.Option("--data", "--data-dir", help="Folder of the data sets.")
+FOLDER = typer.Option(
+    "-o",
+    "--output",
+    help="Folder for network.yaml, weights.safetensors, certificate.json and report.md.",
+    rich_help_panel=OUTPUT,
+)
+FORCE = typer.Option("--force", help="Replace files.", rich_help_panel=OUTPUT)
+JSON = typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
 
 
 @restructure.command(no_args_is_help=True)
 def collapse(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="NET",
-            show_default=False,
-            help="A named network, a spec file (.yaml), a model of timm or torchvision; or the folder of a run of "
-            "madnas train, whose best weights are taken.",
-        ),
-    ],
-    checkpoint: Annotated[Path | None, typer.Option(help="Its weights (.safetensors or of torch).")] = None,
+    target: Annotated[str, TARGET],
+    checkpoint: Annotated[Path | None, CHECKPOINT] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="MODULE", help="Merge only this module, such as groups.3.0, which has to be linear; "
@@ -45,21 +55,15 @@ def collapse(
         bool,
         typer.Option("--round-alphas", help="Take slopes from 0.8 to 1.3 as 1, which changes the network."),
     ] = False,
-    timed: Annotated[bool, typer.Option("--timed/--untimed", help="Measure latencies.")] = True,
-    device: Annotated[str, typer.Option(help="Where latencies are measured: cpu or cuda.")] = "cpu",
+    timed: Annotated[bool, TIMED] = True,
+    device: Annotated[str, DEVICE] = "cpu",
     npu: Annotated[
         str | None,
         typer.Option(metavar="NPU", show_default=False, help="Estimate speeds on an NPU too, such as ethos-u55-256."),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Folder for network.yaml, weights.safetensors, certificate.json and "
-                     "report.md.", rich_help_panel=OUTPUT),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files.", rich_help_panel=OUTPUT)] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
-    ] = False,
+    output: Annotated[Path | None, FOLDER] = None,
+    force: Annotated[bool, FORCE] = False,
+    json: Annotated[bool, JSON] = False,
 ) -> None:  # fmt: skip
     """Merge all layers that are linear together into one, exactly, borders included; with a certificate.
 
@@ -78,15 +82,7 @@ def collapse(
 
 @restructure.command(no_args_is_help=True)
 def split(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="NET",
-            show_default=False,
-            help="A named network, a spec file (.yaml), a model of timm or torchvision; or the folder of a run of "
-            "madnas train, whose best weights are taken.",
-        ),
-    ],
+    target: Annotated[str, TARGET],
     fraction: Annotated[float, typer.Option(help="Of the units between two layers, that lose their activation.")] = 0.4,
     activation: Annotated[
         Literal["none", "gelu", "exp", "expm1", "exp-clamped"],
@@ -97,11 +93,11 @@ def split(
         typer.Option(help="Which units: the first, random ones, or those whose activation does least on images."),
     ] = "first",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of random units, and of the images' order.")] = 0,
-    checkpoint: Annotated[Path | None, typer.Option(help="Its weights (.safetensors or of torch).")] = None,
+    checkpoint: Annotated[Path | None, CHECKPOINT] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Whose images --units effect looks at. Default: those of the run.")
     ] = None,
-    data: Annotated[Path, typer.Option("--data", "--data-dir", help="Folder of the data sets.")] = Path("data"),
+    data: Annotated[Path, DATA] = Path("data"),
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="MODULE", help="Split only in this module, such as groups.3; may be repeated."),
@@ -109,17 +105,11 @@ def split(
     costly: Annotated[
         bool, typer.Option("--costly", help="Also where a branch has more multiply-adds than it saves.")
     ] = False,
-    timed: Annotated[bool, typer.Option("--timed/--untimed", help="Measure latencies.")] = True,
-    device: Annotated[str, typer.Option(help="Where latencies are measured: cpu or cuda.")] = "cpu",
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Folder for network.yaml, weights.safetensors, certificate.json and "
-                     "report.md.", rich_help_panel=OUTPUT),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files.", rich_help_panel=OUTPUT)] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
-    ] = False,
+    timed: Annotated[bool, TIMED] = True,
+    device: Annotated[str, DEVICE] = "cpu",
+    output: Annotated[Path | None, FOLDER] = None,
+    force: Annotated[bool, FORCE] = False,
+    json: Annotated[bool, JSON] = False,
 ) -> None:  # fmt: skip
     """Take activations away between two layers, and what became linear out as one layer (RAN, Section 4).
 
@@ -161,7 +151,7 @@ def search(
         typer.Option(metavar="NPU", show_default=False, help="NPU to estimate speeds for, such as ethos-u65-512; none "
                      "leaves that out. Default: ethos-u55-256, where madnas[npu] is installed."),
     ] = None,
-    data: Annotated[Path, typer.Option("--data", "--data-dir", help="Folder of the data sets.")] = Path("data"),
+    data: Annotated[Path, DATA] = Path("data"),
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     workers: Annotated[
@@ -176,9 +166,7 @@ def search(
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away runs that are there.", rich_help_panel=OUTPUT)
     ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
-    ] = False,
+    json: Annotated[bool, JSON] = False,
 ) -> None:  # fmt: skip
     """Search which blocks may be linear: train with a slope for every block that is drawn to 1 (RAN, Eq. 3).
 
@@ -189,10 +177,12 @@ def search(
     - madnas restructure search ran-e-supernet --recipe imagenet/ran-e-100 --data /data --device cuda --lambda 1e-3
     - madnas restructure search mobilenetv2 --lambda 1e-2,3e-2,1e-1 --set epochs=5 --macs-aware -o front
     """
+    from madnas.files import check_folder
     from madnas.targets import find
     from madnas.train.recipe import load_recipe
 
     strengths, settings, network = _strengths(strength), load_recipe(recipe, set_ or []), find(target)
+    check_folder(output)
     from madnas.train.job import Job  # what takes seconds to load waits until the request has been read
 
     from .restructure_search import search as run
@@ -221,9 +211,7 @@ def edit(
         Path | None, typer.Option("-o", "--output", help="Spec file to write.", rich_help_panel=OUTPUT)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.", rich_help_panel=OUTPUT)] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
-    ] = False,
+    json: Annotated[bool, JSON] = False,
 ) -> None:
     """Collapse blocks of a description by hand, and change kernels, as RAN's networks were made (its Section 2.5).
 

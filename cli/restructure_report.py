@@ -12,12 +12,12 @@ from safetensors.torch import save
 from madnas.data.source import Process
 from madnas.device import check_device
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_bytes_atomic, write_text_atomic
-from madnas.measure.latency import Latency
+from madnas.files import check_folder, check_writable, write_bytes_atomic, write_text_atomic
 from madnas.measure.npu.compare import NONE, NoEstimate, NpuChange, check_npu, npu_change
 from madnas.network.restructured import dump
 from madnas.network.specfile import dump_spec
-from madnas.report.collapse import collapse_document, collapse_report, doubts, folded, ratio, times
+from madnas.report.certificate import doubts, times
+from madnas.report.collapse import collapse_document, collapse_report, folded, ratio
 from madnas.report.split import one_image, split_document, split_report, split_rows
 from madnas.restructure import collapse as room
 from madnas.restructure import split as room_of_split
@@ -145,10 +145,7 @@ class Files:
         """Raise before the work what would go wrong when it is written."""
         if folder is None:
             return None
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder}: not a folder", "there are several files to write: name a folder")
-        if not folder.exists():
-            check_writable(folder)
+        check_folder(folder)
         for name in (WEIGHTS, CERTIFICATE, REPORT, NETWORK) if folder.exists() else ():
             check_writable(folder / name, force)
         return cls(folder)
@@ -229,18 +226,19 @@ def _print_collapse(opened: Opened, result: room.Collapsed, linear: dict[str, fl
     for other in result.left:
         names = f"{other.modules[0]} ... {other.modules[-1]}"
         console.print(f"left: {names}: {other.before:,} MACs would become {other.after:,}")
-    console.print(f"params  {result.before.params:,} -> {result.after.params:,}")
-    console.print(f"MACs    {result.before.macs:,} -> {result.after.macs:,}")
-    _print_latency(result.latency)
+    _print_costs(result)
     for dtype, errors in result.errors.items():
         console.print(f"{dtype}: largest difference {errors.absolute:.1e}, relative {errors.relative:.1e}")
     _print_doubts(result.errors)
 
 
-def _print_latency(latency: dict[str, Latency]) -> None:
-    if latency:
-        before, after = latency["before"], latency["after"]
-        stdout().print(f"ms      {1e3 * before.median:.2f} -> {1e3 * after.median:.2f}, {times(after)}")
+def _print_costs(result: room.Collapsed | room_of_split.Split) -> None:
+    console = stdout()
+    console.print(f"params  {result.before.params:,} -> {result.after.params:,}")
+    console.print(f"MACs    {result.before.macs:,} -> {result.after.macs:,}")
+    if result.latency:
+        before, after = result.latency["before"], result.latency["after"]
+        console.print(f"ms      {1e3 * before.median:.2f} -> {1e3 * after.median:.2f}, {times(after)}")
 
 
 def _print_doubts(errors: Certified) -> None:
@@ -273,9 +271,7 @@ def _print_split(opened: Opened, result: room_of_split.Split) -> None:
     console.print(table)
     for name in result.left:
         console.print(f"left: {name}: a branch costs more than it saves")
-    console.print(f"params  {result.before.params:,} -> {result.after.params:,}")
-    console.print(f"MACs    {result.before.macs:,} -> {result.after.macs:,}")
-    _print_latency(result.latency)
+    _print_costs(result)
     for dtype, errors in result.errors.items():
         console.print(
             f"{dtype}: largest difference from the network without those activations {errors.absolute:.1e}, relative "

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from madnas.errors import UsageError
@@ -68,14 +69,13 @@ def write_text_atomic(path: str | Path, text: str, overwrite: bool = False) -> N
 
 def write_bytes_atomic(path: str | Path, data: bytes, overwrite: bool = False) -> None:
     """:func:`write_text_atomic` for bytes, such as a picture."""
-    try:
+    with _explained(path):
         target = Path(os.path.realpath(path))
         mode = _check_target(path, target, overwrite)
-        _write(data, target, mode, overwrite)
-    except FileExistsError as error:
-        raise _exists(path) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be written: {_reason(error)}", _hint(error)) from error
+        try:
+            _write(data, target, mode, overwrite)
+        except FileExistsError as error:
+            raise _exists(path) from error
 
 
 def check_writable(path: str | Path, overwrite: bool = False) -> None:
@@ -87,13 +87,43 @@ def check_writable(path: str | Path, overwrite: bool = False) -> None:
     Raises:
         UsageError: as :func:`write_text_atomic`.
     """
-    try:
+    with _explained(path):
         target = Path(os.path.realpath(path))
         _check_target(path, target, overwrite)
-        if not os.access(target.parent, os.W_OK | os.X_OK):
-            raise UsageError(f"{path}: cannot be written: no permission to write in {target.parent}")
-        with tempfile.TemporaryFile(dir=target.parent, prefix=".madnas-"):
+        _check_creates(path, target.parent)
+
+
+def check_folder(path: str | Path) -> None:
+    """See before long work whether files can be written into a folder, which need not be there yet.
+
+    Raises:
+        UsageError: it is a file, cannot be created, or takes no files.
+    """
+    with _explained(path):
+        folder = Path(os.path.realpath(path))
+        if not folder.exists():
+            check_writable(path)
+        elif not folder.is_dir():
+            raise UsageError(f"{path}: not a folder", "several files are written: name a folder")
+        else:
+            _check_creates(path, folder)
+
+
+def _check_creates(path: str | Path, folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{path}: cannot be written: no permission to write in {folder}")
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=".madnas-"):
             pass
+    except FileNotFoundError as error:  # what /proc says; "no such file" would sound as if one were read
+        raise UsageError(f"{path}: cannot be written: nobody can create files in {folder}") from error
+
+
+@contextlib.contextmanager
+def _explained(path: str | Path) -> Iterator[None]:
+    """Turn what the system says into the one error that names the file."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be written: {_reason(error)}", _hint(error)) from error
 

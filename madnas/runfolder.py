@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from madnas.errors import UsageError
-from madnas.files import check_writable, read_text, write_text_atomic
+from madnas.files import check_folder, check_writable, read_text, write_text_atomic
 
 RUN = "run.json"
 LOCK = ".lock"
@@ -51,14 +51,11 @@ def claimed_folder(
 
 
 def _create(path: Path) -> None:
+    check_folder(path)
     try:
-        if not path.exists():
-            check_writable(path)
-            path.mkdir()
-        elif not path.is_dir():
-            raise UsageError(f"{path}: not a folder", "a run writes several files: name a folder")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be created: {getattr(error, 'strerror', None) or error}") from error
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be created: {error.strerror or error}") from error
     check_writable(path / RUN, overwrite=True)
 
 

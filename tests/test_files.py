@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from madnas.errors import UsageError
-from madnas.files import MAX_BYTES, check_writable, read_text, write_bytes_atomic, write_text_atomic
+from madnas.files import MAX_BYTES, check_folder, check_writable, read_text, write_bytes_atomic, write_text_atomic
 
 
 def leftovers(folder):
@@ -239,3 +239,26 @@ def test_looking_ahead_changes_nothing(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="no permission to write in"):
         check_writable(path, overwrite=True)
     assert path.read_text() == "mine"
+
+
+def test_folders_that_take_files_and_that_do_not(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for name in ("new", "."):
+        check_folder(tmp_path / name)
+    for name, message in {
+        "file": "not a folder",
+        "file/new": "no folder",
+        "missing/new": "no folder",
+        "x" * 300: "File name too long",
+        "nu\0ll": "null byte",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            check_folder(tmp_path / name)
+    assert leftovers(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc, where nobody creates files")
+def test_folders_that_not_even_root_writes_into():
+    for name in ("/proc", "/proc/new"):
+        with pytest.raises(UsageError, match=f"{name}: cannot be written: nobody can create files in /proc"):
+            check_folder(name)

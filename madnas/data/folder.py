@@ -4,11 +4,15 @@ That is what makes a run go on in the middle of an epoch without having saved an
 samples on another number of processes.
 """
 
+import multiprocessing
+import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -80,7 +84,7 @@ class SeededSamples(Dataset[Item]):
         key = self._key(*purpose)
         random.seed(key)
         np.random.seed(key % 2**32)
-        torch.manual_seed(key)
+        torch.default_generator.manual_seed(key)  # torch.manual_seed, for GPUs too, would take most of a small sample
 
     def _key(self, *purpose: Any) -> int:
         return int.from_bytes(blake2b(repr((self._seed, *purpose)).encode(), digest_size=7).digest(), "little")
@@ -204,6 +208,7 @@ def _told(loader: "DataLoader[Any]") -> Iterator[Any]:
         return
     except DataError as error:
         told: MadnasError = DataError(str(error).rpartition("DataError: ")[2].strip(), error.hint)
+        error.__traceback__ = None  # a frame in it holds the error: a ring, which would keep the loader too
     except (EOFError, ConnectionError):
         told = ReaderError(LOST, LOST_HINT)
     except RuntimeError as error:
@@ -214,9 +219,25 @@ def _told(loader: "DataLoader[Any]") -> Iterator[Any]:
 
 
 def _let_the_parent_decide(worker: int) -> None:
-    """Signals to a whole group of processes are the parent's matter, which needs its readers until its checkpoint."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+    """Signals to a whole group of processes are the parent's matter, which needs its readers until its checkpoint.
+
+    A SIGTERM that the parent itself sends is meant: Python sends one to every process that is left when it ends, and
+    waits for them.
+    """
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    if sys.platform != "darwin":  # which does not say who sent a signal: there a reader ends with its group
+        parent = multiprocessing.parent_process()  # not os.getppid(), which may be a server that forks
+        assert parent is not None
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        Thread(target=_end_when_told, args=(parent.pid,), daemon=True).start()
+
+
+def _end_when_told(parent: int | None) -> None:
+    """Take every SIGTERM, and end this process, which has nothing to save, at the parent's."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _read(reader: Any, index: int) -> tuple[Image.Image, int]:

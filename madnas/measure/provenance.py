@@ -3,8 +3,10 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -54,6 +56,15 @@ def complete(about: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise UsageError(f"not known here, and without it a number is no result: {', '.join(unknown)}")
     return about
+
+
+def cells(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a row of a table, in which a cell is a single text or number."""
+    return {
+        **about,
+        "versions": " ".join(f"{name}={number}" for name, number in about["versions"].items()),
+        "command": shlex.join(about["command"]),
+    }
 
 
 def load() -> float | None:

@@ -70,20 +70,9 @@ def uniform(random: np.random.Generator, low: float, high: float, shape: int | t
 def draw(
     space: Space, number: int, macs: tuple[float, float], depth: tuple[int, int], seed: int, name: str
 ) -> list[NetworkSpec]:
-    """Networks whose multiply-adds, widths and depths are uniform in their logarithm, as far as the space allows.
+    """Networks of one of DeepMAD's spaces; see :meth:`~madnas.measure.latency_table.request.Drawable.draw`.
 
     Widths are drawn in ascending order where channels do not decrease, and scaled alike until the multiply-adds fit.
-
-    Args:
-        space: the family.
-        number: of networks.
-        macs: fewest and most.
-        depth: fewest and most blocks of a group, where the space allows both.
-        seed: the same networks for the same seed.
-        name: of the networks, before their number.
-
-    Raises:
-        InfeasibleError: the space has too few networks in this range.
     """
     problem = Problem(space, {"macs": int(macs[1])})
     random = np.random.default_rng(seed)

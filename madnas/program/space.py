@@ -132,7 +132,7 @@ class Space:
     def draw(
         self, number: int, macs: tuple[float, float], depth: tuple[int, int], seed: int, name: str
     ) -> list[NetworkSpec]:
-        """Random networks of the space, as a latency table asks for them; see :func:`madnas.program.draw.draw`."""
+        """See :meth:`madnas.measure.latency_table.request.Drawable.draw`."""
         from madnas.program.draw import draw  # which needs this module
 
         return draw(self, number, macs, depth, seed, name)

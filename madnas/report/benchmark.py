@@ -1,12 +1,11 @@
 """Benchmarks as plain data and as a table in CSV; every row carries where it comes from."""
 
-import csv
-import io
-import shlex
 from dataclasses import asdict
 from typing import Any
 
+from madnas.csvtext import csv_text
 from madnas.measure.benchmark.run import Benchmark, Row
+from madnas.measure.provenance import cells
 
 SCHEMA = "madnas/benchmark/1"
 
@@ -69,30 +68,23 @@ COLUMNS = (
 
 def benchmark_table(result: Benchmark) -> str:
     """A benchmark in CSV, a row for each network and mode."""
-    text = io.StringIO()
-    rows = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    rows.writeheader()
-    for row in result.rows:
-        tree = row_document(row, result)
-        about = result.about
-        rows.writerow(
-            result.setting
-            | tree
-            | {
-                "input": "x".join(map(str, tree["input"])),
-                "p50_seconds": row.latency.p50,
-                "p95_seconds": row.latency.p95,
-                "spread": row.latency.spread,
-                "n": row.latency.n,
-                "ratio": row.ratio.value,
-                "ratio_low": row.ratio.low,
-                "ratio_high": row.ratio.high,
-                "hardware": about["hardware"],
-                "driver": about["driver"],
-                "versions": " ".join(f"{name}={number}" for name, number in about["versions"].items()),
-                "command": shlex.join(about["command"]),
-                "commit": about["commit"],
-                "load": about["load"],
-            }
-        )
-    return text.getvalue()
+    return csv_text((_cells(row, result) for row in result.rows), COLUMNS)
+
+
+def _cells(row: Row, result: Benchmark) -> dict[str, Any]:
+    tree = row_document(row, result)
+    return (
+        result.setting
+        | tree
+        | {
+            "input": "x".join(map(str, tree["input"])),
+            "p50_seconds": row.latency.p50,
+            "p95_seconds": row.latency.p95,
+            "spread": row.latency.spread,
+            "n": row.latency.n,
+            "ratio": row.ratio.value,
+            "ratio_low": row.ratio.low,
+            "ratio_high": row.ratio.high,
+        }
+        | cells(result.about)
+    )

@@ -5,11 +5,10 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from madnas.measure.latency import Latency
 from madnas.measure.npu.compare import NoEstimate, NpuChange
-from madnas.restructure.certificate import PRECISIONS, Certified, Cost
+from madnas.report.certificate import certificate_document, cost_lines, doubt_lines, measured_on, times
+from madnas.restructure.certificate import Cost
 from madnas.restructure.collapse import Collapsed, Merged
-from madnas.units import counted
 
 SCHEMA = "madnas/collapse-certificate/1"
 
@@ -23,15 +22,7 @@ def collapse_document(name: str, result: Collapsed, weights: str | None, about: 
         weights: file of the weights before; None for random ones.
         about: versions and hardware.
     """
-    return {
-        "schema": SCHEMA,
-        "network": name,
-        "weights": weights,
-        "before": asdict(result.before),
-        "after": asdict(result.after),
-        "errors": {dtype: asdict(errors) for dtype, errors in result.errors.items()},
-        "doubts": doubts(result.errors),
-        "latency": {when: asdict(one) for when, one in result.latency.items()},
+    return certificate_document(SCHEMA, name, result, weights) | {
         "merged": [asdict(one) for one in result.merged],
         "left": [asdict(one) for one in result.left],
         "environment": about,
@@ -54,11 +45,7 @@ def collapse_report(
         "",
         f"Weights: {weights or 'random, with running statistics far from the initial ones'}.",
         "",
-        "| | before | after |",
-        "|---|---|---|",
-        f"| params | {result.before.params:,} | {result.after.params:,} |",
-        f"| MACs | {result.before.macs:,} | {result.after.macs:,} |",
-        *latency_row(result.latency),
+        *cost_lines(result),
     ]
     if isinstance(npu, NpuChange):
         rates = (f"{one.inferences_per_second:,.1f}" for one in (npu.before, npu.after))
@@ -96,40 +83,6 @@ def collapse_report(
     return "\n".join([*lines, "", measured_on(about), ""])
 
 
-def doubts(errors: Certified) -> list[str]:
-    """What a certificate of a whole network does not say; empty where it is what it should be."""
-    found = []
-    if any(not one.tells(PRECISIONS[name]) for name, one in errors.items()):
-        found.append(
-            f"outputs for two random images differ by {errors['float64'].spread:.1g} of the largest: they hardly "
-            "depend on what was merged, so that the network's errors say little, and those of each merge more; trained "
-            "weights help"
-        )
-    shapes = errors["float64"]
-    if shapes.refused:
-        sizes = ", ".join("x".join(map(str, one[-2:])) for one in shapes.shapes)
-        found.append(f"the network written works at {sizes} only; before, it took other sizes too")
-    return found
-
-
-def doubt_lines(errors: Certified) -> list[str]:
-    """The same as a part of a page."""
-    return [line for one in doubts(errors) for line in ("", f"**Warning**: {one}.")]
-
-
-def latency_row(latency: Mapping[str, Latency]) -> list[str]:
-    """A row of the table of costs; none where nothing was measured."""
-    if not latency:
-        return []
-    before, after = latency["before"], latency["after"]
-    return [f"| ms, one image | {1e3 * before.median:.2f} | {1e3 * after.median:.2f}, {times(after)} |"]
-
-
-def measured_on(about: Mapping[str, Any]) -> str:
-    """Where latencies come from."""
-    return f"Measured on {about['device']} with {counted(about['threads'], 'thread')}, torch {about['torch']}."
-
-
 def merge_rows(result: Collapsed) -> list[list[str]]:
     """A row of texts for each merge."""
     return [
@@ -150,11 +103,6 @@ def merge_rows(result: Collapsed) -> list[list[str]]:
 def ratio(before: Cost, after: Cost) -> str:
     """How many times fewer multiply-adds."""
     return f"{before.macs / after.macs:.2f}" if after.macs else "-"
-
-
-def times(latency: Latency) -> str:
-    """A speed in words."""
-    return f"{latency.ratio:.2f} ({latency.low:.2f} to {latency.high:.2f}) times as fast"
 
 
 def _change(before: int, after: int) -> str:

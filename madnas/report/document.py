@@ -1,11 +1,10 @@
 """Designs as plain data: the JSON document and the CSV table. Forms are stable and versioned."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import madnas
+from madnas.csvtext import csv_text
 from madnas.network.specfile import spec_to_tree
 from madnas.program.design import SCHEMA, Design, Miss, pareto
 
@@ -109,8 +108,4 @@ def design_csv(designs: list[Design]) -> str:
         row["depths"] = " ".join(str(depth) for depth in one.spec.depths)
         row |= {"outs": " ".join(str(group.out) for group in one.spec.groups), "seconds": round(one.seconds, 3)}
         rows.append(row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)

@@ -1,10 +1,9 @@
 """Scaled networks as plain data and as a picture: JSON document, CSV table, front of NN-Mass against depth."""
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any
 
 import madnas
+from madnas.csvtext import csv_text
 from madnas.figures import BLUE, GREEN, GREY, ORANGE
 from madnas.network.specfile import spec_to_tree
 from madnas.scaling.compare import Rival
@@ -130,11 +129,7 @@ def scores_csv(networks: list[Scored]) -> str:
     rows = [scores_tree(network) for network in networks]
     for row in rows:
         row |= {name: " ".join(map(str, row[name])) for name in ("depths", "outs", "input")}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def draw_scale(result: Scaled, rivals: list[Rival] | None = None) -> "Figure":

@@ -1,10 +1,9 @@
 """Searches as plain data: the JSON document and the CSV table. Forms are stable and versioned."""
 
-import csv
-import io
 from typing import Any
 
 import madnas
+from madnas.csvtext import csv_text
 from madnas.network.specfile import spec_to_tree
 from madnas.search.outcome import Found, Outcome
 
@@ -69,8 +68,4 @@ def search_csv(outcome: Outcome) -> str:
         row["depths"] = " ".join(str(depth) for depth in found.spec.depths)
         row["outs"] = " ".join(str(group.out) for group in found.spec.groups)
         rows.append(row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from madnas.report.collapse import doubt_lines, doubts, latency_row, measured_on
+from madnas.report.certificate import certificate_document, cost_lines, doubt_lines, measured_on
 from madnas.restructure.split import Split
 
 SCHEMA = "madnas/split-certificate/1"
@@ -18,16 +18,8 @@ def split_document(name: str, result: Split, weights: str | None, about: dict[st
         weights: file of the weights before; None for random ones.
         about: versions and hardware, and what was asked for.
     """
-    return {
-        "schema": SCHEMA,
-        "network": name,
-        "weights": weights,
-        "before": asdict(result.before),
-        "after": asdict(result.after),
-        "errors": {dtype: asdict(errors) for dtype, errors in result.errors.items()},
-        "doubts": doubts(result.errors),
+    return certificate_document(SCHEMA, name, result, weights) | {
         "changed": result.changed,
-        "latency": {when: asdict(one) for when, one in result.latency.items()},
         "parts": [asdict(one) for one in result.parts],
         "left": list(result.left),
         **about,
@@ -47,11 +39,7 @@ def split_report(name: str, result: Split, weights: str | None, about: dict[str,
         f"Weights: {weights or 'random'}. Activations removed: {about['fraction']:.0%} of each pair of layers, "
         f"{about['units']}; branch: {about['activation']}.",
         "",
-        "| | before | after |",
-        "|---|---|---|",
-        f"| params | {result.before.params:,} | {result.after.params:,} |",
-        f"| MACs | {result.before.macs:,} | {result.after.macs:,} |",
-        *latency_row(result.latency),
+        *cost_lines(result),
         "",
         "| largest difference from the network without those activations | absolute | relative |",
         "|---|---|---|",

@@ -1,14 +1,13 @@
 """Throughput-matched designs as plain data, as a table in CSV (every row with where it comes from), as a picture."""
 
-import csv
-import io
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import madnas
+from madnas.csvtext import csv_text
 from madnas.figures import BLUE, GREEN, GREY, ORANGE, plain_log
+from madnas.measure.provenance import cells
 from madnas.report.document import design_document
 from madnas.search.throughput import FAST, SLOW, Matched, Step
 
@@ -82,15 +81,8 @@ COLUMNS = (
 
 def match_csv(found: Matched, about: Mapping[str, Any]) -> str:
     """The steps of a search in CSV, a row each."""
-    text = io.StringIO()
-    rows = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    rows.writeheader()
-    environment = about["environment"]
-    common = about["setting"] | environment | {
-        "reference": about["reference"]["target"],
-        "versions": " ".join(f"{name}={number}" for name, number in environment["versions"].items()),
-        "command": shlex.join(environment["command"]),
-    }  # fmt: skip
+    common = about["setting"] | cells(about["environment"]) | {"reference": about["reference"]["target"]}
+    rows = []
     for step in found.steps:
         row = {"batch_size": ""} | {key: value for key, value in common.items() if key in COLUMNS}
         row |= step_document(step) | {f"{name}_limit": limit for name, limit in step.budgets.items()}
@@ -102,8 +94,8 @@ def match_csv(found: Matched, about: Mapping[str, Any]) -> str:
                 "images_per_second": bout.images_per_second, "rounds": bout.rounds,
                 "reference_images_per_second": bout.reference_images_per_second,
             }  # fmt: skip
-        rows.writerow(row)
-    return text.getvalue()
+        rows.append(row)
+    return csv_text(rows, COLUMNS)
 
 
 def draw_match(document: Mapping[str, Any]) -> "Figure":

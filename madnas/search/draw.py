@@ -36,18 +36,7 @@ class Drawn:
     def draw(
         self, number: int, macs: tuple[float, float], depth: tuple[int, int], seed: int, name: str
     ) -> list[NetworkSpec]:
-        """Networks whose multiply-adds, widths and depths are uniform in their logarithm, as far as the space allows.
-
-        Args:
-            number: of networks.
-            macs: fewest and most.
-            depth: fewest and most blocks of a row, where the space allows both.
-            seed: the same networks for the same seed.
-            name: of the networks, before their number.
-
-        Raises:
-            InfeasibleError: the space has too few networks in this range.
-        """
+        """See :meth:`~madnas.measure.latency_table.request.Drawable.draw`; a row is what a group is there."""
         random = np.random.default_rng(seed)
         candidates = (candidate for _ in range(ROUNDS) for candidate in self._round(macs, depth, random))
         return first_of(candidates, self._rows.network, number, name, self.name, macs)

@@ -58,19 +58,15 @@ class Video(Classification):
 
     def build_model(self, network: Network, facts: Facts, recipe: TrainRecipe, seed: int) -> nn.Module:
         """The network itself, which looks at single frames."""
-        return build_model(_as_written(network), facts, recipe, seed)
+        target = as_written(network.target)
+        own = network if target is network.target else Network(target, None)
+        return build_model(own, facts, recipe, seed)
 
     def learner(  # type: ignore[override]  # only what every task has is asked for
         self, model: nn.Module, recipe: TrainRecipe, facts: Facts, process: Process, seed: int, teacher: Teacher | None
     ) -> "VideoLearner":
         """See :class:`VideoLearner`."""
         return VideoLearner(model, recipe, facts, process)
-
-
-def _as_written(network: Network) -> Network:
-    """See :func:`~madnas.tasks.backbone.as_written`."""
-    target = as_written(network.target)
-    return network if target is network.target else Network(target, None)
 
 
 def _facts(train: VideoList, test: VideoList, size: int) -> Facts:

@@ -4,8 +4,6 @@
 A checkpoint knows how long these two were, and what a killed process wrote after it is cut off.
 """
 
-import csv
-import io
 import json
 import math
 import os
@@ -15,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from madnas.csvtext import csv_text
 from madnas.errors import UsageError
 from madnas.files import write_text_atomic
 from madnas.train.kinds import KINDS, metric_names
@@ -139,16 +138,13 @@ def write_summary(folder: Path, metrics: list[dict[str, Any]], task: str) -> Non
     shown = {metric.name: 100 if metric.is_share else 1 for metric in KINDS[task].metrics}
     tests = [one for one in metrics if one["event"] == "eval"]
     losses = ["loss"] if any("loss" in one for one in tests) or not tests else []
-    text = io.StringIO()
-    rows = csv.DictWriter(
-        text, ["epoch", "train_loss", *(f"eval_{name}" for name in (*losses, *shown)), "lr"], lineterminator="\n"
-    )
-    rows.writeheader()
+    columns = ["epoch", "train_loss", *(f"eval_{name}" for name in (*losses, *shown)), "lr"]
+    rows = []
     for one in tests:
         values = {f"eval_{name}": None if one[name] is None else by * one[name] for name, by in shown.items()}
         values |= {f"eval_{name}": one[name] for name in losses}
-        rows.writerow({"epoch": one["epoch"], "train_loss": one["train_loss"], **values, "lr": one["lr"]})
-    write_text_atomic(folder / SUMMARY, text.getvalue(), overwrite=True)
+        rows.append({"epoch": one["epoch"], "train_loss": one["train_loss"], **values, "lr": one["lr"]})
+    write_text_atomic(folder / SUMMARY, csv_text(rows, columns), overwrite=True)
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from madnas.data.order import Order
 from madnas.data.source import Batch, Process, Source
 from madnas.device import explained, keep_freed_memory
 from madnas.errors import DivergedError, ReaderError, RequeueError
+from madnas.files import check_folder
 from madnas.models.weights import weights
 from madnas.runfolder import UNFINISHED, claimed_folder, remove
 from madnas.train.best import FOLDER as WEIGHTS
@@ -62,6 +63,8 @@ def train(job: Job, show: Callable[[Progress], None], talk: Talk) -> dict[str, A
     with wishes() as wish, explained(), processes(job.device) as process:
         device = process.device
         task = task_of(job.recipe)
+        if process.is_first:
+            check_folder(job.folder)  # reading the data may take minutes
         source = task.open_data(job.recipe, job.data, job.seed, job.target, job.workers, device)
         network = task.fitted(job.target, source.facts)
         order = Order(source.facts.train, job.recipe.batch_size, job.seed)

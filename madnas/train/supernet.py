@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_text_atomic
+from madnas.files import check_folder, write_text_atomic
 from madnas.network.count import count
 from madnas.network.mass import nn_mass
 from madnas.network.spec import NetworkSpec
@@ -88,9 +88,8 @@ def search(
     target = searchable(job.target)
     base = job.target.spec
     assert base is not None
-    if not job.folder.exists():
-        check_writable(job.folder)
-        job.folder.mkdir(exist_ok=True)
+    check_folder(job.folder)
+    job.folder.mkdir(exist_ok=True)
     found = []
     for strength in strengths:
         recipe = replace(job.recipe, alpha_weight=strength, alpha_macs_aware=macs_aware)

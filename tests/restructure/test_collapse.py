@@ -16,7 +16,8 @@ from madnas.models import build
 from madnas.models.restructurable import alphas_of
 from madnas.network.named import get
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
-from madnas.report.collapse import collapse_report, doubts, folded
+from madnas.report.certificate import doubts
+from madnas.report.collapse import collapse_report, folded
 from madnas.restructure.border import BorderConv2d
 from madnas.restructure.collapse import collapse, round_alphas
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from madnas.data.shapes.write import write_shapes
-from tests.tasks.shell import TEST, TRAIN
+from tests.tasks.shell import TEST, TRAIN, detection_job
+from tests.train.shell import finish
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +15,11 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shapes") / "coco"
     write_shapes("detection", folder, TRAIN, TEST)
     return folder
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """A run of detection that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    finish(detection_job(folder, shapes, "model_ema_decay=0.9"))
+    return folder / "run"

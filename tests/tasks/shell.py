@@ -3,10 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from madnas.data.source import Process
 from madnas.files import write_text_atomic
 from madnas.targets import find
+from madnas.tasks.detection import TASK
+from madnas.train.engine import Engine
 from madnas.train.job import Job
-from madnas.train.recipe import load_recipe
+from madnas.train.recipe import load_recipe, recipe_files
 
 TINY = """schema: madnas/network/1
 name: tiny
@@ -27,6 +32,8 @@ SMALL = ("epochs=2", "batch_size=4", "short_side=[40, 56]", "image_size=64", "he
 TRAIN, TEST = 20, 6
 """Images of the set."""
 
+RECIPES = [name for name in recipe_files() if load_recipe(name).task == "detection"]
+
 
 def network(folder: Path) -> str:
     path = folder / "tiny.yaml"
@@ -45,3 +52,9 @@ def arguments(folder: Path, data: Path, *more: str) -> list[str]:
     changes = [part for change in SMALL for part in ("--set", change)]
     words = [network(folder), "--task", "detection", "--data", str(data), "--log-interval", "1"]
     return [*words, "--recovery-interval", "2", "-j", "0", *changes, *more]
+
+
+def engine_of(recipe, target, shapes):
+    source = TASK.open_data(recipe, shapes, 0, target, 0, torch.device("cpu"))
+    model = TASK.build_model(TASK.fitted(target, source.facts), source.facts, recipe, 0)
+    return Engine(model, recipe, source.facts, Process(), 0, steps_per_epoch=5), source

@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from madnas.theory.expressivity import (
     log_linear_regions_by_mass,
 )
 from madnas.theory.nn_mass import bottleneck_mass, convnext_mass
-from madnas.theory.numerics import is_symbolic
+from tests.theory.arguments import Formula, assert_agrees
 
 BLOCKS = st.lists(st.integers(1, 2048), min_size=1, max_size=50)
 EXPANSIONS = st.floats(0.05, 8)
@@ -152,7 +151,7 @@ def test_corollary_1_counts_a_block_as_a_layer():
 
 # --- three kinds of argument -------------------------------------------------------------------------------------
 
-FORMULAS: dict[str, tuple[Callable[..., Any], Sequence[float]]] = {
+FORMULAS: dict[str, tuple[Formula, Sequence[float]]] = {
     "bottleneck_units": (bottleneck_units, [64]),
     "convnext_units": (convnext_units, [96, 4]),
     "bottleneck_units_per_mass": (bottleneck_units_per_mass, [0.25]),
@@ -164,19 +163,8 @@ FORMULAS: dict[str, tuple[Callable[..., Any], Sequence[float]]] = {
 
 
 @pytest.mark.parametrize(("formula", "at"), FORMULAS.values(), ids=FORMULAS.keys())
-def test_number_array_and_expression_agree(formula: Callable[..., Any], at: Sequence[float]):
-    scales = np.array([1.0, 1.25, 2.0])
-    array = formula(*(x * scales for x in at))
-    assert array.shape == scales.shape
-    model = pyo.ConcreteModel()
-    model.x = pyo.Var(range(len(at)))
-    expression = formula(*model.x.values())
-    assert is_symbolic(expression)
-    for scale, element in zip(scales, array, strict=True):
-        for i, x in enumerate(at):
-            model.x[i].set_value(x * scale)
-        assert formula(*(x * scale for x in at)) == pytest.approx(element, rel=1e-13)
-        assert pyo.value(expression) == pytest.approx(element, rel=1e-13)
+def test_number_array_and_expression_agree(formula: Formula, at: Sequence[float]):
+    assert_agrees(formula, at)
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from madnas.theory.nn_mass import (
     residual_block_mass,
     singular_value_bounds,
 )
-from madnas.theory.numerics import is_symbolic
+from tests.theory.arguments import Formula, assert_agrees
 
 GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "nn_mass.yaml").read_text())
 
@@ -373,7 +373,7 @@ def test_depth_independent_variance_centres_the_bounds_on_one():
 
 # --- three kinds of argument -------------------------------------------------------------------------------------
 
-FORMULAS: dict[str, tuple[Callable[..., Any], Sequence[float]]] = {
+FORMULAS: dict[str, tuple[Formula, Sequence[float]]] = {
     "dense_cell_mass": (dense_cell_mass, [32, 12]),
     "network_density": (lambda *densities: network_density(densities), [0.25, 0.75, 1.0]),
     "addition_density": (addition_density, [64, 192]),
@@ -390,19 +390,8 @@ FORMULAS: dict[str, tuple[Callable[..., Any], Sequence[float]]] = {
 
 
 @pytest.mark.parametrize(("formula", "at"), FORMULAS.values(), ids=FORMULAS.keys())
-def test_number_array_and_expression_agree(formula: Callable[..., Any], at: Sequence[float]):
-    scales = np.array([1.0, 1.25, 2.0])
-    array = formula(*(x * scales for x in at))
-    assert array.shape == scales.shape
-    model = pyo.ConcreteModel()
-    model.x = pyo.Var(range(len(at)))
-    expression = formula(*model.x.values())
-    assert is_symbolic(expression)
-    for scale, element in zip(scales, array, strict=True):
-        for i, x in enumerate(at):
-            model.x[i].set_value(x * scale)
-        assert formula(*(x * scale for x in at)) == pytest.approx(element, rel=1e-13)
-        assert pyo.value(expression) == pytest.approx(element, rel=1e-13)
+def test_number_array_and_expression_agree(formula: Formula, at: Sequence[float]):
+    assert_agrees(formula, at)
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------

@@ -1,20 +1,16 @@
 """One formula, three kinds of argument: numbers, arrays of candidates and Pyomo expressions give the same values."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import pyomo.environ as pyo
 import pytest
 
 from madnas.theory.effectiveness import average_width, effectiveness, log_effectiveness
 from madnas.theory.entropy import cnn_entropy, layer_entropy, layer_width, log_variance, mlp_entropy, output_variance
-from madnas.theory.numerics import is_symbolic
 from madnas.theory.objective import depth_imbalance, objective, variance
 from madnas.theory.restructuring import alpha_penalty
 from madnas.theory.tinynas import standard_deviation, tinynas_depth_imbalance, tinynas_entropy, tinynas_objective
-
-Formula = Callable[..., Any]
+from tests.theory.arguments import Formula, assert_agrees
 
 FORMULAS: dict[str, tuple[Formula, Sequence[float]]] = {
     "layer_width": (lambda c: layer_width(c, kernel=3), [64]),
@@ -43,23 +39,7 @@ FORMULAS: dict[str, tuple[Formula, Sequence[float]]] = {
 
 @pytest.mark.parametrize(("formula", "at"), FORMULAS.values(), ids=FORMULAS.keys())
 def test_number_array_and_expression_agree(formula: Formula, at: Sequence[float]):
-    number = formula(*at)
-    assert isinstance(number, int | float)
-    scales = np.array([1.0, 1.25, 2.0])
-    array = formula(*(x * scales for x in at))
-    assert array.shape == scales.shape
-
-    model = pyo.ConcreteModel()
-    model.x = pyo.Var(range(len(at)))
-    expression = formula(*(model.x[i] for i in range(len(at))))
-    assert is_symbolic(expression)
-
-    assert array[0] == pytest.approx(number, rel=1e-13)
-    for scale, element in zip(scales, array, strict=True):
-        for i, x in enumerate(at):
-            model.x[i].set_value(x * scale)
-        assert pyo.value(expression) == pytest.approx(element, rel=1e-13)
-        assert formula(*(x * scale for x in at)) == pytest.approx(element, rel=1e-13)
+    assert_agrees(formula, at)
 
 
 def test_log_rho_is_linear_in_the_log_widths():

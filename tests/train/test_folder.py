@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -125,13 +126,17 @@ def test_too_many_unreadable_images_end_the_run(tmp_path, images):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_no_image_can_be_read(tmp_path, images, workers):
-    """An error of a reading process comes as one line."""
+    """An error of a reading process comes as one line, and nothing in it keeps the readers."""
     names = [f"{name}/{one}.{'png' if one % 2 else 'jpg'}" for name in ("red", "green", "blue") for one in range(8)]
     data = broken_copy(images, tmp_path, *names)
     with pytest.raises(DataError) as error:
         finish(folder_job(tmp_path, data, workers=workers))
     assert str(error.value).startswith("100 samples one after the other could not be read; the first: ")
     assert "\n" not in str(error.value)
+    readers = [one for one in multiprocessing.active_children() if one.daemon]
+    for one in readers:
+        one.join(60)
+    assert not any(one.is_alive() for one in readers)
 
 
 def test_an_unreadable_test_image_is_an_error(tmp_path, images):

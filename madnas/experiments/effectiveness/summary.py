@@ -1,7 +1,5 @@
 """What the effectiveness experiment shows: structure of its networks over rho, accuracy, Kendall's tau by group."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from madnas.csvtext import csv_text
 from madnas.errors import DataError
 from madnas.experiments.effectiveness.recipe import EffectivenessRecipe, RhoGroup
 from madnas.network.analyse import analyse
@@ -46,11 +45,7 @@ def measured(spec: NetworkSpec, accuracy: float | None = None) -> Measured:
 
 def table_of(networks: Iterable[Measured]) -> str:
     """Networks in CSV, a row each."""
-    text = io.StringIO()
-    rows = csv.DictWriter(text, [one.name for one in fields(Measured)], lineterminator="\n")
-    rows.writeheader()
-    rows.writerows(asdict(one) for one in networks)
-    return text.getvalue()
+    return csv_text((asdict(one) for one in networks), [one.name for one in fields(Measured)])
 
 
 def accuracies_of(path: Path, names: Sequence[str]) -> dict[str, float]:

@@ -21,7 +21,18 @@ class Drawable(Protocol):
     def draw(
         self, number: int, macs: tuple[float, float], depth: tuple[int, int], seed: int, name: str
     ) -> list[NetworkSpec]:
-        """Random networks, as :func:`~madnas.program.draw.draw` gives them of a space."""
+        """Networks whose multiply-adds, widths and depths are uniform in their logarithm, as far as the family allows.
+
+        Args:
+            number: of networks.
+            macs: fewest and most.
+            depth: fewest and most blocks of a group, where the family allows both.
+            seed: the same networks for the same seed.
+            name: of the networks, before their number.
+
+        Raises:
+            InfeasibleError: the family has too few networks in this range.
+        """
 
 
 @dataclass(frozen=True, slots=True)
