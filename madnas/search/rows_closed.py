@@ -73,19 +73,26 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Blocks of some rows of all candidates, in one flat list of M.
+    """The first blocks of some rows of all candidates, or those that follow, in one flat list of M.
 
     Attributes:
+        rows: numbers of the rows, of those of all candidates (M,).
+        opens: whether the blocks are the first ones.
+        before: size of the maps that they see (M,).
         layers: of one block; numbers are arrays (M,).
         repeat: how many blocks (M,).
-        candidate: number of the candidate (M,).
-        stage: number of the stage (M,).
     """
 
+    rows: np.ndarray
+    opens: bool
+    before: Resolution
     layers: Layers
     repeat: np.ndarray
-    candidate: np.ndarray
-    stage: np.ndarray
+
+    @property
+    def main(self) -> Layers:
+        """The layers on the main path."""
+        return tuple(layer for layer in self.layers if layer.main)
 
 
 class Batch:
@@ -107,10 +114,11 @@ class Batch:
         self.candidate, self.stage, self.row = np.nonzero(parts[..., LAYERS])  # in the order of the networks
         flat = parts[self.candidate, self.stage, self.row]
         self.kind, self.out, self.hidden, self.layers = flat.T
-        opens = np.append(True, np.diff(self.candidate) > 0)  # a network's first row
-        self.chs = np.where(opens, self.stem[self.candidate], np.roll(self.out, 1))
-        closes = np.append(opens[1:], True)
-        self.last = self.out[closes]
+        begins = np.append(True, np.diff(self.candidate) > 0)
+        self.first = np.flatnonzero(begins)  # row of each network, and its last one
+        self.final = np.append(self.first[1:], len(begins)) - 1
+        self.chs = np.where(begins, self.stem[self.candidate], np.roll(self.out, 1))
+        self.last = self.out[self.final]
         self.gives = np.zeros((self.number, len(space.strides)), np.int64)  # channels behind each stage
         self.gives[self.candidate, self.stage] = self.out  # the last one of each counts
         self.opening = stem_layers(space.stem_of(self.stem), space.input[0], space.input[1:])
@@ -130,7 +138,7 @@ class Batch:
         for piece in self._pieces():
             counts = count_segments([Segment("", 0, piece.layers, 0, piece.repeat)])
             for name in COSTS:
-                values[name] += np.bincount(piece.candidate, getattr(counts, name), self.number)
+                values[name] += np.bincount(self.candidate[piece.rows], getattr(counts, name), self.number)
         return values  # sums of whole numbers far below 2^53, which floats hold exactly
 
     def structure(self) -> Structure:
@@ -143,10 +151,9 @@ class Batch:
             depth[:, place] += len(layers)
             log_widths[:, place] += log_variance(layer.width for layer in layers)
         for piece in self._pieces():
-            main = [layer for layer in piece.layers if layer.main]
-            cell = piece.candidate * shape[1] + stages[piece.stage + 1]
-            depth += np.bincount(cell, piece.repeat * len(main), depth.size).reshape(shape)
-            sums = piece.repeat * log_variance(layer.width for layer in main)
+            cell = self.candidate[piece.rows] * shape[1] + stages[self.stage[piece.rows] + 1]
+            depth += np.bincount(cell, piece.repeat * len(piece.main), depth.size).reshape(shape)
+            sums = piece.repeat * log_variance(layer.width for layer in piece.main)
             log_widths += np.bincount(cell, sums, depth.size).reshape(shape)
         gives = {0: self.stem} | {int(stages[place + 1]): chs for place, chs in enumerate(self.gives.T)}
         gives[shape[1] - 1] = self.head
@@ -165,19 +172,18 @@ class Batch:
 
     def zen(self) -> np.ndarray:
         """The closed form of the Zen-Score (N,)."""
-        act = self.space.act
-        runs = [Run(self.opening, 1, self.space.input[1:], act, act, self.stem)]
-        for stage, row, block in np.ndindex(len(self.space.strides), self.rows, len(self.blocks)):
-            here = np.flatnonzero((self.stage == stage) & (self.row == row) & (self.block == block))
-            if not len(here):
-                continue
-            before, after = self.maps[stage : stage + 2]
-            for piece in self._of(here, before if row == 0 else after, self.space.strides[stage] if row == 0 else 1):
-                if piece.repeat.any():
-                    layers = tuple(layer for layer in piece.layers if layer.main)
-                    runs.append(Run(layers, piece.repeat, before if row == 0 else after, act, act, 0, piece.candidate))
-                before = after
-        runs.append(Run(self._tail()[0].layers, 1, self.maps[-1], act, act, self.head))
+        act, pieces, tail = self.space.act, list(self._pieces()), self._tail()[0].layers
+        layers = np.zeros(len(self.candidate), np.int64)  # of every row
+        for piece in pieces:
+            layers[piece.rows] += piece.repeat * len(piece.main)
+        start = np.cumsum(layers) - layers
+        start += len(self.opening) - start[self.first][self.candidate]
+        runs = [Run(self.opening, (None, *[act] * len(self.opening)), self.space.input[1:])]
+        for piece in pieces:
+            acts = (act,) * (len(piece.main) + 1)
+            begin = start[piece.rows] + (0 if piece.opens else len(piece.main))
+            runs.append(Run(piece.main, acts, piece.before, piece.repeat, begin, self.candidate[piece.rows]))
+        runs.append(Run(tail, (act, act), self.maps[-1], 1, (start + layers)[self.final]))
         return zen_of_runs(runs, self.number)
 
     def cells(self) -> Iterator[Cell]:
@@ -204,17 +210,18 @@ class Batch:
             if len(here):
                 yield from self._of(here, tuple(before[:, here]), stride)
 
-    def _of(self, here: np.ndarray, before: Resolution, stride: int) -> tuple[_Piece, _Piece]:
+    def _of(self, rows: np.ndarray, before: Resolution, stride: int) -> tuple[_Piece, _Piece]:
         """First and following blocks of some rows of one kind and stride, which see maps of such a size."""
-        kind, out, block = self.kind[here], self.out[here], self.blocks[self.block[here[0]]]
+        kind, out, block = self.kind[rows], self.out[rows], self.blocks[self.block[rows[0]]]
         expand = self.expansions[kind] if block == "mobile-pair" else None
         group = self.space.group(
-            Choice(block, self.kernels[kind], expand), out, self.hidden[here], self.layers[here], stride
+            Choice(block, self.kernels[kind], expand), out, self.hidden[rows], self.layers[rows], stride
         )
-        make = CATALOGUE[block].layers
-        first, others = make(group, self.chs[here], before, 0), make(group, out, strided(before, stride), 1)
-        where = self.candidate[here], self.stage[here]
-        return _Piece(first, np.ones(len(here)), *where), _Piece(others, group.depth - 1, *where)
+        make, after = CATALOGUE[block].layers, strided(before, stride)
+        return (
+            _Piece(rows, True, before, make(group, self.chs[rows], before, 0), np.ones(len(rows), np.int64)),
+            _Piece(rows, False, after, make(group, out, after, 1), group.depth - 1),
+        )
 
     def _tail(self) -> tuple[Segment, Segment]:
         """The 1x1 convolution at the end, and the classifier."""
