@@ -5,15 +5,19 @@ parameters are. Only the distance of the two perturbed maps goes from layer to l
 out layer by layer, the candidates with the most layers first, and then followed for all that have a layer there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import log, prod
 
 import numpy as np
 
 from madnas.network.layer import Layer, Resolution
 from madnas.theory.numerics import Number, is_array
-from madnas.theory.zen import ALPHA, PER_NAT, SIZES, convolved_variance, distance_at, place_of, response, taps
+from madnas.theory.zen import ALPHA, GRID, convolved_variance, response, taps
+
+APART = 100.0
+"""How far the tables of two activations lie from each other, on the axis of the logarithm of the mean square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,64 +51,68 @@ def zen_of_runs(runs: Sequence[Run], number: int) -> np.ndarray:
     Returns:
         estimates (N,).
     """
-    end = runs[-1]
-    course = _Course(np.broadcast_to(end.start + end.repeat * len(end.layers), number), runs)
+    end, everybody = runs[-1], np.arange(number)
+    lengths = np.broadcast_to(end.start + end.repeat * len(end.layers), number)
+    course = _Course(lengths, (act for run in runs for act in run.acts))
     taken = np.zeros(number)
-    everybody = np.arange(number)
     for run in runs:
         index = everybody if run.index is None else run.index
         repeat = np.broadcast_to(run.repeat, len(index))
         variances, growths = zip(*_passages(run), strict=True)
-        taken += np.bincount(index, repeat * (0.5 * np.log(np.prod(variances, axis=0))), number)
+        taken += np.bincount(index, repeat * (0.5 * np.log(prod(variances))), number)
         course.lay(run, index, repeat, growths)
     last = end.acts[-1]
     assert last is not None
-    return taken + np.log(end.layers[-1].outputs * response(last).size(course.followed()))
+    return taken + np.log(end.layers[-1].outputs * response(last).size(course.distance(last)))
 
 
 class _Course:
-    """What happens to the distance of the maps, layer by layer.
+    """What becomes of the distance of the maps, layer by layer.
+
+    The logarithm of its square is followed, on an axis on which the tables of all activations lie beside each other: a
+    layer adds that of what it multiplies by, and the way from the table of the activation before it to the next one's.
 
     Args:
         lengths: layers of each candidate (N,).
-        runs: what will be laid.
+        acts: all activations, None for none included.
     """
 
-    def __init__(self, lengths: np.ndarray, runs: Sequence[Run]) -> None:
+    def __init__(self, lengths: np.ndarray, acts: Iterable[str | None]) -> None:
         order = np.argsort(-lengths, kind="stable")
         self.rank = np.empty_like(order)
         self.rank[order] = np.arange(len(order))
-        going = np.cumsum(np.bincount(lengths)[:0:-1])[::-1]  # candidates that have a first layer, a second ...
-        self.begin = np.concatenate([[0], np.cumsum(going)])
-        self.gain, self.table = np.zeros(self.begin[-1]), np.zeros(self.begin[-1])
-        self.acts = list(dict.fromkeys(act for run in runs for act in run.acts))
+        self.going = np.cumsum(np.bincount(lengths)[:0:-1])[::-1]  # candidates that have a first layer, a second ...
+        self.gain = np.zeros((len(self.going), len(order)))
+        self.at = {act: APART * place for place, act in enumerate(dict.fromkeys([None, *acts]))}
 
     def lay(self, run: Run, index: np.ndarray, repeat: np.ndarray, growths: Sequence[Number]) -> None:
         """Put blocks where they are; their layers multiply the mean square of the difference by ``growths``."""
         which = np.repeat(np.arange(len(index)), repeat)
         turn = np.arange(len(which)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
-        depth = np.broadcast_to(run.start, len(index))[which] + turn * len(run.layers)
-        rank = self.rank[index][which]
-        for place, (growth, act) in enumerate(zip(growths, run.acts, strict=False)):
-            here = self.begin[depth + place] + rank
-            gain = PER_NAT / 2 * np.log(growth)
-            self.gain[here] = gain[which] if is_array(gain) else gain
-            self.table[here] = self.acts.index(act) * SIZES
+        number, flat = len(self.rank), self.gain.ravel()
+        here = (run.start * number + self.rank[index])[which] + turn * (len(run.layers) * number)
+        for growth, (act, following) in zip(growths, pairwise(run.acts), strict=True):
+            gain = np.log(growth) + (self.at[following] - self.at[act])
+            flat[here] = gain[which] if is_array(gain) else gain
+            here += number
 
-    def followed(self) -> np.ndarray:
-        """Distance behind the last norm of each candidate (N,).
+    def distance(self, act: str) -> np.ndarray:
+        """Distance behind the last norm of each candidate, before an activation (N,)."""
+        grid, kept = self._tables()
+        square = np.full(len(self.rank), 2 * log(ALPHA))
+        for gain, going in zip(self.gain, self.going.tolist(), strict=True):
+            here = square[:going]  # about 2, that of independent maps, at most, and so always on the grid
+            here += gain[:going] + np.log(np.interp(here, grid, kept))
+        return np.exp((square[self.rank] - self.at[act]) / 2)
 
-        Its place on the grid of :mod:`madnas.theory.zen` is what goes from layer to layer: a factor is a sum there.
-        """
-        values = np.concatenate([np.ones(SIZES) if act is None else response(act).squares for act in self.acts])
-        grid = np.arange(len(values))
-        place = np.full(len(self.rank), place_of(ALPHA))
-        for begin, end in pairwise(self.begin.tolist()):
-            now = place[: end - begin]
-            kept = np.interp(np.maximum(now, 0) + self.table[begin:end], grid, values)
-            now += self.gain[begin:end] + PER_NAT / 2 * np.log(kept)
-            np.minimum(now, SIZES - 1, out=now)
-        return distance_at(place[self.rank])
+    def _tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """The axis, and what each activation keeps of the mean square; of small differences as of the smallest."""
+        sizes = np.concatenate([[-APART / 2], 2 * np.log(GRID)])
+        kept = [np.ones(len(GRID)) if act is None else np.array(response(act).squares) for act in self.at]
+        return (
+            np.concatenate([sizes + at for at in self.at.values()]),
+            np.concatenate([np.append(values[0], values) for values in kept]),
+        )
 
 
 def _passages(run: Run) -> list[tuple[Number, Number]]:

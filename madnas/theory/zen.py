@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from math import atan2, erf, erfc, exp, log, pi, sqrt, tanh
 
-from madnas.theory import numerics
 from madnas.theory.numerics import Number, is_array
 
 ALPHA = 0.01
@@ -56,24 +55,7 @@ POINTS, COARSE = 801, 161
 
 SMALLEST, LARGEST, SIZES = 1e-3, 1.6, 40
 GRID = tuple(SMALLEST * (LARGEST / SMALLEST) ** (place / (SIZES - 1)) for place in range(SIZES))
-"""Sizes of perturbations at which responses are tabled: evenly over their logarithm."""
-
-PER_NAT = (SIZES - 1) / log(LARGEST / SMALLEST)
-"""Places of :data:`GRID` for every unit of the logarithm."""
-
-
-def place_of(distance: Number) -> Number:
-    """Where a size lies between the places of :data:`GRID`, beyond its ends too; numbers or arrays.
-
-    >>> round(place_of(GRID[3]), 9)
-    3.0
-    """
-    return PER_NAT * numerics.log(distance / SMALLEST)
-
-
-def distance_at(place: Number) -> Number:
-    """The size at a place, the inverse of :func:`place_of`; numbers or arrays."""
-    return SMALLEST * numerics.exp(place / PER_NAT)
+"""Sizes of perturbations at which responses are tabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +85,22 @@ class Response:
 
 def _between(distance: Number, values: tuple[float, ...]) -> Number:
     """Linear interpolation over the logarithm of :data:`GRID`; constant beyond its ends."""
-    place = place_of(distance)
-    if is_array(place):
+    if is_array(distance):
         import numpy as np
 
-        return np.interp(place, np.arange(SIZES), values)
+        return np.interp(np.log(distance), *_table(values))
+    place = (SIZES - 1) * log(distance / SMALLEST) / log(LARGEST / SMALLEST)
     left = min(max(int(place), 0), SIZES - 2)
     share = min(max(place - left, 0.0), 1.0)
     return values[left] + share * (values[left + 1] - values[left])
+
+
+@cache
+def _table(values: tuple[float, ...]) -> tuple[Number, Number]:
+    """Logarithms of :data:`GRID`, and the values of a table there, as arrays."""
+    import numpy as np
+
+    return np.log(GRID), np.array(values)
 
 
 @cache
