@@ -13,8 +13,7 @@ import numpy as np
 
 from madnas.network.analyse import Stage, Structure
 from madnas.network.blocks import CATALOGUE
-from madnas.network.count import count_segments
-from madnas.network.expand import Segment, head_layers, stem_layers
+from madnas.network.expand import head_layers, stem_layers
 from madnas.network.layer import Layer, Layers, Resolution, strided
 from madnas.network.spec import Group
 from madnas.network.zen_batch import Run, zen_of_runs
@@ -25,7 +24,9 @@ from madnas.theory.entropy import cnn_entropy, log_variance
 KIND, OUT, HIDDEN, LAYERS = range(4)
 """Numbers of a row."""
 
-COSTS = ("params", "macs", "activations", "layers")
+COSTS = {"params": "params", "macs": "macs", "activations": "outputs", "layers": "main"}
+"""Costs, and which number of every layer each is the sum of."""
+
 STRUCTURE = ("width", "rho", "entropy")
 
 
@@ -42,9 +43,7 @@ def closed_forms(space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray, nam
         each by its name (N,).
     """
     batch = Batch(space, ends, parts)
-    found: Values = {}
-    if not set(COSTS).isdisjoint(names):
-        found |= batch.costs()
+    found = batch.costs([name for name in names if name in COSTS])
     if not set(STRUCTURE).isdisjoint(names):
         structure = batch.structure()
         found |= {"width": structure.width, "rho": structure.rho, "entropy": structure.weighted_entropy()}
@@ -111,9 +110,10 @@ class Batch:
     def __init__(self, space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray) -> None:
         self.space, self.number, self.rows = space, len(parts), parts.shape[2]
         self.stem, self.head = ends
-        self.candidate, self.stage, self.row = np.nonzero(parts[..., LAYERS])  # in the order of the networks
-        flat = parts[self.candidate, self.stage, self.row]
-        self.kind, self.out, self.hidden, self.layers = flat.T
+        flat = parts.reshape(self.number, -1, 4)
+        self.candidate, place = np.divmod(np.flatnonzero(flat[..., LAYERS]), flat.shape[1])  # in the networks' order
+        self.stage, self.row = np.divmod(place, self.rows)
+        self.kind, self.out, self.hidden, self.layers = np.ascontiguousarray(flat[self.candidate, place].T)
         begins = np.append(True, np.diff(self.candidate) > 0)
         self.first = np.flatnonzero(begins)  # row of each network, and its last one
         self.final = np.append(self.first[1:], len(begins)) - 1
@@ -131,14 +131,17 @@ class Batch:
         self.kernels = np.array([choice.kernel for choice in space.choices])
         self.expansions = np.array([choice.expand or 1 for choice in space.choices])
 
-    def costs(self) -> Values:
-        """Params, MACs, activations and layers (N,)."""
-        found = count_segments([Segment("stem", 0, self.opening, self.stem), *self._tail()])
-        values = {name: np.zeros(self.number) + getattr(found, name) for name in COSTS}
-        for piece in self._pieces():
-            counts = count_segments([Segment("", 0, piece.layers, 0, piece.repeat)])
-            for name in COSTS:
-                values[name] += np.bincount(self.candidate[piece.rows], getattr(counts, name), self.number)
+    def costs(self, names: Sequence[str]) -> Values:
+        """Those wanted of :data:`COSTS` (N,)."""
+        values = {name: np.zeros(self.number) for name in names}
+        conv, classifier = self._tail()
+        ends = (*self.opening, conv, *classifier)
+        for name in names:
+            values[name] += sum(getattr(layer, COSTS[name]) for layer in ends)
+        for piece in self._pieces() if names else ():
+            for name in names:
+                found = piece.repeat * sum(getattr(layer, COSTS[name]) for layer in piece.layers)
+                values[name] += np.bincount(self.candidate[piece.rows], found, self.number)
         return values  # sums of whole numbers far below 2^53, which floats hold exactly
 
     def structure(self) -> Structure:
@@ -146,8 +149,7 @@ class Batch:
         stages = np.cumsum([0, *(stride == 2 for stride in self.space.strides)])  # the stem's, and that of every one
         shape = (self.number, int(stages[-1]) + 1)
         depth, log_widths = np.zeros(shape), np.zeros(shape)
-        stem, conv = self.opening, self._tail()[0].layers
-        for place, layers in ((0, stem), (-1, conv)):
+        for place, layers in ((0, self.opening), (-1, self._tail()[:1])):
             depth[:, place] += len(layers)
             log_widths[:, place] += log_variance(layer.width for layer in layers)
         for piece in self._pieces():
@@ -172,7 +174,7 @@ class Batch:
 
     def zen(self) -> np.ndarray:
         """The closed form of the Zen-Score (N,)."""
-        act, pieces, tail = self.space.act, list(self._pieces()), self._tail()[0].layers
+        act, pieces = self.space.act, list(self._pieces())
         layers = np.zeros(len(self.candidate), np.int64)  # of every row
         for piece in pieces:
             layers[piece.rows] += piece.repeat * len(piece.main)
@@ -183,7 +185,7 @@ class Batch:
             acts = (act,) * (len(piece.main) + 1)
             begin = start[piece.rows] + (0 if piece.opens else len(piece.main))
             runs.append(Run(piece.main, acts, piece.before, piece.repeat, begin, self.candidate[piece.rows]))
-        runs.append(Run(tail, (act, act), self.maps[-1], 1, (start + layers)[self.final]))
+        runs.append(Run(self._tail()[:1], (act, act), self.maps[-1], 1, (start + layers)[self.final]))
         return zen_of_runs(runs, self.number)
 
     def cells(self) -> Iterator[Cell]:
@@ -203,12 +205,13 @@ class Batch:
 
     def _pieces(self) -> Iterator[_Piece]:
         """All blocks, those of every kind together."""
-        before = np.array(self.maps)[np.where(self.row == 0, self.stage, self.stage + 1)].T
-        strides = np.where(self.row == 0, np.array(self.space.strides)[self.stage], 1)
+        opens = self.row == 0
+        heights, widths = np.array(self.maps).T[:, np.where(opens, self.stage, self.stage + 1)]
+        strides = np.where(opens, np.array(self.space.strides)[self.stage], 1)
         for block, stride in product(range(len(self.blocks)), (1, 2)):
-            here = np.flatnonzero((self.block == block) & (strides == stride))
-            if len(here):
-                yield from self._of(here, tuple(before[:, here]), stride)
+            rows = np.flatnonzero((self.block == block) & (strides == stride))
+            if len(rows):
+                yield from self._of(rows, (heights[rows], widths[rows]), stride)
 
     def _of(self, rows: np.ndarray, before: Resolution, stride: int) -> tuple[_Piece, _Piece]:
         """First and following blocks of some rows of one kind and stride, which see maps of such a size."""
@@ -223,8 +226,7 @@ class Batch:
             _Piece(rows, False, after, make(group, out, after, 1), group.depth - 1),
         )
 
-    def _tail(self) -> tuple[Segment, Segment]:
+    def _tail(self) -> tuple[Layer, Layers]:
         """The 1x1 convolution at the end, and the classifier."""
         conv = Layer("conv", self.last, self.head, self.maps[-1])
-        classifier = head_layers(self.space.network(self.stem, (), self.head, ""), self.head)
-        return Segment("head", 0, (conv,), self.head), Segment("head", 0, classifier, self.space.classes)
+        return conv, head_layers(self.space.network(self.stem, (), self.head, ""), self.head)

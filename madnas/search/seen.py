@@ -16,7 +16,7 @@ def keys(candidates: np.ndarray) -> np.ndarray:
     Among a hundred million candidates the chance that any two share a key is about 1 in 4,000.
     """
     weights = _weights(candidates.shape[1])
-    found = candidates.astype(np.uint64) @ weights + weights[:1].sum()  # modulo 2^64
+    found = candidates.view(np.uint64) @ weights + weights[:1].sum()  # modulo 2^64
     found ^= found >> np.uint64(29)
     found *= MULTIPLIER
     found ^= found >> np.uint64(32)
