@@ -13,7 +13,7 @@ from madnas.network.spec import NetworkSpec
 from madnas.search.family import Values
 from madnas.search.rows_closed import HIDDEN, KIND, LAYERS, OUT, closed_forms
 from madnas.search.seen import keys
-from madnas.search.space import EvolutionSpace, start_network
+from madnas.search.space import MOST_KINDS, EvolutionSpace, start_network
 
 STEM, HEAD, FIRST = 0, 1, 2
 """Columns of a candidate; from the third on its rows."""
@@ -88,7 +88,9 @@ class Rows:
 
     def niche(self, candidates: np.ndarray) -> np.ndarray:
         """A key of the rows' kinds and layers (N,)."""
-        return keys(self.parts(candidates)[..., [KIND, LAYERS]].reshape(len(candidates), -1))
+        parts = self.parts(candidates)
+        both = parts[..., KIND] + MOST_KINDS * parts[..., LAYERS]
+        return keys(both.reshape(len(candidates), -1))
 
     def breach(self, candidates: np.ndarray) -> np.ndarray:
         """Layers more than ``max_depth``, as a share of it (N,)."""
@@ -117,9 +119,9 @@ class Rows:
 
     def _choose(self, generator: np.random.Generator, parts: np.ndarray) -> np.ndarray:
         """A part of each, uniformly: 0 the stem, 1 the head, from 2 on the rows that it has (N,)."""
-        there = parts[..., LAYERS].reshape(len(parts), -1) > 0
-        draws = generator.random((len(parts), FIRST + there.shape[1]))
-        draws[:, FIRST:] *= there
+        gone = parts[..., LAYERS].reshape(len(parts), -1) == 0
+        draws = generator.random((len(parts), FIRST + gone.shape[1]))
+        draws[:, FIRST:][gone] = -1
         return draws.argmax(axis=1)
 
     def _redraw(self, generator: np.random.Generator, ends: np.ndarray, parts: np.ndarray, chosen: np.ndarray) -> None:

@@ -111,9 +111,12 @@ class Batch:
         self.space, self.number, self.rows = space, len(parts), parts.shape[2]
         self.stem, self.head = ends
         flat = parts.reshape(self.number, -1, 4)
-        self.candidate, place = np.divmod(np.flatnonzero(flat[..., LAYERS]), flat.shape[1])  # in the networks' order
-        self.stage, self.row = np.divmod(place, self.rows)
-        self.kind, self.out, self.hidden, self.layers = np.ascontiguousarray(flat[self.candidate, place].T)
+        there = np.flatnonzero(flat[..., LAYERS] > 0)  # in the order of the networks
+        self.candidate = there // flat.shape[1]
+        place = there - self.candidate * flat.shape[1]
+        self.stage = place // self.rows
+        self.row = place - self.stage * self.rows
+        self.kind, self.out, self.hidden, self.layers = flat[self.candidate, place].T
         begins = np.append(True, np.diff(self.candidate) > 0)
         self.first = np.flatnonzero(begins)  # row of each network, and its last one
         self.final = np.append(self.first[1:], len(begins)) - 1
