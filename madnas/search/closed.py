@@ -78,8 +78,8 @@ class ClosedSearch:
             proposals = self.propose(self.effort.proposals)
             new = self.judge(proposals)
             if journal is not None:
-                journal.add({"round": self.round, "proposed": len(proposals)}
-                            | {name: pack(array) for name, array in new.arrays().items()})  # fmt: skip
+                packed = {name: pack(array) for name, array in new.arrays().items()}
+                journal.add({"round": self.round, "proposed": len(proposals)} | packed, cheap=True)
             self._merge(new, len(proposals))
             yield self.round
         if not len(self.best):
