@@ -177,7 +177,7 @@ class Rows:
 
     def _compact(self, parts: np.ndarray) -> None:
         """Rows that have lost their layers to the end of their stage, and all 0."""
-        number, stage, _ = np.nonzero((parts[..., LAYERS] == 0) & (parts[..., OUT] > 0))
+        number, stage = self._stages((parts[..., LAYERS] == 0) & (parts[..., OUT] > 0))
         stages = parts[number, stage]
         gone = stages[..., LAYERS] == 0
         stages[gone] = 0
@@ -186,7 +186,7 @@ class Rows:
 
     def _split(self, parts: np.ndarray) -> None:
         """Rows of many layers into two, where their stage has room for one more."""
-        number, stage, _ = np.nonzero(parts[..., LAYERS] >= self.space.mutation.split)
+        number, stage = self._stages(parts[..., LAYERS] >= self.space.mutation.split)
         stages = parts[number, stage]
         for place in range(self.rows - 1):
             long = (stages[:, place, LAYERS] >= self.space.mutation.split) & (stages[:, -1, LAYERS] == 0)
@@ -196,6 +196,11 @@ class Rows:
             split[:, place + 1, LAYERS] -= SPLIT_OFF
             stages[long] = split
         parts[number, stage] = stages
+
+    def _stages(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Candidate and stage of every row of which something is true (N, stages, rows): two of (M,)."""
+        number, stage = np.divmod(np.flatnonzero(rows) // self.rows, self.stages)
+        return number, stage
 
     # Closed forms
 
