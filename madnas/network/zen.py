@@ -71,12 +71,15 @@ def _of_batch(spec: NetworkSpec) -> Number:
     """The estimate of every candidate of a batch, which have no poolings."""
     from madnas.network.zen_batch import Run, zen_of_runs
 
-    runs, before = [], spec.input[1:]
+    runs: list[Run] = []
+    before, start, behind = spec.input[1:], 0, None
     for segment in segments(spec):
         main = tuple(layer for layer in segment.layers if layer.main)
         if main:
-            runs.append(Run(main, segment.repeat, before, *_activations(spec, segment.part), segment.out_chs))
-            before = main[-1].resolution
+            act, ends = _activations(spec, segment.part)
+            acts = (behind, *[act] * (len(main) - 1), ends)
+            runs.append(Run(main, acts, before, segment.repeat, start))
+            before, start, behind = main[-1].resolution, start + segment.repeat * len(main), ends
     number = max(len(group.depth) for group in spec.groups if is_array(group.depth))
     return zen_of_runs(runs, number)
 

@@ -78,8 +78,8 @@ class ClosedSearch:
             proposals = self.propose(self.effort.proposals)
             new = self.judge(proposals)
             if journal is not None:
-                journal.add({"round": self.round, "proposed": len(proposals)}
-                            | {name: pack(array) for name, array in new.arrays().items()})  # fmt: skip
+                packed = {name: pack(array) for name, array in new.arrays().items()}
+                journal.add({"round": self.round, "proposed": len(proposals)} | packed, cheap=True)
             self._merge(new, len(proposals))
             yield self.round
         if not len(self.best):
@@ -112,11 +112,12 @@ class ClosedSearch:
         found = keys(proposals)
         _, first = np.unique(found, return_index=True)
         first = np.sort(first)
-        new = proposals[first[~self.seen.has(found[first])]]
-        structural = self.family.breach(new)
+        first = first[~self.seen.has(found[first])]
+        structural = self.family.breach(proposals)[first]
         settled = len(self.population) >= self.effort.population and not self.population.breach.any()
         if settled:
-            new, structural = new[structural <= 0], structural[structural <= 0]
+            first, structural = first[structural <= 0], structural[structural <= 0]
+        new = proposals[first]
         if not len(new):
             return Pool.empty(self.family.columns, self.goal.objectives)
         names = self.goal.fitness.names

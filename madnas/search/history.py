@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from madnas.search.family import Family
+from madnas.search.family import Family, Values
 from madnas.search.pool import Pool
+from madnas.search.survival import order
 
 QUANTILES = (0.0, 0.5, 1.0)
 """Least, median and largest of a population."""
+
+SPREAD = ("layers", "width")
+"""What they are noted of."""
 
 SAMPLE = 12
 """Members of a noted population, evenly from the best to the last, whose fitness and costs are kept."""
@@ -44,15 +48,14 @@ class History:
         row: dict[str, Any] = {"round": round_, "proposed": proposed, "scored": scored, "best": best, "front": front}
         inside = population.within()
         if len(inside):
-            values = family.closed(inside.candidates, ("layers", "width"))
-            row |= {name: [float(value) for value in np.quantile(values[name], QUANTILES)] for name in values}
-            self._sample(family, inside, tuple(budgets), round_)
+            values = family.closed(inside.candidates, (*SPREAD, *budgets))
+            row |= {name: [float(value) for value in np.quantile(values[name], QUANTILES)] for name in SPREAD}
+            self._sample(inside, {name: values[name] for name in budgets}, round_)
         self.rows.append(row)
 
-    def _sample(self, family: Family, inside: Pool, budgets: tuple[str, ...], round_: int) -> None:
+    def _sample(self, inside: Pool, costs: Values, round_: int) -> None:
+        """Add some members of a population, whose costs are these."""
         places = np.unique(np.linspace(0, len(inside) - 1, SAMPLE).round().astype(int))
-        some = inside.best(len(inside)).take(places)
-        costs = family.closed(some.candidates, budgets)
-        for place, fitness in enumerate(some.judged[:, 0].tolist()):
-            member = {"round": round_, "fitness": fitness}
-            self.members.append(member | {name: float(costs[name][place]) for name in budgets})
+        for place in order(inside.judged, inside.breach)[places].tolist():
+            member = {"round": round_, "fitness": float(inside.judged[place, 0])}
+            self.members.append(member | {name: float(costs[name][place]) for name in costs})

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 import weakref
 import zlib
 from pathlib import Path
@@ -21,6 +22,9 @@ from madnas.errors import UsageError
 from madnas.files import check_writable, write_text_atomic
 
 SCHEMA = "madnas/search-journal/1"
+
+EVERY = 1.0
+"""Seconds after which what can be had again in less is seen to the disk."""
 
 HINT = "give the name of another file, or --restart to empty this one"
 
@@ -43,6 +47,7 @@ class Journal:
     def __init__(self, path: Path, request: dict[str, Any], restart: bool = False) -> None:
         self.path = path
         self.lines: list[dict[str, Any]] = []
+        self._synced, self._pending = time.monotonic(), False
         check_writable(path, overwrite=True)
         head = {"schema": SCHEMA, "request": json.loads(json.dumps(request))}
         new = not path.exists()
@@ -79,8 +84,13 @@ class Journal:
         self.lines = found[1:]
         os.ftruncate(self._file, len(whole))
 
-    def add(self, line: dict[str, Any]) -> None:
+    def add(self, line: dict[str, Any], cheap: bool = False) -> None:
         """Append a line and see it to the disk.
+
+        Args:
+            line: JSON-able data.
+            cheap: the same command has it again in no time. Such lines are in the file at once, whatever becomes of
+                this process, but wait for the disk together, :data:`EVERY` so often: it takes longer than they did.
 
         Raises:
             UsageError: the disk is full, or the file is gone.
@@ -88,15 +98,26 @@ class Journal:
         try:
             if not os.path.samestat(os.fstat(self._file), os.stat(self.path)):
                 raise FileNotFoundError(errno.ENOENT, "another file has taken its place")
-            self._write(line)
+            self._write(line, not cheap or time.monotonic() - self._synced >= EVERY)
         except OSError as error:
-            raise UsageError(
-                f"{self.path}: cannot be written: {error.strerror}", "the same command goes on from here"
-            ) from error
+            raise self._unwritten(error) from error
 
     def close(self) -> None:
-        """Let others write the file."""
-        self._close()
+        """See all to the disk, and let others write the file.
+
+        Raises:
+            UsageError: the disk is full.
+        """
+        try:
+            if self._pending and self._close.alive:
+                self._sync()
+        except OSError as error:
+            raise self._unwritten(error) from error
+        finally:
+            self._close()
+
+    def _unwritten(self, error: OSError) -> UsageError:
+        return UsageError(f"{self.path}: cannot be written: {error.strerror}", "the same command goes on from here")
 
     def _lock(self) -> None:
         try:
@@ -108,11 +129,17 @@ class Journal:
         except OSError:  # a file system without locks
             pass
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, line: dict[str, Any], sync: bool = True) -> None:
         left = (json.dumps(line) + "\n").encode()
         while left:  # a disk that becomes full takes a part; what is cut off is removed when the file is read
             left = left[os.write(self._file, left) :]
+        self._pending = True
+        if sync:
+            self._sync()
+
+    def _sync(self) -> None:
         os.fsync(self._file)
+        self._synced, self._pending = time.monotonic(), False
 
 
 def _difference(old: Any, new: dict[str, Any]) -> str:
@@ -131,12 +158,26 @@ def _difference(old: Any, new: dict[str, Any]) -> str:
 def pack(values: np.ndarray) -> dict[str, Any]:
     """An array as text: ``dtype``, ``shape`` and zlib-compressed bytes in base64.
 
+    Whole numbers are ``stored`` in as few bytes as hold them, which is quicker to compress.
+
     >>> unpack(pack(np.arange(3)))
     array([0, 1, 2])
     """
-    data = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
+    stored = _narrow(values)
+    data = np.ascontiguousarray(values, stored)
     text = base64.b64encode(zlib.compress(data.tobytes(), 1)).decode()
-    return {"dtype": data.dtype.str, "shape": list(data.shape), "data": text}
+    dtype = values.dtype.newbyteorder("<")
+    return {"dtype": dtype.str, "stored": stored.str, "shape": list(data.shape), "data": text}
+
+
+def _narrow(values: np.ndarray) -> np.dtype[Any]:
+    """A type for an array's bytes: its own, or a smaller one for whole numbers."""
+    if values.dtype.kind == "i" and values.size:
+        least, most = values.min(), values.max()
+        for narrow in (np.uint8, np.uint16, np.int32):
+            if np.iinfo(narrow).min <= least and most <= np.iinfo(narrow).max:
+                return np.dtype(narrow).newbyteorder("<")
+    return values.dtype.newbyteorder("<")
 
 
 def unpack(tree: dict[str, Any]) -> np.ndarray:
@@ -147,6 +188,7 @@ def unpack(tree: dict[str, Any]) -> np.ndarray:
     """
     try:
         data = zlib.decompress(base64.b64decode(tree["data"]))
-        return np.frombuffer(data, np.dtype(tree["dtype"])).reshape(tree["shape"]).copy()
+        stored = np.frombuffer(data, np.dtype(tree.get("stored", tree["dtype"])))
+        return stored.reshape(tree["shape"]).astype(np.dtype(tree["dtype"]))
     except (KeyError, TypeError, zlib.error) as error:
         raise ValueError(str(error)) from error

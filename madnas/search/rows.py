@@ -13,7 +13,7 @@ from madnas.network.spec import NetworkSpec
 from madnas.search.family import Values
 from madnas.search.rows_closed import HIDDEN, KIND, LAYERS, OUT, closed_forms
 from madnas.search.seen import keys
-from madnas.search.space import EvolutionSpace, start_network
+from madnas.search.space import MOST_KINDS, EvolutionSpace, start_network
 
 STEM, HEAD, FIRST = 0, 1, 2
 """Columns of a candidate; from the third on its rows."""
@@ -51,7 +51,7 @@ class Rows:
     # Candidates
 
     def parts(self, candidates: np.ndarray) -> np.ndarray:
-        """Rows of candidates, as a view or copy (N, stages, rows, 4)."""
+        """Rows of candidates, as a view (N, stages, rows, 4)."""
         return candidates[:, FIRST:].reshape(len(candidates), self.stages, self.rows, 4)
 
     def join(self, ends: np.ndarray, parts: np.ndarray) -> np.ndarray:
@@ -88,7 +88,9 @@ class Rows:
 
     def niche(self, candidates: np.ndarray) -> np.ndarray:
         """A key of the rows' kinds and layers (N,)."""
-        return keys(self.parts(candidates)[..., [KIND, LAYERS]].reshape(len(candidates), -1))
+        parts = self.parts(candidates)
+        both = parts[..., KIND] + MOST_KINDS * parts[..., LAYERS]
+        return keys(both.reshape(len(candidates), -1))
 
     def breach(self, candidates: np.ndarray) -> np.ndarray:
         """Layers more than ``max_depth``, as a share of it (N,)."""
@@ -103,8 +105,8 @@ class Rows:
 
     def mutate(self, generator: np.random.Generator, parents: np.ndarray) -> np.ndarray:
         """Zen-NAS's mutation, or small steps; rows that have become long are split."""
-        number = len(parents)
-        ends, parts = parents[:, :FIRST].copy(), self.parts(parents).copy()
+        number, candidates = len(parents), parents.copy()
+        ends, parts = candidates[:, :FIRST], self.parts(candidates)
         fine = generator.random(number) < self.fine
         for turn in range(self.space.mutation.parts):
             chosen = self._choose(generator, parts)
@@ -113,13 +115,13 @@ class Rows:
             self._step(generator, ends, parts, np.where(small, chosen, -1))
         self._compact(parts)
         self._split(parts)
-        return self.join(ends, parts)
+        return candidates
 
     def _choose(self, generator: np.random.Generator, parts: np.ndarray) -> np.ndarray:
         """A part of each, uniformly: 0 the stem, 1 the head, from 2 on the rows that it has (N,)."""
-        there = parts[..., LAYERS].reshape(len(parts), -1) > 0
-        weights = np.concatenate([np.ones((len(parts), FIRST), bool), there], axis=1)
-        draws = np.where(weights, generator.random(weights.shape), -1.0)
+        gone = parts[..., LAYERS].reshape(len(parts), -1) == 0
+        draws = generator.random((len(parts), FIRST + gone.shape[1]))
+        draws[:, FIRST:][gone] = -1
         return draws.argmax(axis=1)
 
     def _redraw(self, generator: np.random.Generator, ends: np.ndarray, parts: np.ndarray, chosen: np.ndarray) -> None:
@@ -162,7 +164,7 @@ class Rows:
         for one, bounds in ((OUT, space.out), (HIDDEN, space.hidden)):
             moved = self.snap(row[:, one] + steps[here] * space.multiple, bounds)
             row[:, one] = np.where(what == one, moved, row[:, one])
-        several = (parts[..., LAYERS] > 0).sum(axis=2)[here, (chosen[here] - FIRST) // self.rows] > 1
+        several = (parts[..., LAYERS][here, (chosen[here] - FIRST) // self.rows] > 0).sum(axis=1) > 1
         layers = np.maximum(np.where(several, 0, 1), row[:, LAYERS] + np.sign(steps[here]))
         row[:, LAYERS] = np.where(what == LAYERS, layers, row[:, LAYERS])
         rows[at] = row
@@ -174,22 +176,31 @@ class Rows:
         return np.clip(np.rint(widths / multiple).astype(np.int64) * multiple, low, high)
 
     def _compact(self, parts: np.ndarray) -> None:
-        """Rows without layers to the end of their stage, and all 0."""
-        order = np.argsort(parts[..., LAYERS] == 0, axis=2, kind="stable")
-        gone = np.flatnonzero((np.diff(order, axis=2) < 0).any(axis=(1, 2)))
-        parts[gone] = np.take_along_axis(parts[gone], order[gone][..., None], axis=2)
-        parts[parts[..., LAYERS] == 0] = 0
+        """Rows that have lost their layers to the end of their stage, and all 0."""
+        number, stage = self._stages((parts[..., LAYERS] == 0) & (parts[..., OUT] > 0))
+        stages = parts[number, stage]
+        gone = stages[..., LAYERS] == 0
+        stages[gone] = 0
+        order = np.argsort(gone, axis=1, kind="stable")
+        parts[number, stage] = np.take_along_axis(stages, order[..., None], axis=1)
 
     def _split(self, parts: np.ndarray) -> None:
         """Rows of many layers into two, where their stage has room for one more."""
-        long = parts[..., LAYERS] >= self.space.mutation.split
-        for number, stage in np.argwhere(long.any(axis=2)):
-            rows = parts[number, stage]
-            for place in range(self.rows - 1):
-                if rows[place, LAYERS] >= self.space.mutation.split and rows[-1, LAYERS] == 0:
-                    rows[place + 1 :] = rows[place:-1].copy()
-                    rows[place, LAYERS] = SPLIT_OFF
-                    rows[place + 1, LAYERS] -= SPLIT_OFF
+        number, stage = self._stages(parts[..., LAYERS] >= self.space.mutation.split)
+        stages = parts[number, stage]
+        for place in range(self.rows - 1):
+            long = (stages[:, place, LAYERS] >= self.space.mutation.split) & (stages[:, -1, LAYERS] == 0)
+            split = stages[long]
+            split[:, place + 1 :] = split[:, place:-1]
+            split[:, place, LAYERS] = SPLIT_OFF
+            split[:, place + 1, LAYERS] -= SPLIT_OFF
+            stages[long] = split
+        parts[number, stage] = stages
+
+    def _stages(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Candidate and stage of every row of which something is true (N, stages, rows): two of (M,)."""
+        number, stage = np.divmod(np.flatnonzero(rows) // self.rows, self.stages)
+        return number, stage
 
     # Closed forms
 

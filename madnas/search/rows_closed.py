@@ -13,8 +13,7 @@ import numpy as np
 
 from madnas.network.analyse import Stage, Structure
 from madnas.network.blocks import CATALOGUE
-from madnas.network.count import count_segments
-from madnas.network.expand import Segment, head_layers, stem_layers
+from madnas.network.expand import head_layers, stem_layers
 from madnas.network.layer import Layer, Layers, Resolution, strided
 from madnas.network.spec import Group
 from madnas.network.zen_batch import Run, zen_of_runs
@@ -25,7 +24,9 @@ from madnas.theory.entropy import cnn_entropy, log_variance
 KIND, OUT, HIDDEN, LAYERS = range(4)
 """Numbers of a row."""
 
-COSTS = ("params", "macs", "activations", "layers")
+COSTS = {"params": "params", "macs": "macs", "activations": "outputs", "layers": "main"}
+"""Costs, and which number of every layer each is the sum of."""
+
 STRUCTURE = ("width", "rho", "entropy")
 
 
@@ -42,9 +43,7 @@ def closed_forms(space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray, nam
         each by its name (N,).
     """
     batch = Batch(space, ends, parts)
-    found: Values = {}
-    if not set(COSTS).isdisjoint(names):
-        found |= batch.costs()
+    found = batch.costs([name for name in names if name in COSTS])
     if not set(STRUCTURE).isdisjoint(names):
         structure = batch.structure()
         found |= {"width": structure.width, "rho": structure.rho, "entropy": structure.weighted_entropy()}
@@ -73,19 +72,26 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Blocks of some rows of all candidates, in one flat list of M.
+    """The first blocks of some rows of all candidates, or those that follow, in one flat list of M.
 
     Attributes:
+        rows: numbers of the rows, of those of all candidates (M,).
+        opens: whether the blocks are the first ones.
+        before: size of the maps that they see (M,).
         layers: of one block; numbers are arrays (M,).
         repeat: how many blocks (M,).
-        candidate: number of the candidate (M,).
-        stage: number of the stage (M,).
     """
 
+    rows: np.ndarray
+    opens: bool
+    before: Resolution
     layers: Layers
     repeat: np.ndarray
-    candidate: np.ndarray
-    stage: np.ndarray
+
+    @property
+    def main(self) -> Layers:
+        """The layers on the main path."""
+        return tuple(layer for layer in self.layers if layer.main)
 
 
 class Batch:
@@ -104,13 +110,18 @@ class Batch:
     def __init__(self, space: EvolutionSpace, ends: np.ndarray, parts: np.ndarray) -> None:
         self.space, self.number, self.rows = space, len(parts), parts.shape[2]
         self.stem, self.head = ends
-        self.candidate, self.stage, self.row = np.nonzero(parts[..., LAYERS])  # in the order of the networks
-        flat = parts[self.candidate, self.stage, self.row]
-        self.kind, self.out, self.hidden, self.layers = flat.T
-        opens = np.append(True, np.diff(self.candidate) > 0)  # a network's first row
-        self.chs = np.where(opens, self.stem[self.candidate], np.roll(self.out, 1))
-        closes = np.append(opens[1:], True)
-        self.last = self.out[closes]
+        flat = parts.reshape(self.number, -1, 4)
+        there = np.flatnonzero(flat[..., LAYERS] > 0)  # in the order of the networks
+        self.candidate = there // flat.shape[1]
+        place = there - self.candidate * flat.shape[1]
+        self.stage = place // self.rows
+        self.row = place - self.stage * self.rows
+        self.kind, self.out, self.hidden, self.layers = flat[self.candidate, place].T
+        begins = np.append(True, np.diff(self.candidate) > 0)
+        self.first = np.flatnonzero(begins)  # row of each network, and its last one
+        self.final = np.append(self.first[1:], len(begins)) - 1
+        self.chs = np.where(begins, self.stem[self.candidate], np.roll(self.out, 1))
+        self.last = self.out[self.final]
         self.gives = np.zeros((self.number, len(space.strides)), np.int64)  # channels behind each stage
         self.gives[self.candidate, self.stage] = self.out  # the last one of each counts
         self.opening = stem_layers(space.stem_of(self.stem), space.input[0], space.input[1:])
@@ -123,14 +134,17 @@ class Batch:
         self.kernels = np.array([choice.kernel for choice in space.choices])
         self.expansions = np.array([choice.expand or 1 for choice in space.choices])
 
-    def costs(self) -> Values:
-        """Params, MACs, activations and layers (N,)."""
-        found = count_segments([Segment("stem", 0, self.opening, self.stem), *self._tail()])
-        values = {name: np.zeros(self.number) + getattr(found, name) for name in COSTS}
-        for piece in self._pieces():
-            counts = count_segments([Segment("", 0, piece.layers, 0, piece.repeat)])
-            for name in COSTS:
-                values[name] += np.bincount(piece.candidate, getattr(counts, name), self.number)
+    def costs(self, names: Sequence[str]) -> Values:
+        """Those wanted of :data:`COSTS` (N,)."""
+        values = {name: np.zeros(self.number) for name in names}
+        conv, classifier = self._tail()
+        ends = (*self.opening, conv, *classifier)
+        for name in names:
+            values[name] += sum(getattr(layer, COSTS[name]) for layer in ends)
+        for piece in self._pieces() if names else ():
+            for name in names:
+                found = piece.repeat * sum(getattr(layer, COSTS[name]) for layer in piece.layers)
+                values[name] += np.bincount(self.candidate[piece.rows], found, self.number)
         return values  # sums of whole numbers far below 2^53, which floats hold exactly
 
     def structure(self) -> Structure:
@@ -138,15 +152,13 @@ class Batch:
         stages = np.cumsum([0, *(stride == 2 for stride in self.space.strides)])  # the stem's, and that of every one
         shape = (self.number, int(stages[-1]) + 1)
         depth, log_widths = np.zeros(shape), np.zeros(shape)
-        stem, conv = self.opening, self._tail()[0].layers
-        for place, layers in ((0, stem), (-1, conv)):
+        for place, layers in ((0, self.opening), (-1, self._tail()[:1])):
             depth[:, place] += len(layers)
             log_widths[:, place] += log_variance(layer.width for layer in layers)
         for piece in self._pieces():
-            main = [layer for layer in piece.layers if layer.main]
-            cell = piece.candidate * shape[1] + stages[piece.stage + 1]
-            depth += np.bincount(cell, piece.repeat * len(main), depth.size).reshape(shape)
-            sums = piece.repeat * log_variance(layer.width for layer in main)
+            cell = self.candidate[piece.rows] * shape[1] + stages[self.stage[piece.rows] + 1]
+            depth += np.bincount(cell, piece.repeat * len(piece.main), depth.size).reshape(shape)
+            sums = piece.repeat * log_variance(layer.width for layer in piece.main)
             log_widths += np.bincount(cell, sums, depth.size).reshape(shape)
         gives = {0: self.stem} | {int(stages[place + 1]): chs for place, chs in enumerate(self.gives.T)}
         gives[shape[1] - 1] = self.head
@@ -165,19 +177,18 @@ class Batch:
 
     def zen(self) -> np.ndarray:
         """The closed form of the Zen-Score (N,)."""
-        act = self.space.act
-        runs = [Run(self.opening, 1, self.space.input[1:], act, act, self.stem)]
-        for stage, row, block in np.ndindex(len(self.space.strides), self.rows, len(self.blocks)):
-            here = np.flatnonzero((self.stage == stage) & (self.row == row) & (self.block == block))
-            if not len(here):
-                continue
-            before, after = self.maps[stage : stage + 2]
-            for piece in self._of(here, before if row == 0 else after, self.space.strides[stage] if row == 0 else 1):
-                if piece.repeat.any():
-                    layers = tuple(layer for layer in piece.layers if layer.main)
-                    runs.append(Run(layers, piece.repeat, before if row == 0 else after, act, act, 0, piece.candidate))
-                before = after
-        runs.append(Run(self._tail()[0].layers, 1, self.maps[-1], act, act, self.head))
+        act, pieces = self.space.act, list(self._pieces())
+        layers = np.zeros(len(self.candidate), np.int64)  # of every row
+        for piece in pieces:
+            layers[piece.rows] += piece.repeat * len(piece.main)
+        start = np.cumsum(layers) - layers
+        start += len(self.opening) - start[self.first][self.candidate]
+        runs = [Run(self.opening, (None, *[act] * len(self.opening)), self.space.input[1:])]
+        for piece in pieces:
+            acts = (act,) * (len(piece.main) + 1)
+            begin = start[piece.rows] + (0 if piece.opens else len(piece.main))
+            runs.append(Run(piece.main, acts, piece.before, piece.repeat, begin, self.candidate[piece.rows]))
+        runs.append(Run(self._tail()[:1], (act, act), self.maps[-1], 1, (start + layers)[self.final]))
         return zen_of_runs(runs, self.number)
 
     def cells(self) -> Iterator[Cell]:
@@ -197,27 +208,28 @@ class Batch:
 
     def _pieces(self) -> Iterator[_Piece]:
         """All blocks, those of every kind together."""
-        before = np.array(self.maps)[np.where(self.row == 0, self.stage, self.stage + 1)].T
-        strides = np.where(self.row == 0, np.array(self.space.strides)[self.stage], 1)
+        opens = self.row == 0
+        heights, widths = np.array(self.maps).T[:, np.where(opens, self.stage, self.stage + 1)]
+        strides = np.where(opens, np.array(self.space.strides)[self.stage], 1)
         for block, stride in product(range(len(self.blocks)), (1, 2)):
-            here = np.flatnonzero((self.block == block) & (strides == stride))
-            if len(here):
-                yield from self._of(here, tuple(before[:, here]), stride)
+            rows = np.flatnonzero((self.block == block) & (strides == stride))
+            if len(rows):
+                yield from self._of(rows, (heights[rows], widths[rows]), stride)
 
-    def _of(self, here: np.ndarray, before: Resolution, stride: int) -> tuple[_Piece, _Piece]:
+    def _of(self, rows: np.ndarray, before: Resolution, stride: int) -> tuple[_Piece, _Piece]:
         """First and following blocks of some rows of one kind and stride, which see maps of such a size."""
-        kind, out, block = self.kind[here], self.out[here], self.blocks[self.block[here[0]]]
+        kind, out, block = self.kind[rows], self.out[rows], self.blocks[self.block[rows[0]]]
         expand = self.expansions[kind] if block == "mobile-pair" else None
         group = self.space.group(
-            Choice(block, self.kernels[kind], expand), out, self.hidden[here], self.layers[here], stride
+            Choice(block, self.kernels[kind], expand), out, self.hidden[rows], self.layers[rows], stride
         )
-        make = CATALOGUE[block].layers
-        first, others = make(group, self.chs[here], before, 0), make(group, out, strided(before, stride), 1)
-        where = self.candidate[here], self.stage[here]
-        return _Piece(first, np.ones(len(here)), *where), _Piece(others, group.depth - 1, *where)
+        make, after = CATALOGUE[block].layers, strided(before, stride)
+        return (
+            _Piece(rows, True, before, make(group, self.chs[rows], before, 0), np.ones(len(rows), np.int64)),
+            _Piece(rows, False, after, make(group, out, after, 1), group.depth - 1),
+        )
 
-    def _tail(self) -> tuple[Segment, Segment]:
+    def _tail(self) -> tuple[Layer, Layers]:
         """The 1x1 convolution at the end, and the classifier."""
         conv = Layer("conv", self.last, self.head, self.maps[-1])
-        classifier = head_layers(self.space.network(self.stem, (), self.head, ""), self.head)
-        return Segment("head", 0, (conv,), self.head), Segment("head", 0, classifier, self.space.classes)
+        return conv, head_layers(self.space.network(self.stem, (), self.head, ""), self.head)

@@ -129,8 +129,8 @@ def response(act: str) -> Response:
     masses /= masses.sum()
     squares, sizes = [], []
     for d in GRID:  # (z + z') / 2 and (z - z') / 2 are independent
-        middle, half = sqrt(1 - d**2 / 4) * points[:, None], d / 2 * nodes
-        change = np.abs(np.interp(middle + half, fine, values) - np.interp(middle - half, fine, values))
+        one = np.interp(sqrt(1 - d**2 / 4) * points[:, None] + d / 2 * nodes, fine, values)
+        change = np.abs(one - one[:, ::-1])  # the other, for nodes are symmetric
         squares.append(float(weights @ change**2 @ masses) / d**2)
         sizes.append(float(weights @ change @ masses) / d)
     return Response(mean, variance, tuple(squares), tuple(sizes))

@@ -1,11 +1,14 @@
 """The journal: a search goes on from any line of its own, and from no other's."""
 
+import json
+
+import numpy as np
 import pytest
 
 from madnas.errors import UsageError
 from madnas.search.closed import ClosedSearch
 from madnas.search.goal import make_goal
-from madnas.search.journal import Journal
+from madnas.search.journal import Journal, pack, unpack
 from tests.search.shell import QUICK, measured, state, zen_rows
 
 
@@ -74,3 +77,31 @@ def test_journal_of_a_closed_search_has_every_round_once(tmp_path):
 
 def _all(rounds):
     return [number for number, _ in zip(rounds, range(3), strict=False)]
+
+
+@pytest.mark.parametrize("values", [[], [7, 255], [0, 4096], [-1, 3], [-(2**40), 2**62], [0.5, -np.inf]])
+def test_a_journal_gives_arrays_back_as_they_were(values):
+    array = np.array(values).reshape(-1, 1)
+    again = unpack(json.loads(json.dumps(pack(array))))
+    assert (again == array).all() and again.dtype == array.dtype and again.shape == array.shape
+    assert again.flags.writeable
+
+
+def test_lines_that_cost_little_are_in_the_file_at_once_and_wait_for_the_disk_together(tmp_path, monkeypatch):
+    synced: list[int] = []
+    monkeypatch.setattr("madnas.search.journal.os.fsync", synced.append)
+    journal = Journal(tmp_path / "journal", {})
+    before = len(synced)
+    for number in range(3):
+        journal.add({"round": number}, cheap=True)
+    assert len((tmp_path / "journal").read_text().splitlines()) == 4 and len(synced) == before
+    monkeypatch.setattr("madnas.search.journal.EVERY", 0.0)
+    journal.add({"round": 3}, cheap=True)
+    assert len(synced) == before + 1
+    journal.add({"round": 4})
+    assert len(synced) == before + 2
+    monkeypatch.setattr("madnas.search.journal.EVERY", 1e9)
+    journal.add({"round": 5}, cheap=True)
+    journal.close()
+    assert len(synced) == before + 3
+    journal.close()  # again does no harm

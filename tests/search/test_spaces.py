@@ -59,6 +59,14 @@ def test_arrays_are_what_each_network_has(name, side):
         assert values["zen-closed"][place] == pytest.approx(zen_closed(spec), rel=1e-12)
 
 
+def test_other_activations_and_oblong_maps_are_what_each_network_has():
+    space = load_evolution_space("zen-mobile").customised(input=(1, 65, 31))
+    family = Rows(replace(space, act="silu"))
+    candidates = drift(family, 40, 5)
+    scores = [zen_closed(family.network(candidate, "one")) for candidate in candidates]
+    assert family.closed(candidates, ("zen-closed",))["zen-closed"] == pytest.approx(scores, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ["zen-residual", "zen-mobile"])
 def test_a_candidate_counts_as_its_module_does(name):
     family = rows_of(name)
@@ -107,6 +115,35 @@ def test_mutations_stay_in_the_space(name, plain):
         assert (found % space.multiple == 0).all() and bounds[0] <= found.min() and found.max() <= bounds[1]
     assert (layers < space.mutation.split)[:, :, :-1].all() or (there[:, :, -1] & (layers >= 6).any(axis=2)).any()
     assert (there.sum(axis=2) > 1).any(), "long rows are split"
+
+
+def split_one_by_one(rows: list[list[int]], split: int) -> list[list[int]]:
+    """Rows of a stage with the long ones in two, from the first on, while there is room."""
+    for place in range(len(rows) - 1):
+        if rows[place][3] >= split and rows[-1][3] == 0:
+            rest = [*rows[place][:3], rows[place][3] - 3]
+            rows = [*rows[:place], [*rows[place][:3], 3], rest, *rows[place + 1 : -1]]
+    return rows
+
+
+@pytest.mark.parametrize("most", [1, 2, 6])
+def test_long_rows_are_split_and_lost_ones_closed_up(most):
+    space = load_evolution_space("zen-residual").customised(resolution=32)
+    family, generator = Rows(replace(space, rows=most)), np.random.default_rng(0)
+    parts = generator.integers(1, 20, (200, family.stages, most, 4))
+    count = generator.integers(1, most + 1, (200, family.stages, 1))
+    parts[np.broadcast_to(np.arange(most) >= count, parts.shape[:3])] = 0
+    lost = (generator.random(parts.shape[:3]) < 0.3) & (count > 1)
+    lost[..., 0] &= most > 2
+    parts[..., 3][lost] = 0
+    expected = []
+    for stage in parts.reshape(-1, most, 4).tolist():
+        rows = [row for row in stage if row[3]]
+        rows += [[0] * 4] * (most - len(rows))
+        expected.append(split_one_by_one(rows, space.mutation.split))
+    family._compact(parts)
+    family._split(parts)
+    assert parts.reshape(-1, most, 4).tolist() == expected
 
 
 def test_zen_nas_mutation_draws_every_factor_and_kind_alike():
