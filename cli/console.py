@@ -7,9 +7,14 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 WIDTH = 120
-"""Columns of the widest table; where a terminal has fewer, it wraps lines rather than that we cut them."""
+"""Columns of the usual tables; where a terminal has fewer, it wraps lines rather than that we cut them."""
+
+WIDEST = 10_000
+"""Columns of a table whose names are as long as paths are."""
 
 
 def discard_stdout() -> None:
@@ -27,7 +32,22 @@ def open_streams() -> None:
 
 
 class _Console(Console):
-    """rich's console, except that a reader that goes away is no error."""
+    """rich's console, except that a reader that goes away is no error, and that no number is cut off."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; a table that has no column to wrap is as wide as it has to be."""
+        usual = self.width
+        self.width = max([usual, *(self._needs(shown) for shown in objects if isinstance(shown, Table))])
+        try:
+            super().print(*objects, **options)
+        finally:
+            self.width = usual
+
+    def _needs(self, table: Table) -> int:
+        """Columns that a table needs; 0 where one of its own gives way by wrapping."""
+        if not all(column.no_wrap for column in table.columns):
+            return 0
+        return Measurement.get(self, self.options.update(width=WIDEST), table).maximum
 
     def on_broken_pipe(self) -> None:
         """Go on quietly; rich would exit with 1."""

@@ -116,7 +116,7 @@ def print_misses(missed: "list[Miss]") -> None:
     from madnas.program.design import point_name
 
     for miss in missed:
-        print(f"madnas: {point_name('no network for', miss.swept)}: {miss.error}", file=sys.stderr)
+        print(f"madnas: {point_name('point', miss.swept)}: {miss.error}", file=sys.stderr)
         if miss.error.hint:
             print(f"hint: {miss.error.hint}", file=sys.stderr)
 

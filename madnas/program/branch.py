@@ -48,6 +48,7 @@ class Evidence:
         checked: boxes, of those that make up the bound, that were solved again from another start.
         agreed: of these, how many ended in the same optimum (or a lower one, which changes no bound, counts as not).
         contradicted: boxes, of those that make up the bound, that hold a better network than their relaxation said.
+        overtaken: boxes with a higher optimum than was found in the box that they are a part of; their own counts.
     """
 
     nodes: int = 0
@@ -60,12 +61,14 @@ class Evidence:
     checked: int = 0
     agreed: int = 0
     contradicted: int = 0
+    overtaken: int = 0
 
     def describe(self) -> str:
         """One line for people."""
         text = f"{self.nodes} nodes; starts agreed at {self.agreed} of the {self.checked} that make it up (2 each)"
         text += f" and {self.root_agreed} of {self.root_starts} at the root; {self.infeasible} nodes infeasible"
         text += f"; {self.unsolved} unsolved, with their parent's bound" if self.unsolved else ""
+        text += f"; {self.overtaken} above what was found in their parent" if self.overtaken else ""
         return text + (f"; {self.contradicted} CONTRADICTED by the answer" if self.contradicted else "")
 
 
@@ -264,6 +267,8 @@ class Tree:
         if parent is None:
             self.evidence.root_starts = len(points)
             self.evidence.root_agreed = sum(_agree(point.objective, best.objective) for point in solved)
+        elif solved and best.objective > parent.bound:
+            self.evidence.overtaken += 1
         else:
             bound = min(bound, parent.bound)
         at_root = parent is None

@@ -141,7 +141,7 @@ class Problem:
 
     @cached_property
     def ratios(self) -> tuple[Ratio, ...]:
-        """Guideline 3, growth and the range of hidden / out."""
+        """Guideline 3 and growth, from the stem on, and the range of hidden / out."""
         space, index = self.space, self.index
         found: list[Ratio] = []
         floor = 1.0 if 3 in self.guidelines and space.non_decreasing else None

@@ -71,7 +71,7 @@ class Space:
         kernel_map_ratio: a kernel is at most the side of the group's input map divided by this (the smallest kernel
             is always allowed).
         hidden_ratio: smallest and largest hidden / out; absent for blocks without hidden width.
-        growth: largest ratio of a group's output channels to its input channels.
+        growth: largest ratio of a group's output channels to its input channels (the stem's, of the first group).
         depth: fewest and most blocks in a group.
         first_depth: the same for the first group.
         multiple: channels are multiples of this.
@@ -83,7 +83,8 @@ class Space:
         stage_weights: default alpha; absent: 1, ..., 1, 8.
         depth_penalty: default beta; absent: 10, or 0 for a single stage, as in an MLP.
         rho: default limit of the effectiveness.
-        non_decreasing: whether Guideline 3 holds in this space.
+        non_decreasing: whether Guideline 3 holds in this space: output channels do not decrease from the stem to the
+            first group and from group to group.
     """
 
     name: str

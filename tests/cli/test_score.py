@@ -127,6 +127,15 @@ class TestTable:
         assert len(stages) == 10
         assert stages[9][-1] == "7,119.92"
 
+    def test_numbers_beside_a_long_path_are_whole(self, capsys, tmp_path):
+        target = tmp_path / ("a network with a rather long name, " * 3) / "net.yaml"
+        target.parent.mkdir()
+        target.write_text(dump_spec(get("resnet18")))
+        assert run(["score", str(target)]) == 0
+        printed = capsys.readouterr().out
+        assert "…" not in printed
+        assert "11.69M" in printed and str(target) in printed
+
 
 class TestTargets:
     def test_files_of_every_kind(self, capsys, tmp_path):

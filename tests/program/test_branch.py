@@ -241,6 +241,23 @@ class TestEvidence:
         assert tree.evidence.contradicted == 1
         assert "CONTRADICTED" in tree.evidence.describe()
 
+    def test_a_box_above_its_parent_keeps_its_own_bound(self):
+        """The parent's solve ended in a lower optimum, which is no bound of what is in it."""
+        problem = PROBLEMS["mlp"]
+        tree = Tree(problem, make_solver(build(problem)))
+        root = tree.pop()
+        halves = tree.split(replace(root, key=(-0.9 * root.bound, 0)))
+        assert max(half.bound for half in halves) > 0.9 * root.bound
+        assert all(half.bound >= half.point.objective for half in halves)
+        assert tree.evidence.overtaken == sum(half.point.objective > 0.9 * root.bound for half in halves)
+        assert f"{tree.evidence.overtaken} above what was found in their parent" in tree.evidence.describe()
+
+    def test_no_network_is_above_the_bound_of_its_box_where_a_start_ended_low(self):
+        """Here a box of the tree is solved to 460 nats first, and the answer in it has 473."""
+        answer = search(Problem(load_space("mlp"), {"params": 107_551}, rho=0.1))
+        assert answer.evidence.overtaken > 0
+        assert answer.evidence.contradicted == 0
+
     def test_other_starts_at_the_root(self):
         problem = PROBLEMS["mlp"]
         one, many = (Tree(problem, make_solver(build(problem)), root_starts=number) for number in (1, 12))

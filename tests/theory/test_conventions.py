@@ -9,6 +9,8 @@ from madnas.network.count import count
 from madnas.network.expand import at_resolution, segments
 from madnas.network.layer import Layer
 from madnas.network.spec import Group, Head, NetworkSpec, Stem
+from madnas.program.problem import Problem
+from madnas.program.space import load_space
 from madnas.theory.effectiveness import effectiveness
 from madnas.theory.entropy import layer_width, log_variance
 from madnas.theory.objective import depth_imbalance
@@ -256,6 +258,15 @@ def test_widths_cannot_grow_layer_by_layer(published):
 def test_block_outputs_grow_in_all_published_networks_but_two(all_published):
     outs = {name: [group.out for group in network.spec.groups] for name, network in all_published.items()}
     assert {name for name, chs in outs.items() if chs != sorted(chs)} == {"deepmad-r18", "deepmad-r34"}
+
+
+def test_first_group_is_no_narrower_than_the_stem(all_published):
+    """Nor is one that the program may answer with, unless the guideline is switched off."""
+    assert all(network.spec.groups[0].out >= network.spec.stem.out for network in all_published.values())
+    problem = Problem(load_space("mobilenet-se"), {"macs": 50e6})
+    assert any(ratio.low == 1 and ratio.bottom == problem.index["stem"] for ratio in problem.ratios)
+    free = Problem(load_space("mobilenet-se"), {"macs": 50e6}, guidelines=frozenset({1, 2}))
+    assert not any(ratio.bottom == free.index["stem"] for ratio in free.ratios)
 
 
 # --- activations ----------------------------------------------------------------------------------------------------
