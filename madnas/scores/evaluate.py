@@ -194,17 +194,14 @@ def _traced(what: "Subject", request: Request) -> Tree:
     """Costs and structural scores of a module without a description, from the module and its graph."""
     from madnas.measure.graph import trace
     from madnas.measure.module_count import count_module
+    from madnas.measure.refusal import explained_refusal
     from madnas.measure.structure import structure
     from madnas.measure.topology import topology_of
     from madnas.scores.subject import made
 
     module = made(what, 0)
-    try:
+    with explained_refusal(request.word, what.input):
         counts = count_module(module, what.input)
-    except (AssertionError, RuntimeError, ValueError) as error:  # of somebody else's code
-        size = " x ".join(map(str, what.input))
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UsageError(f"{request.word}: cannot be run on an input of {size}: {reason}") from error
     values: Tree = {"params": counts.params, "macs": counts.macs, "activations": counts.activations}
     failed: dict[str, str] = {}
     if request.verify:

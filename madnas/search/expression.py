@@ -118,7 +118,7 @@ def _weights(text: str) -> str:
     parts = [part.split(":") for part in text.split(",")]
     if any(len(part) != 2 or not part[1].strip() for part in parts):
         raise _wrong(text, "is no list NAME:WEIGHT,NAME:WEIGHT")
-    return " + ".join(f"({weight}) * {name}" for name, weight in parts)
+    return " + ".join(f"({weight}) * ({name})" for name, weight in parts)
 
 
 def _tokens(text: str, known: list[str], names: list[str], whole: str) -> Iterator[str]:

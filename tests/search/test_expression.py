@@ -20,6 +20,7 @@ KNOWN = ["zen", "zen-closed", "macs", "params", "te-nas", "latency"]
         ("zen-closed - zen", -5.0),
         ("-te-nas", 7.0),
         ("zen:2, params:1e-6", 120 + 3.0),
+        ("zen - params/1M:2, macs/1G:-1", 2 * (60 - 3.0) - 2.0),
         ("log(params/1M) * 2 ** 3", np.log(3) * 8),
         ("min(zen, 10) + max(zen, 100)", 110.0),
         ("zen - latency/0.5ms", 60 - 4.0),

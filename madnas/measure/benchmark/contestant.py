@@ -26,6 +26,7 @@ from madnas.measure.benchmark.request import Request
 from madnas.measure.clock import synchronise
 from madnas.measure.module_count import count_module, count_params
 from madnas.measure.prepare import images, prepared
+from madnas.measure.refusal import explained_refusal
 from madnas.measure.setting import MAX_BATCH, Setting
 from madnas.network.count import count
 from madnas.scores.targets import subject
@@ -102,9 +103,11 @@ def contestant_of(target: Target, mode: str, request: Request, seed: int = 0) ->
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = found.make() if found.spec is None else module_of(replace(target, spec=found.spec))
-    costs = _costs(module.eval(), found.spec, found.input)
     setting = request.setting
-    with explained_memory(word):
+    with explained_refusal(word, found.input):
+        costs = _costs(module.eval(), found.spec, found.input)
+    doing, hint = ("run", None) if mode == "infer" else ("trained", "a larger --batch-size or --resolution may help")
+    with explained_refusal(word, found.input, doing, hint), explained_memory(word):
         if request.engine == "onnxruntime":
             return _onnxruntime(word, module, found.input, costs, request)
         runner = Runner(module, found.input, mode, setting, request.compiled)

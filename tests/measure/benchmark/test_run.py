@@ -149,6 +149,20 @@ def test_a_network_that_does_not_fit_is_told_and_the_others_measured(monkeypatch
     assert re.search("resnet18: the memory does not suffice; a smaller --batch-size", result.failed["resnet18"])
 
 
+@pytest.mark.parametrize(
+    ("word", "mode", "reason"),
+    [
+        ("timm/vit_tiny_patch16_224", "infer", "cannot be run on an input of 3 x 32 x 32: Input height (32)"),
+        ("torchvision/resnet18", "train", "cannot be trained on an input of 3 x 32 x 32: Expected more than 1 value"),
+        ("resnet18", "train", "cannot be trained on an input of 3 x 32 x 32: Expected more than 1 value"),
+    ],
+)
+def test_what_refuses_its_input_is_told_and_the_others_measured(word, mode, reason):
+    result = benchmark(Request((word, "resnet20"), ONE, modes=(mode,), resolution=(32, 32), pace=SHORT))
+    assert result.failed[word].startswith(f"{word}: {reason}")
+    assert [row.name for row in result.rows] == ["resnet20"]
+
+
 def test_other_errors_are_not_called_a_lack_of_memory():
     assert not ran_out(RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes"), explained_memory("net"):
