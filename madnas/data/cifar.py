@@ -59,8 +59,10 @@ def _read(path: Path, name: str, folder: Path) -> tuple[Tensor, Tensor]:
     try:
         with open(path, "rb") as file:
             found = _ArrayUnpickler(file, encoding="bytes").load()
-        images = torch.from_numpy(np.asarray(found[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32).copy())
-        labels = torch.tensor(found[LABELS[name]], dtype=torch.int64)
+        images = _whole(found, b"data").reshape(-1, 3, 32, 32)
+        labels = _whole(found, LABELS[name]).long()
+        if images.dtype != torch.uint8:
+            raise ValueError(f"pixels are {images.dtype}, not uint8")
         if len(images) != len(labels) or not len(labels):
             raise ValueError(f"{len(images)} images, {len(labels)} labels")
         if not 0 <= int(labels.min()) <= int(labels.max()) < CLASSES[name]:
@@ -75,3 +77,11 @@ def _read(path: Path, name: str, folder: Path) -> tuple[Tensor, Tensor]:
         reason = str(error) or type(error).__name__
         raise DataError(f"{path}: not a file of {name.upper()}: {reason}", "unpack the archive once more") from error
     return images, labels
+
+
+def _whole(found: Any, key: bytes) -> Tensor:
+    """An entry as it is, if it is whole numbers: a cast would make others of 0.5 and of 255.9 in silence."""
+    values = np.asarray(found[key])
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"{key.decode()}: whole numbers expected, found {values.dtype}")
+    return torch.from_numpy(values.copy())

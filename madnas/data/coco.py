@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from madnas.data.annotations import LARGEST_AREA, Annotations, annotation_file, read_annotations
+from madnas.data.colours import in_colours
 from madnas.data.folder import FileSource, SeededSamples
 from madnas.data.source import IMAGENET_MEAN, IMAGENET_STD, Facts
 from madnas.errors import DataError
@@ -53,7 +54,7 @@ class CocoReader:
                 raise ValueError(
                     f"{image.size[0]} x {image.size[1]} pixels, and the annotations say {width} x {height}"
                 )
-            return image.convert("RGB"), *self._boxes[index], self._places[index]
+            return in_colours(image), *self._boxes[index], self._places[index]
 
 
 class CocoSamples(SeededSamples):

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from madnas.data.colours import in_colours
 from madnas.data.order import Order
 from madnas.data.source import Batch, Facts, Process
 from madnas.errors import DataError, MadnasError, ReaderError
@@ -246,9 +247,9 @@ def _read(reader: Any, index: int) -> tuple[Image.Image, int]:
     if label is None or int(label) < 0:
         raise ValueError("no label")
     if isinstance(source, Image.Image):
-        return source.convert("RGB"), int(label)
+        return in_colours(source), int(label)
     with source, Image.open(source) as image:
-        return image.convert("RGB"), int(label)
+        return in_colours(image), int(label)
 
 
 def _collate(items: list[Item]) -> tuple[Tensor, Tensor, Tensor, list[dict[str, Any]]]:

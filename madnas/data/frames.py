@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from madnas.data.colours import in_colours
 from madnas.errors import UsageError
 
 NAME = "img_{:05}.jpg"
@@ -120,4 +121,4 @@ def _decoded(path: Path, chosen: list[int]) -> tuple[dict[int, Image.Image], int
 
 def _opened(path: Path) -> Image.Image:
     with Image.open(path) as file:
-        return file.convert("RGB")
+        return in_colours(file)

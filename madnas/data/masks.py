@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from madnas.data.colours import in_colours
 from madnas.errors import DataError
 
 FOLDER = "ADEChallengeData2016"
@@ -69,7 +70,7 @@ class Scenes:
         """
         path, mask = self.pairs[index]
         with Image.open(path) as file:
-            image = file.convert("RGB")
+            image = in_colours(file)
         labels = read_mask(mask, self.classes)
         if labels.shape != (image.height, image.width):
             raise ValueError(

@@ -65,6 +65,21 @@ def test_a_cifar_file_that_is_a_program_is_not_run(tmp_path, monkeypatch):
         load_images("cifar10", tmp_path / "data")
 
 
+@pytest.mark.parametrize(
+    ("key", "content", "reason"),
+    [
+        (b"data", np.full((1, 3072), 0.5), "data: whole numbers expected, found float64"),
+        (b"data", np.full((1, 3072), 256, dtype=np.int64), r"pixels are torch.int64"),
+        (b"labels", [2.5], "labels: whole numbers expected, found float64"),
+    ],
+)
+def test_a_cifar_file_whose_numbers_would_have_to_be_cast(tmp_path, key, content, reason):
+    path = cifar(tmp_path, "cifar10") / "cifar-10-batches-py" / "data_batch_2"
+    path.write_bytes(pickle.dumps({b"data": np.zeros((1, 3072), dtype=np.uint8), b"labels": [1], key: content}))
+    with pytest.raises(DataError, match=f"data_batch_2: not a file of CIFAR10: {reason}"):
+        load_images("cifar10", tmp_path)
+
+
 def mnist(folder, images=60):
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
