@@ -7,8 +7,8 @@ from pathlib import Path
 
 from madnas.errors import MadnasError
 from madnas.scores.evaluate import Request, Tree, evaluate
-from madnas.scores.journal import Journal, key_of
-from madnas.targets import find
+from madnas.scores.journal import Journal, key_of, only_writer
+from madnas.targets import Target, find
 from madnas.workers import run_tasks
 
 NOT_SCORED = "target"
@@ -30,20 +30,32 @@ def score_all(
         say: takes what is done, for people.
 
     Raises:
-        UsageError: a target that names nothing, before any work; a file that is none of ours; the only target cannot be
-            run.
+        UsageError: a target that names nothing, before any work; a file that is none of ours, or that another process
+            is writing; the only target cannot be run.
     """
     targets = [find(request.word) for request in requests]
-    measures = any(request.metrics for request in requests)
-    if measures:
+    if any(request.metrics for request in requests):
         from madnas.device import check_device  # loads torch
 
         check_device(requests[0].device)
-    journal = Journal(output, restart) if output is not None else None
+    if output is None:
+        return _score_all(requests, targets, workers, None, say)
+    with only_writer(output):
+        return _score_all(requests, targets, workers, Journal(output, restart), say)
+
+
+def _score_all(
+    requests: Sequence[Request],
+    targets: Sequence[Target],
+    workers: int | None,
+    journal: Journal | None,
+    say: Callable[[str], None],
+) -> list[Tree]:
     keys = [key_of(*pair) if journal else "" for pair in zip(requests, targets, strict=True)]
     found = {place: journal.lines[key] for place, key in enumerate(keys) if journal and key in journal.lines}
     first = {request: place for place, request in reversed(list(enumerate(requests)))}  # a word given twice is one
     todo = [place for place in range(len(requests)) if place not in found and first[requests[place]] == place]
+    measures = any(request.metrics for request in requests)
     heavy = measures or any(target.spec is None for target in targets)
     processes = min(process_count(workers, requests[0].device), len(requests)) if heavy else 1
     # Of all requests, so that what an interrupt left over is computed as it would have been.

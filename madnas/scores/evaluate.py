@@ -140,17 +140,29 @@ def _described(spec: NetworkSpec, request: Request) -> Tree:
     if not isfinite(objective):
         tree["failed"]["objective"] = "its depths are so uneven that the penalty exceeds every number"
     if request.verify:
-        from madnas.measure.verify import verify
-
-        mismatches = verify(spec).mismatches
-        tree["verified"] = {"matches": not mismatches, "mismatches": [str(mismatch) for mismatch in mismatches]}
+        _recount(tree, spec)
     return tree
+
+
+def _recount(tree: Tree, spec: NetworkSpec) -> None:
+    """Add whether the built module has the same costs, or that memory does not suffice to build and run it."""
+    from madnas.measure.verify import verify
+    from madnas.scores.registry import out_of_memory
+
+    try:
+        mismatches = verify(spec).mismatches
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        tree["failed"]["recount"] = "out of memory"
+    else:
+        tree["verified"] = {"matches": not mismatches, "mismatches": [str(mismatch) for mismatch in mismatches]}
 
 
 def _add_backbone(tree: Tree, target: Target, request: Request) -> None:
     """Add what the backbone costs, or why there is none; in closed form where there is a description."""
     try:
-        costs = _backbone(target, tuple(tree["input"]), tree if request.verify else None)
+        costs = _backbone(target, tuple(tree["input"]), tree if "verified" in tree else None)
     except UsageError as error:
         tree["failed"] |= dict.fromkeys(BACKBONE, str(error))
     else:

@@ -1,8 +1,11 @@
 """A file of scores that grows target by target and survives a crash: one JSON line for each, in order of completion."""
 
+import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +23,30 @@ IRRELEVANT = ("single_thread", "device")
 """Settings of a request that do not decide what is computed."""
 
 
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Keep other processes from writing a journal, whose file is made if there is none, meanwhile.
+
+    Raises:
+        UsageError: another one is writing it, or it cannot be written.
+    """
+    check_writable(path, overwrite=True)
+    try:
+        file = open(path, "ab")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+        except BlockingIOError:
+            raise UsageError(
+                f"{path}: another 'madnas score' is writing it", "wait for it, or name another file"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
 class Journal:
     """Results on disk, each with what was asked; the same request is never computed twice.
 
@@ -35,8 +62,10 @@ class Journal:
         self.path = path
         check_writable(path, overwrite=True)
         self.lines: dict[str, dict[str, Any]] = {}
-        if restart or not path.exists():
+        if not path.exists():
             write_text_atomic(path, "", overwrite=True)
+        elif restart:
+            os.truncate(path, 0)  # in its place, which may be locked
         else:
             self._read()
 
@@ -64,7 +93,7 @@ class Journal:
                     f"{self.path}: line 1 is no line of 'madnas score -o'",
                     "give the name of another file, or --restart to empty this one",
                 )
-            write_text_atomic(self.path, whole.decode(), overwrite=True)
+            os.truncate(self.path, len(whole))
 
     def add(self, key: str, result: dict[str, Any]) -> None:
         """Append a result and see it to the disk.

@@ -82,9 +82,14 @@ def draws(
         raise
     except Exception as error:  # of the network's own code, or torch's
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if any(sign in str(error) for sign in OUT_OF_MEMORY):
+        if out_of_memory(error):
             reason = f"out of memory at batch size {settings.batch_size}"
         raise UsageError(reason) from error
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error, of torch or Python, says that memory ended."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 def draw_seed(seed: int, place: int) -> int:

@@ -136,6 +136,26 @@ class TestTable:
         assert "…" not in printed
         assert "11.69M" in printed and str(target) in printed
 
+    def test_recount_without_memory_is_told_beside_the_scores(self, capsys, monkeypatch):
+        """A network may be far larger than the machine: its costs in closed form are there all the same."""
+
+        def build(spec):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 61504000000 bytes.")
+
+        monkeypatch.setattr("madnas.measure.verify.build", build)
+        [result] = document(capsys, "score", "resnet20", "--verify", "--backbone")["results"]
+        assert result["failed"] == {"recount": "out of memory"}
+        assert "verified" not in result
+        assert result["scores"]["params"]["value"] == count(get("resnet20")).params
+
+    def test_other_errors_of_a_recount_are_bugs(self, monkeypatch):
+        def build(spec):
+            raise RuntimeError("shapes do not match")
+
+        monkeypatch.setattr("madnas.measure.verify.build", build)
+        with pytest.raises(RuntimeError, match="shapes"):
+            run(["score", "resnet20", "--verify"])
+
 
 class TestTargets:
     def test_files_of_every_kind(self, capsys, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from madnas.errors import UsageError
 from madnas.scores.evaluate import Request
-from madnas.scores.journal import Journal, key_of
+from madnas.scores.journal import Journal, key_of, only_writer
 from madnas.targets import find
 
 
@@ -57,3 +57,24 @@ def test_keys_tell_what_decides_a_result(tmp_path):
     ):
         assert key_of(other, target) != key
     assert key_of(request, find("resnet18")) != key
+
+
+def test_one_command_at_a_time_writes_it(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    with only_writer(path):
+        Journal(path).add("a", {"target": "x"})
+        with pytest.raises(UsageError, match="another 'madnas score' is writing it"), only_writer(path):
+            pass
+    with only_writer(path):
+        assert set(Journal(path).lines) == {"a"}
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_stays_locked_while_it_is_emptied_or_mended(tmp_path, restart):
+    path = tmp_path / "scores.jsonl"
+    Journal(path).add("a", {"target": "x"})
+    path.write_bytes(path.read_bytes() + b'{"schema": "madnas/score-line/1", "key')
+    with only_writer(path):
+        assert set(Journal(path, restart).lines) == (set() if restart else {"a"})
+        with pytest.raises(UsageError, match="another"), only_writer(path):
+            pass
