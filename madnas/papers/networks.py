@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import nn
@@ -104,13 +104,19 @@ class Network:
         return self.counts.macs if self.spec is None else int(count(self.spec).macs)
 
 
+@cache
+def solved(recipe: str) -> Design:
+    """A design recipe's network, solved once for all rows that are about it."""
+    return design(load_recipe(recipe).problem())
+
+
 class Designed(Network):
     """What a design recipe gives, solved for the row."""
 
-    @cached_property
+    @property
     def design(self) -> Design:
         """The solved recipe."""
-        return design(load_recipe(self.word).problem())
+        return solved(self.word)
 
     def describe(self) -> NetworkSpec:
         """The designed network."""
