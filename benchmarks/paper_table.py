@@ -1,8 +1,9 @@
 """The papers' numbers beside ours, all of them: rewrite the tables of madnas/papers/README.md, and README's summary.
 
-Run: python -m benchmarks.paper_table        (make tables; some five minutes on two cores, each paper in a process)
+Run: python -m benchmarks.paper_table [PROCESSES]        (make tables; some five minutes on two cores)
 """
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,25 +11,33 @@ from benchmarks.readme import README as TOP
 from benchmarks.readme import ROOT, part_of, write_part
 from madnas.device import keep_freed_memory
 from madnas.measure.provenance import provenance
-from madnas.papers.printed import PAPERS
-from madnas.papers.recompute import Result, recompute
+from madnas.papers.printed import PAPERS, Cell, cells
+from madnas.papers.recompute import Result, recompute_cells
 from madnas.report.papers import papers_markdown, summary_markdown
 from madnas.workers import run_tasks
 
 README = ROOT / "madnas" / "papers" / "README.md"
 
 
-def one_paper(paper: str, report: Callable[[float], None]) -> list[Result]:
-    """A paper's numbers recomputed."""
+def one_network(wanted: list[Cell], report: Callable[[float], None]) -> list[Result]:
+    """The numbers of one network recomputed."""
     keep_freed_memory()
-    return recompute([paper], lambda message: print(message, file=sys.stderr, flush=True))
+    return recompute_cells(wanted, lambda message: print(message, file=sys.stderr, flush=True))
 
 
 def main() -> None:
     """Recompute everything and write it."""
-    found: dict[int, list[Result]] = {}
-    run_tasks(one_paper, PAPERS, len(PAPERS), lambda *_: None, found.__setitem__)
-    results = [one for place in sorted(found) for one in found[place]]
+    workers = int(sys.argv[1]) if len(sys.argv) > 1 else os.cpu_count() or 1
+    wanted = [cell for paper in PAPERS for cell in cells(paper)]
+    tasks: dict[str, list[Cell]] = {}
+    for cell in wanted:
+        tasks.setdefault(cell.subject[1], []).append(cell)
+    found: dict[Cell, Result] = {}
+    run_tasks(
+        one_network, list(tasks.values()), workers, lambda *_: None,
+        lambda _, results: found.update((one.cell, one) for one in results),
+    )  # fmt: skip
+    results = [found[cell] for cell in wanted]
     about = provenance("cpu", ("casadi", "ethos-u-vela"))
     write_part(README, [summary_markdown(results, about), papers_markdown(results, about).rstrip()])
     copy_summary()

@@ -57,17 +57,29 @@ def recompute(
         say: is told how far it is.
         designs: whether networks that have to be designed are.
     """
+    return recompute_cells([cell for paper in papers for cell in cells(paper)], say, designs)
+
+
+def recompute_cells(
+    wanted: Sequence[Cell], say: Callable[[str], None] = lambda message: None, designs: bool = True
+) -> list[Result]:
+    """Recompute numbers; those that need what is not here say so.
+
+    Args:
+        wanted: of the papers' files.
+        say: is told how far it is.
+        designs: whether networks that have to be designed are.
+    """
     known: dict[object, Network] = {}
     found = []
-    for paper in papers:
-        for cell in cells(paper):
-            if cell.needs:
-                found.append(Result(cell, None, "", "not here", cell.needs))
-                continue
-            if issubclass(KINDS[cell.subject[0]], Designed) and not designs:
-                continue
-            say(f"{paper}, {cell.place}: {cell.label}, {cell.column}")
-            found.append(result(cell, network_of(cell, known)))
+    for cell in wanted:
+        if cell.needs:
+            found.append(Result(cell, None, "", "not here", cell.needs))
+            continue
+        if issubclass(KINDS[cell.subject[0]], Designed) and not designs:
+            continue
+        say(f"{cell.paper}, {cell.place}: {cell.label}, {cell.column}")
+        found.append(result(cell, network_of(cell, known)))
     return found
 
 
