@@ -45,7 +45,7 @@ def paper(which: str, designs: bool, output: Path | None, force: bool, json: boo
     unknown = [one for one in results if one.verdict == "differs" and not one.why]
     if unknown:
         places = "; ".join(
-            f"{one.cell.paper}, table {one.cell.table}, {one.cell.label}, {one.cell.column}: {one.shown} is not "
+            f"{one.cell.paper}, {one.cell.place}, {one.cell.label}, {one.cell.column}: {one.shown} is not "
             f"{one.cell.printed}"
             for one in unknown
         )
@@ -53,7 +53,7 @@ def paper(which: str, designs: bool, output: Path | None, force: bool, json: boo
 
 
 def _print(results: Sequence[Result]) -> None:
-    from madnas.report.papers import NAMES, summary
+    from madnas.report.papers import NAMES, not_here, summary
 
     console = stdout()
     table = new_table("name", "table", "row", "column", "printed", "ours", "difference", "why")
@@ -61,7 +61,7 @@ def _print(results: Sequence[Result]) -> None:
     table.columns[7].no_wrap = table.columns[2].no_wrap = False
     for one in results:
         if one.verdict != "not here":
-            cells = (NAMES[one.cell.paper], one.cell.table, one.cell.label, one.cell.column, one.cell.printed,
+            cells = (NAMES[one.cell.paper], one.cell.table, one.cell.label, one.head, one.cell.printed,
                      one.shown or "-", one.difference or "-", one.why)  # fmt: skip
             table.add_row(*(escape(cell) for cell in cells))
     console.print(table)
@@ -70,8 +70,7 @@ def _print(results: Sequence[Result]) -> None:
         counts = (row["recomputed"], row["same"], row["differs"], row["not_here"])
         short.add_row(NAMES[row["paper"]], row["table"], *map(str, counts))
     console.print(short)
-    for reason in dict.fromkeys(one.why for one in results if one.verdict == "not here"):
-        number = sum(one.verdict == "not here" and one.why == reason for one in results)
-        console.print(f"{number} numbers need {reason}", markup=False)
+    for line in not_here(results):
+        console.print(line, markup=False)
     for reason in dict.fromkeys(one.why for one in results if one.verdict == "not installed"):
         console.print(f"not computed: {reason}", markup=False)

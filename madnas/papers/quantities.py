@@ -1,33 +1,33 @@
 """What the papers' columns mean, each as a function of the row's network; a paper's way of counting has a name here.
 
-A column's quantity is words: a name of :data:`QUANTITIES`, then perhaps ``M`` or ``G`` (the unit), ``cut off`` (digits
-are not rounded) or, before it, ``bare`` (without squeeze-excitation), ``twice`` or ``below`` (a bound).
+A column's quantity is words: a name of :data:`QUANTITIES`, then perhaps ``K``, ``M`` or ``G`` (the unit), ``cut off``
+(digits are not rounded) or, before it, ``bare`` (without squeeze-excitation), ``twice`` or ``below`` (a bound).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from math import log
+from statistics import correlation
 
-import torch
 from torch import nn
 
 from madnas.errors import UsageError
-from madnas.measure.module_count import ModuleCounts, count_module
+from madnas.measure.by_module import count_elements
+from madnas.models.blocks import BottleneckBlock
 from madnas.network.analyse import analyse
-from madnas.network.count import count
 from madnas.network.mass import nn_mass
-from madnas.network.spec import NetworkSpec
-from madnas.program.design import Design, design
-from madnas.program.recipe import load_recipe
-from madnas.scores.targets import subject
-from madnas.targets import find, module_of
+from madnas.papers.networks import Designed, Network, Scaled, Several
 
-UNITS = {"M": 1e6, "G": 1e9, "hours": 3600.0}
+UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "hours": 3600.0}
 ZEN_REPEATS = 4
 """Draws of a Zen-Score."""
 
 NPU_BASE = "efficientnet-lite0"
 """Whose frames per second RAN divides by."""
+
+WIDE_BOTTLENECK, ITS_BASE = "wrn-imagenet-50-2", "resnet50"
+"""The Wide-ResNet that is not wide everywhere, for which Figure 6(b) of NN-Mass doubles every width of its base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Column:
 
     Attributes:
         name: of :data:`QUANTITIES`.
-        unit: what the value is divided by.
+        unit: of :data:`UNITS`, in which the value is printed; empty: 1.
         cut: whether digits are cut off and not rounded.
         bare: whether squeeze-excitation is left out.
         twice: whether two are counted for each one.
@@ -44,7 +44,7 @@ class Column:
     """
 
     name: str
-    unit: float
+    unit: str
     cut: bool
     bare: bool
     twice: bool
@@ -55,93 +55,29 @@ def column(text: str) -> Column:
     """Read a column's quantity.
 
     >>> column("bare macs+norms G").unit, column("mass cut off").cut
-    (1000000000.0, True)
+    ('G', True)
     """
     cut = text.endswith(" cut off")
     words = text.removesuffix(" cut off").split()
-    unit = UNITS[words.pop()] if words[-1] in UNITS else 1.0
+    unit = words.pop() if words[-1] in UNITS else ""
     flags = {flag: words[0] == flag and bool(words.pop(0)) for flag in ("bare", "twice", "below")}
     return Column(" ".join(words), unit, cut, **flags)
 
 
-class Network:
-    """A row's network, with whatever is computed of it kept.
-
-    Args:
-        kind: of :data:`madnas.papers.printed.SUBJECTS`.
-        name: of the network or recipe.
-        bare: without squeeze-excitation.
-    """
-
-    def __init__(self, kind: str, name: str, bare: bool = False) -> None:
-        self.kind, self.name, self.bare = kind, name, bare
-
-    @cached_property
-    def design(self) -> Design:
-        """The solved recipe."""
-        return design(load_recipe(self.name).problem())
-
-    @cached_property
-    def spec(self) -> NetworkSpec | None:
-        """The description, where there is one."""
-        spec = self.design.spec if self.kind == "design" else subject(find(self.name)).spec
-        if spec is not None and self.bare:
-            return replace(spec, groups=tuple(replace(group, se="none") for group in spec.groups))
-        return spec
-
-    @cached_property
-    def input(self) -> tuple[int, ...]:
-        """Shape of an image."""
-        return self.spec.input if self.spec is not None else subject(find(self.name)).input
-
-    @cached_property
-    def module(self) -> nn.Module:
-        """The network built, collapsed if the row is of its collapsed form."""
-        from madnas.models import build
-
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            module = build(self.spec) if self.spec is not None else module_of(find(self.name))
-        module.eval()
-        if self.kind == "collapsed":
-            from madnas.models.norms import unsettle
-            from madnas.restructure.collapse import collapse
-
-            unsettle(module, 0)
-            return collapse(module, self.input).model
-        return module
-
-    @cached_property
-    def counts(self) -> ModuleCounts:
-        """Counted on the module by fvcore."""
-        return count_module(self.module, self.input)
-
-    @property
-    def described(self) -> NetworkSpec:
-        """The description of a network that has to have one."""
-        assert self.spec is not None, self.name
-        return self.spec
-
-    @property
-    def closed(self) -> bool:
-        """Whether costs come from closed form."""
-        return self.spec is not None and self.kind != "collapsed"
-
-
 def params(network: Network) -> float:
     """Trainable parameters."""
-    return float(count(network.described).params if network.closed else network.counts.params)
+    return float(network.params)
 
 
 def params_and_statistics(network: Network) -> float:
     """The same with the running means and variances of batch norms."""
-    norms = (part for part in network.module.modules() if isinstance(part, nn.BatchNorm2d))
+    norms = (part for part in network.shapes.modules() if isinstance(part, nn.BatchNorm2d))
     return params(network) + sum(2 * part.num_features for part in norms)
 
 
 def macs(network: Network) -> float:
     """Multiply-adds of convolutions and linear layers."""
-    return float(count(network.described).macs if network.closed else network.counts.macs)
+    return float(network.macs)
 
 
 def macs_before_classifier(network: Network) -> float:
@@ -153,24 +89,33 @@ def macs_before_classifier(network: Network) -> float:
 
 def norm_outputs(network: Network) -> int:
     """Elements that the batch norms give out for one image."""
-    seen: list[int] = []
-    norms = [part for part in network.module.modules() if isinstance(part, nn.BatchNorm2d)]
-    handles = [part.register_forward_hook(lambda *found: seen.append(found[-1].numel())) for part in norms]
-    with torch.inference_mode():
-        network.module(torch.zeros(1, *network.input))
-    for handle in handles:
-        handle.remove()
-    return sum(seen)
+    return network.elements.norms
 
 
 def macs_and_norms(network: Network) -> float:
-    """Multiply-adds and 2 for each element of a batch norm (Zen-NAS; NN-Mass, Table 2)."""
+    """Multiply-adds and 2 for each element of a batch norm (NN-Mass, Table 2)."""
     return macs(network) + 2 * norm_outputs(network)
+
+
+def macs_norms_and_biases(network: Network) -> float:
+    """The same and 1 for each element that a convolution adds a bias to (Zen-NAS, its own networks)."""
+    return macs_and_norms(network) + network.elements.biases
 
 
 def macs_and_norm_outputs(network: Network) -> float:
     """Multiply-adds and 1 for each element of a batch norm; twice that are the FLOPs of NN-Mass, Table 1."""
     return macs(network) + norm_outputs(network)
+
+
+def openmmlab(network: Network) -> float:
+    """The FLOPs of OpenMMLab's programs: norms, biases, activations and poolings too, module by module."""
+    return float(network.elements.openmmlab)
+
+
+def openmmlab_inner(network: Network) -> float:
+    """The same without the activations behind the sums of bottlenecks: functions, which no count of modules sees."""
+    behind = tuple(part.act for part in network.shapes.modules() if isinstance(part, BottleneckBlock))
+    return float(count_elements(network.shapes, network.input, behind).openmmlab)
 
 
 def fvcore(network: Network) -> float:
@@ -193,6 +138,37 @@ def layers(network: Network) -> float:
     return float(sum(network.described.depths) + 4)
 
 
+def scaled_width(group: int, network: Network) -> float:
+    """Channels of a group behind the multiplier of widths; the first group is 0."""
+    assert isinstance(network, Scaled)
+    return float(network.sizes[0][group])
+
+
+def scaled_depth(group: int, network: Network) -> float:
+    """Blocks of a group behind the multiplier of depths."""
+    assert isinstance(network, Scaled)
+    return float(network.sizes[1][group])
+
+
+def fit_of_params(network: Network) -> float:
+    """R2 of top-1 accuracy against the logarithm of the parameters."""
+    assert isinstance(network, Several)
+    return _r2((params(Network(name)) for name in network.errors), network.errors.values())
+
+
+def fit_of_mass(network: Network) -> float:
+    """R2 of top-1 accuracy against the logarithm of NN-Mass."""
+    assert isinstance(network, Several)
+    masses = (
+        2 * mass(Network(ITS_BASE)) if name == WIDE_BOTTLENECK else mass(Network(name)) for name in network.errors
+    )
+    return _r2(masses, network.errors.values())
+
+
+def _r2(values: Iterable[float], errors: Iterable[float]) -> float:
+    return correlation([log(one) for one in values], [100 - error for error in errors]) ** 2
+
+
 def zen(network: Network) -> float:
     """Zen-Score, the mean of :data:`ZEN_REPEATS` draws."""
     from madnas.scores.registry import measure
@@ -203,6 +179,7 @@ def zen(network: Network) -> float:
 
 def search_seconds(network: Network) -> float:
     """Seconds that the design took."""
+    assert isinstance(network, Designed)
     return network.design.seconds
 
 
@@ -217,13 +194,13 @@ def npu_speed(npu: str) -> Callable[[Network], float]:
 
 @cache
 def _base_inferences(npu: str) -> float:
-    return _inferences(Network("network", NPU_BASE), npu)
+    return _inferences(Network(NPU_BASE), npu)
 
 
 def _inferences(network: Network, npu: str) -> float:
     from madnas.measure.npu.estimate import estimate
 
-    return estimate(network.module, network.input, npu, "relu6", name=network.name).inferences_per_second
+    return estimate(network.module, network.input, npu, "relu6", name=network.word).inferences_per_second
 
 
 QUANTITIES: dict[str, Callable[[Network], float]] = {
@@ -232,11 +209,18 @@ QUANTITIES: dict[str, Callable[[Network], float]] = {
     "macs": macs,
     "macs before classifier": macs_before_classifier,
     "macs+norms": macs_and_norms,
+    "macs+norms+biases": macs_norms_and_biases,
     "macs+norm outputs": macs_and_norm_outputs,
+    "openmmlab": openmmlab,
+    "openmmlab inner": openmmlab_inner,
     "fvcore": fvcore,
     "rho": rho,
     "mass": mass,
     "layers": layers,
+    **{f"width {group}": partial(scaled_width, group - 1) for group in range(1, 5)},
+    **{f"depth {group}": partial(scaled_depth, group - 1) for group in range(1, 5)},
+    "r2 of params": fit_of_params,
+    "r2 of mass": fit_of_mass,
     "zen": zen,
     "search": search_seconds,
     "ethos-u55-256": npu_speed("ethos-u55-256"),
@@ -253,4 +237,4 @@ def value(network: Network, what: Column) -> float:
     """
     if what.name not in QUANTITIES:
         raise UsageError(f"unknown quantity {what.name!r}", f"one of {', '.join(QUANTITIES)}")
-    return (2 if what.twice else 1) * QUANTITIES[what.name](network) / what.unit
+    return (2 if what.twice else 1) * QUANTITIES[what.name](network) / UNITS.get(what.unit, 1.0)

@@ -6,8 +6,9 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from madnas.errors import UsageError
+from madnas.papers.networks import KINDS, Designed, Network
 from madnas.papers.printed import Cell, cells
-from madnas.papers.quantities import Network, column, value
+from madnas.papers.quantities import column, value
 
 Verdict = Literal["same", "differs", "not here", "not installed"]
 
@@ -32,6 +33,12 @@ class Result:
     why: str
 
     @property
+    def head(self) -> str:
+        """The column's head, with the unit of what is counted."""
+        unit = column(self.cell.quantity).unit if self.cell.quantity else ""
+        return f"{self.cell.column} ({unit})" if unit in ("K", "M", "G") else self.cell.column
+
+    @property
     def difference(self) -> str:
         """Ours less the printed number, with the printed digits; empty where there is nothing to compare."""
         if self.ours is None or column(self.cell.quantity).below:
@@ -50,20 +57,36 @@ def recompute(
         say: is told how far it is.
         designs: whether networks that have to be designed are.
     """
-    known: dict[tuple[str, str, bool], Network] = {}
+    return recompute_cells([cell for paper in papers for cell in cells(paper)], say, designs)
+
+
+def recompute_cells(
+    wanted: Sequence[Cell], say: Callable[[str], None] = lambda message: None, designs: bool = True
+) -> list[Result]:
+    """Recompute numbers; those that need what is not here say so.
+
+    Args:
+        wanted: of the papers' files.
+        say: is told how far it is.
+        designs: whether networks that have to be designed are.
+    """
+    known: dict[object, Network] = {}
     found = []
-    for paper in papers:
-        for cell in cells(paper):
-            if cell.needs:
-                found.append(Result(cell, None, "", "not here", cell.needs))
-                continue
-            if cell.subject[0] == "design" and not designs:
-                continue
-            say(f"{paper}, table {cell.table}: {cell.label}, {cell.column}")
-            bare = column(cell.quantity).bare
-            network = known.setdefault((*cell.subject, bare), Network(*cell.subject, bare))
-            found.append(result(cell, network))
+    for cell in wanted:
+        if cell.needs:
+            found.append(Result(cell, None, "", "not here", cell.needs))
+            continue
+        if issubclass(KINDS[cell.subject[0]], Designed) and not designs:
+            continue
+        say(f"{cell.paper}, {cell.place}: {cell.label}, {cell.column}")
+        found.append(result(cell, network_of(cell, known)))
     return found
+
+
+def network_of(cell: Cell, known: dict[object, Network]) -> Network:
+    """The network of a number: one of those known, or made and known from now on."""
+    (kind, word), bare = cell.subject, column(cell.quantity).bare
+    return known.setdefault((kind, word, cell.size, bare), KINDS[kind](word, cell.size, bare))
 
 
 def result(cell: Cell, network: Network) -> Result:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from madnas.papers.printed import MISSING, Cell
 from madnas.papers.recompute import Result
 
 SCHEMA = "madnas/paper-numbers/1"
@@ -25,6 +26,7 @@ def papers_document(results: Sequence[Result], about: dict[str, Any]) -> dict[st
             one.cell.subject[0]: one.cell.subject[1],
             "column": one.cell.column,
             "quantity": one.cell.quantity or None,
+            "input": one.cell.size,
             "printed": one.cell.printed,
             "ours": one.ours,
             "shown": one.shown or None,
@@ -75,25 +77,33 @@ def papers_markdown(results: Sequence[Result], about: dict[str, Any]) -> str:
     lines = ["| source | row | column | printed | ours | difference | why |", "|---|---|---|---|---|---|---|"]
     for one in results:
         if one.verdict != "not here":
-            cells = [_source(one), one.cell.label, one.cell.column, one.cell.printed, one.shown or "-",
+            cells = [_source(one), one.cell.label, one.head, one.cell.printed, one.shown or "-",
                      one.difference or "-", one.why]  # fmt: skip
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    lines += ["", "Not computed here:", "", *_not_here(results), "", *_versions(about)]
+    lines += ["", "Not computed here:", "", *(f"- {line}" for line in not_here(results)), "", *_versions(about)]
     return "\n".join(lines) + "\n"
 
 
 def _source(one: Result) -> str:
-    return f"{NAMES[one.cell.paper]}, Table {one.cell.table}"
+    return f"{NAMES[one.cell.paper]}, {one.cell.place}"
 
 
-def _not_here(results: Sequence[Result]) -> Iterator[str]:
-    groups: dict[tuple[str, str, str], int] = {}
+def not_here(results: Sequence[Result]) -> Iterator[str]:
+    """What is not computed and what it needs, a line for each reason of a table.
+
+    It names columns, or rows where nothing of a row is here.
+
+    Args:
+        results: of :func:`madnas.papers.recompute.recompute`.
+    """
+    groups: dict[tuple[str, str], list[Cell]] = {}
     for one in results:
         if one.verdict == "not here":
-            key = (_source(one), one.cell.column, one.why)
-            groups[key] = groups.get(key, 0) + 1
-    for (source, column, why), number in groups.items():
-        yield f"- {source}, {column} ({number} numbers): needs {why}"
+            groups.setdefault((_source(one), one.why), []).append(one.cell)
+    for (source, why), cells in groups.items():
+        missing = cells[0].subject[0] == MISSING
+        what = ", ".join(dict.fromkeys(cell.label if missing else cell.column for cell in cells))
+        yield f"{source}, {what} ({len(cells)} number{'s' if len(cells) > 1 else ''}): needs {why}"
 
 
 def _versions(about: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """What was computed and measured of networks: scores, latencies side by side, a space's table, the papers' numbers."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from madnas.measure.latency_table.table import table_from
 from madnas.report.page.collect import Found
@@ -103,13 +103,19 @@ def papers_section(found: Found) -> Section:
     tree = found.content
     made = Section("The papers' numbers", found.source, tables=[rows_table(tree["summary"])])
     rows = [
-        [f"{row['paper']}, table {row['table']}", row["row"], row["column"], row["printed"], row["shown"] or "-",
+        [_place(row), row["row"], row["column"], row["printed"], row["shown"] or "-",
          row["difference"] or "-", row["why"] or ""]
         for row in tree["results"] if row["verdict"] != "not here"
     ]  # fmt: skip
     made.tables.append(Table(("source", "row", "column", "printed", "ours", "difference", "why"), rows))
-    reasons = [row["why"] for row in tree["results"] if row["verdict"] == "not here"]
-    counted = [[str(reasons.count(reason)), reason] for reason in dict.fromkeys(reasons)]
-    made.tables.append(Table(("numbers", "not computed here: they need"), counted))
+    reasons = [(_place(row), row["why"]) for row in tree["results"] if row["verdict"] == "not here"]
+    counted = [[place, str(reasons.count((place, why))), why] for place, why in dict.fromkeys(reasons)]
+    made.tables.append(Table(("source", "numbers", "not computed here: they need"), counted))
     made.evidence = evidence_of(tree["environment"])
     return made
+
+
+def _place(row: dict[str, Any]) -> str:
+    """Where a number is printed; some stand in a figure or in the text, which say what they are."""
+    table = row["table"]
+    return f"{row['paper']}, {'table ' if table[0].isdigit() else ''}{table}"
