@@ -232,6 +232,13 @@ def _let_the_parent_decide(worker: int) -> None:
         assert parent is not None
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         Thread(target=_end_when_told, args=(parent.pid,), daemon=True).start()
+        Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: Any) -> None:
+    """End when the parent was killed: torch watches the process that forked this one, which may be a server."""
+    parent.join()
+    os._exit(0)
 
 
 def _end_when_told(parent: int | None) -> None:

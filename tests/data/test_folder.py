@@ -1,7 +1,9 @@
 """Processes that read end with the one that reads from them, and with nobody else."""
 
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +75,33 @@ def test_a_reader_ends_at_its_parents_signal_and_at_nobody_elses() -> None:
         assert reader.exitcode == 0
     finally:
         reader.kill()
+
+
+def starts_a_reader(tell) -> None:
+    here, there = FORKS.Pipe()
+    reader = FORKS.Process(target=reads, args=(there,), daemon=True)
+    reader.start()
+    here.recv()
+    tell.send(reader.pid)
+    signal.pause()
+
+
+def test_a_reader_ends_when_its_parent_is_killed_though_a_server_forked_it() -> None:
+    here, there = FORKS.Pipe()
+    parent = FORKS.Process(target=starts_a_reader, args=(there,))
+    parent.start()
+    reader = here.recv()
+    parent.kill()
+    parent.join()
+    end = time.monotonic() + 60
+    while alive(reader) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not alive(reader)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
