@@ -110,7 +110,7 @@ def networks(request: Request, csv: Path | None, plot: Path | None, force: bool,
     elif result.rows:
         _print(document)
     if result.failed:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in result.failed.items())
+        reasons = "; ".join(f"{name}: {reason.removeprefix(f'{name}: ')}" for name, reason in result.failed.items())
         raise UsageError(f"{len(result.failed)} of {len(result.failed) + len(result.rows)} not measured: {reasons}")
     if request.selftest:
         _check_selftest(document)

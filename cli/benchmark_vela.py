@@ -60,7 +60,7 @@ def vela(
     elif results:
         _print(results)
     if failed:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        reasons = "; ".join(f"{name}: {reason.removeprefix(f'{name}: ')}" for name, reason in failed.items())
         raise UsageError(f"{len(failed)} of {len(targets)} not estimated: {reasons}")
 
 

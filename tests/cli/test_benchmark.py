@@ -94,6 +94,7 @@ def test_a_failed_selftest_is_told(capsys, monkeypatch):
         (["resnet20", "--npu", "ethos-u55-256"], "--engine vela"),
         (["resnet20", "--npu-sram", "1M"], "--engine vela"),
         (["resnet20", "--engine", "vela", "--npu-sram", "many"], "--npu-sram"),
+        (["resnet20", "--engine", "vela", "--precision", "bf16"], "--precision"),
         (["resnet20", "--engine", "vela", "--npu", "ethos-u99"], "ethos-u99"),
         (["resnet20", "--engine", "vela", "--npu-activations", "gelu"], "--npu-activations"),
         (["resnet20", "--engine", "vela", "--threads", "1", "--batch-size", "2"], "--batch-size, --threads"),
@@ -146,9 +147,10 @@ def test_estimates_of_an_npu(capsys, tmp_path):
 
 def test_a_network_that_does_not_fit_the_npu_is_refused(capsys):
     pytest.importorskip("ethosu", reason="needs the extra npu")
-    words = ["benchmark", "ran-e-digits", "resnet20", "--engine", "vela", "--json", "--npu-sram"]
+    words = ["benchmark", "ran-e-digits", "resnet20", "--engine", "vela", "--precision", "int8", "--json", "--npu-sram"]
     assert run([*words, "2K"]) == 2
     out, err = capsys.readouterr()
+    assert "estimated: ran-e-digits: does not fit" in err and "; resnet20: does not fit" in err
     assert "does not fit ethos-u55-256" in err and set(json.loads(out)["failed"]) == {"ran-e-digits", "resnet20"}
 
 

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from matplotlib.figure import Figure
 
 from madnas.cli.main import run
 from madnas.errors import SpecError, UsageError
@@ -180,12 +181,24 @@ def test_a_document_without_a_section_of_its_own_is_shown_as_it_is(tmp_path):
         ("a.jsonl", '[1]\n{"result": {}}\n', "no results"),
         ("a.jsonl", "[" * 100_000, "no results"),
         ("a.yaml", "x: 1\n", "not a network"),
+        ("a.png", "", "not a whole picture"),
+        ("a.svg", "<svg><path d='M 0", "not a whole picture"),
+        ("a.svg", "<html></html>", "not a whole picture"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, name, content, words):
     (tmp_path / name).write_text(content)
     with pytest.raises(SpecError, match=words):
         collect([str(tmp_path / name)])
+
+
+def test_a_picture_that_is_cut_off_is_refused(tmp_path):
+    Figure().savefig(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    assert collect([str(tmp_path / "a.png")])[0].content == (data, "image/png")
+    (tmp_path / "a.png").write_bytes(data[:-1])
+    with pytest.raises(SpecError, match=r"a\.png: not a whole picture"):
+        collect([str(tmp_path / "a.png")])
 
 
 @pytest.mark.parametrize(

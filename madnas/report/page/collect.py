@@ -19,6 +19,9 @@ MOST_BYTES = 200_000_000
 """Of a file."""
 
 PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
+PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+"""How a PNG begins and ends."""
+
 TEXTS = (".md", ".log")
 OURS = "madnas/"
 """How a schema of ours begins."""
@@ -76,7 +79,7 @@ def _of(path: Path) -> Iterator[Found]:
 def _file(path: Path) -> Iterator[Found]:
     suffix = path.suffix.lower()
     if suffix in PICTURES:
-        yield Found(str(path), "picture", (_bytes(path), PICTURES[suffix]))
+        yield Found(str(path), "picture", (_picture(path), PICTURES[suffix]))
     elif suffix == ".csv":
         yield Found(str(path), "csv", _table(path))
     elif suffix in TEXTS:
@@ -152,6 +155,18 @@ def _document_or_none(path: Path) -> Any:
         return json.loads(read_text(path, MOST_BYTES))
     except (ValueError, RecursionError):
         raise SpecError(str(path), ["not a JSON document"]) from None
+
+
+def _picture(path: Path) -> bytes:
+    """A picture's bytes, after a look at them: a browser says nothing of one that is cut off, and shows nothing."""
+    data = _bytes(path)
+    if path.suffix.lower() == ".png":
+        whole = data.startswith(PNG) and PNG_END in data
+    else:
+        whole = b"<svg" in data and data.rstrip().endswith(b">")
+    if not whole:
+        raise SpecError(str(path), ["not a whole picture"])
+    return data
 
 
 def _bytes(path: Path) -> bytes:
