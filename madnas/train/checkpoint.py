@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ class Checkpoint:
 def unloadable(path: Path, error: Exception) -> UsageError:
     """What to tell of a checkpoint that is whole, and does not fit."""
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    if isinstance(error, pickle.UnpicklingError):  # torch's own words say how to run it all the same
+        reason = "it holds more than tensors and numbers, and what it holds could run code"
     return UsageError(f"{path}: cannot be loaded: {reason}", "use --restart to train anew")
 
 

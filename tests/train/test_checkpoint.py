@@ -111,12 +111,12 @@ def test_a_strangers_checkpoint_runs_nothing(tmp_path, monkeypatch):
     one = job(tmp_path, recovery_interval=3)
     crash_at(one, 4)
     folder = folders(tmp_path / "run")[-1]
-    (folder / "training.pt").write_bytes(pickle.dumps(Evil()))
+    (folder / "training.pt").write_bytes(pickle.dumps(Evil(), protocol=2))
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["training.pt"] = hashlib.sha256((folder / "training.pt").read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
     open_checkpoint(folder)
-    with pytest.raises(UsageError, match="cannot be loaded"):
+    with pytest.raises(UsageError, match=r"cannot be loaded: it holds more than tensors and numbers, .*could run code"):
         finish(one)
     assert not (tmp_path / "pwned").exists()
 
