@@ -12,6 +12,9 @@ from madnas.errors import UsageError
 DEVICES = ("cpu", "cuda")
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 _LARGEST = 2**31 - 1
+_MEMORY_ENDED = (
+    "out of memory", "can't allocate memory", "not enough memory", "Failed to allocate memory", "bad allocation"
+)  # fmt: skip
 
 
 def check_device(device: str) -> None:
@@ -40,6 +43,12 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and bool(mallopt(_TRIM_THRESHOLD, _LARGEST)) and bool(mallopt(_MMAP_MAX, 0))
 
 
+def ran_out(error: BaseException) -> bool:
+    """Whether an error, of Python, torch or onnxruntime, says that memory ended."""
+    text = str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(one in text for one in _MEMORY_ENDED)
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn errors of torch that a user's settings cause into those that say what to do.
@@ -51,7 +60,7 @@ def explained() -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError, ValueError) as error:
         text = str(error)
-        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
+        if ran_out(error):
             raise UsageError(
                 "the memory does not suffice",
                 "--set grad_accum_steps=2 (or more) computes a batch in parts; a smaller batch_size or image_size, or "

@@ -146,13 +146,13 @@ def _described(spec: NetworkSpec, request: Request) -> Tree:
 
 def _recount(tree: Tree, spec: NetworkSpec) -> None:
     """Add whether the built module has the same costs, or that memory does not suffice to build and run it."""
+    from madnas.device import ran_out  # loads torch
     from madnas.measure.verify import verify
-    from madnas.scores.registry import out_of_memory
 
     try:
         mismatches = verify(spec).mismatches
     except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
+        if not ran_out(error):
             raise
         tree["failed"]["recount"] = "out of memory"
     else:

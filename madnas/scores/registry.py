@@ -7,14 +7,11 @@ from importlib import import_module
 from statistics import fmean, stdev
 
 from madnas.data.seeds import generator
-from madnas.device import check_device
+from madnas.device import check_device, ran_out
 from madnas.errors import MadnasError, UsageError
 from madnas.network.named import unknown_name
 from madnas.scores.catalogue import ON_REQUEST
 from madnas.scores.subject import Settings, Subject
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""How torch says that memory ended, on GPU and CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +79,9 @@ def draws(
         raise
     except Exception as error:  # of the network's own code, or torch's
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if out_of_memory(error):
+        if ran_out(error):
             reason = f"out of memory at batch size {settings.batch_size}"
         raise UsageError(reason) from error
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error, of torch or Python, says that memory ended."""
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 def draw_seed(seed: int, place: int) -> int:

@@ -41,7 +41,7 @@ def test_never_beats_the_programs_bound_and_comes_near():
 
 def test_duplicates_are_never_scored_twice():
     family = zen_rows(max_depth=7, rows=1)
-    asked: list[bytes] = []
+    asked = []
 
     class Counting(Rows):
         def closed(self, candidates, names):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from madnas.device import ran_out
 from madnas.errors import UsageError
 from madnas.export.onnx import INPUT, onnx_bytes, quantised, session
 from madnas.measure.benchmark.memory import (
@@ -310,13 +311,6 @@ def _onnxruntime(word: str, module: nn.Module, shape: tuple[int, ...], costs: Co
     size = {"fp32": 4, "fp16": 2, "int8": 1}[setting.precision]
     traffic = float(size * (costs.params + 2 * costs.activations * batch))
     return Contestant(word, "infer", batch, shape, costs, 2.0 * costs.macs * batch, traffic, None, call)
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error says that memory ended."""
-    text = str(error)
-    known = ("can't allocate memory", "out of memory", "Failed to allocate memory", "bad allocation")
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(one in text for one in known)
 
 
 @contextmanager

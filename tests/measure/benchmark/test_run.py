@@ -9,10 +9,11 @@ import torch
 import torch._dynamo
 from torch import nn
 
+from madnas.device import ran_out
 from madnas.errors import UsageError
 from madnas.measure.benchmark import contestant as room
 from madnas.measure.benchmark import run as runs
-from madnas.measure.benchmark.contestant import contestant, explained_memory, ran_out
+from madnas.measure.benchmark.contestant import contestant, explained_memory
 from madnas.measure.benchmark.memory import OutOfMemory, peak_bytes
 from madnas.measure.benchmark.request import Request
 from madnas.measure.benchmark.run import AGAIN, benchmark
