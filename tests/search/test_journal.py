@@ -88,7 +88,7 @@ def test_a_journal_gives_arrays_back_as_they_were(values):
 
 
 def test_lines_that_cost_little_are_in_the_file_at_once_and_wait_for_the_disk_together(tmp_path, monkeypatch):
-    synced: list[int] = []
+    synced = []
     monkeypatch.setattr("madnas.search.journal.os.fsync", synced.append)
     journal = Journal(tmp_path / "journal", {})
     before = len(synced)
