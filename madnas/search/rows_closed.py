@@ -5,7 +5,7 @@ catalogue counts the first blocks of all rows of a kind together, and those that
 candidates' rows give what each network has.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -134,15 +134,15 @@ class Batch:
         self.kernels = np.array([choice.kernel for choice in space.choices])
         self.expansions = np.array([choice.expand or 1 for choice in space.choices])
 
-    def costs(self, names: Sequence[str]) -> Values:
-        """Those wanted of :data:`COSTS` (N,)."""
+    def costs(self, names: Iterable[str]) -> Values:
+        """Those wanted of :data:`COSTS` (N,); a name may come twice, as that of a score and of a budget."""
         values = {name: np.zeros(self.number) for name in names}
         conv, classifier = self._tail()
         ends = (*self.opening, conv, *classifier)
-        for name in names:
+        for name in values:
             values[name] += sum(getattr(layer, COSTS[name]) for layer in ends)
-        for piece in self._pieces() if names else ():
-            for name in names:
+        for piece in self._pieces() if values else ():
+            for name in values:
                 found = piece.repeat * sum(getattr(layer, COSTS[name]) for layer in piece.layers)
                 values[name] += np.bincount(self.candidate[piece.rows], found, self.number)
         return values  # sums of whole numbers far below 2^53, which floats hold exactly

@@ -26,7 +26,7 @@ WORK = {
     "front": (" ".join([*EVOLUTION, "--pareto", "macs", "-o"]), "x", "madnas.search.run.run"),
     "score -o": ("score resnet20 --metrics zen -o", "x.jsonl", "madnas.scores.batch.evaluate"),
     "score --csv": ("score resnet20 --metrics zen --csv", "x.csv", "madnas.scores.batch.evaluate"),
-    "scale": ("scale convnext-t --macs 3.3G -o", "x.yaml", "madnas.scaling.scale.scale"),
+    "scale": ("scale convnext-t --macs 3.3G -o", "x.yaml", "madnas.cli.scale_report.scale"),
     "collapse": ("restructure collapse resnet20 -o", "x", "madnas.cli.restructure_report.open_network"),
     "split": ("restructure split convnext-t -o", "x", "madnas.cli.restructure_report.open_network"),
     "restructure search": ("restructure search mobilenetv2 -o", "x", "madnas.train.classification.open_data"),

@@ -59,6 +59,14 @@ def test_arrays_are_what_each_network_has(name, side):
         assert values["zen-closed"][place] == pytest.approx(zen_closed(spec), rel=1e-12)
 
 
+def test_a_name_that_comes_twice_counts_once():
+    """As that of a score and of a budget."""
+    family = rows_of("zen-residual", 32)
+    candidates = drift(family, 20, 2)
+    once, twice = family.closed(candidates, COSTS), family.closed(candidates, (*COSTS, *COSTS))
+    assert all((once[cost] == twice[cost]).all() for cost in COSTS)
+
+
 def test_other_activations_and_oblong_maps_are_what_each_network_has():
     space = load_evolution_space("zen-mobile").customised(input=(1, 65, 31))
     family = Rows(replace(space, act="silu"))
