@@ -37,7 +37,8 @@ def read_accuracies(path: Path) -> list[tuple[str, float]]:
     missing = [name for name in ("network", "accuracy") if name not in columns]
     if missing:
         raise DataError(
-            f"{path}: no column {' and '.join(missing)}", "the first line names the columns: network,accuracy"
+            f"{path}: no column {' and '.join(missing)}",
+            "the first line names the columns, with commas between them: network,accuracy",
         )
     found: dict[str, float] = {}
     for number, row in enumerate(rows, 2):
