@@ -25,6 +25,7 @@ def papers_document(results: Sequence[Result], about: dict[str, Any]) -> dict[st
             "row": one.cell.label,
             one.cell.subject[0]: one.cell.subject[1],
             "column": one.cell.column,
+            "head": one.head,
             "quantity": one.cell.quantity or None,
             "input": one.cell.size,
             "printed": one.cell.printed,

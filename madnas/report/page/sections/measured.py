@@ -103,7 +103,7 @@ def papers_section(found: Found) -> Section:
     tree = found.content
     made = Section("The papers' numbers", found.source, tables=[rows_table(tree["summary"])])
     rows = [
-        [_place(row), row["row"], row["column"], row["printed"], row["shown"] or "-",
+        [_place(row), row["row"], row["head"], row["printed"], row["shown"] or "-",
          row["difference"] or "-", row["why"] or ""]
         for row in tree["results"] if row["verdict"] != "not here"
     ]  # fmt: skip
