@@ -1,13 +1,15 @@
-"""Reading and writing small text files: bounded reads, and writes that a reader never sees half done."""
+"""Reading and writing small text files: bounded reads, writes never seen half done, and one writer at a time."""
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from madnas.errors import UsageError
 
@@ -107,6 +109,20 @@ def check_folder(path: str | Path) -> None:
             raise UsageError(f"{path}: not a folder", "several files are written: name a folder")
         else:
             _check_creates(path, folder)
+
+
+def lock(file: int | IO[Any], taken: UsageError) -> None:
+    """Keep other processes from an open file, for as long as it is open here; where the file system has no locks, not.
+
+    Raises:
+        UsageError: ``taken``, if another process keeps it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+    except BlockingIOError:
+        raise taken from None
+    except OSError:  # a file system without locks
+        pass
 
 
 def _check_creates(path: str | Path, folder: Path) -> None:

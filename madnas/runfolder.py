@@ -3,7 +3,6 @@
 ``run.json`` says what the folder is a run of; a command with other settings is refused there and not mixed in.
 """
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from madnas.errors import UsageError
-from madnas.files import check_folder, check_writable, read_text, write_text_atomic
+from madnas.files import check_folder, check_writable, lock, read_text, write_text_atomic
 
 RUN = "run.json"
 LOCK = ".lock"
@@ -66,14 +65,7 @@ def _locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}", "write to a folder that you own") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-        except BlockingIOError:
-            raise UsageError(
-                f"{path}: another process is working in it", "wait for it, or use another folder"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+        lock(file, UsageError(f"{path}: another process is working in it", "wait for it, or use another folder"))
         yield
 
 

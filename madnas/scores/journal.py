@@ -1,6 +1,5 @@
 """A file of scores that grows target by target and survives a crash: one JSON line for each, in order of completion."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +12,7 @@ from typing import Any
 
 import madnas
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_text_atomic
+from madnas.files import check_writable, lock, write_text_atomic
 from madnas.network.specfile import spec_to_tree
 from madnas.scores.evaluate import Request
 from madnas.targets import Target
@@ -36,14 +35,7 @@ def only_writer(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-        except BlockingIOError:
-            raise UsageError(
-                f"{path}: another 'madnas score' is writing it", "wait for it, or name another file"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+        lock(file, UsageError(f"{path}: another 'madnas score' is writing it", "wait for it, or name another file"))
         yield
 
 

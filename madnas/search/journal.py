@@ -7,7 +7,6 @@ removed.
 
 import base64
 import errno
-import fcntl
 import json
 import os
 import time
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from madnas.errors import UsageError
-from madnas.files import check_writable, write_text_atomic
+from madnas.files import check_writable, lock, write_text_atomic
 
 SCHEMA = "madnas/search-journal/1"
 
@@ -56,7 +55,7 @@ class Journal:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND)
             self._close = weakref.finalize(self, os.close, self._file)
-            self._lock()
+            lock(self._file, UsageError(f"{path}: another search is writing it", "wait for it, or name another file"))
             if restart and not new:
                 os.ftruncate(self._file, 0)
                 self._write(head)
@@ -118,16 +117,6 @@ class Journal:
 
     def _unwritten(self, error: OSError) -> UsageError:
         return UsageError(f"{self.path}: cannot be written: {error.strerror}", "the same command goes on from here")
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-        except BlockingIOError:
-            raise UsageError(
-                f"{self.path}: another search is writing it", "wait for it, or name another file"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
 
     def _write(self, line: dict[str, Any], sync: bool = True) -> None:
         left = (json.dumps(line) + "\n").encode()

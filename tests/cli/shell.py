@@ -15,6 +15,9 @@ QUICK = ["design", "--space", "mlp", "--params", "100K"]
 SWEEP = [*QUICK[:-1], "60K,100K", "--rho", "0.1,0.2"]
 """Four of them."""
 
+COUNTS = {"params", "macs", "activations", "layers"}
+"""What a design and a score count."""
+
 
 def madnas(*arguments: str, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess:
     """Run the command as a process of its own."""
